@@ -26,9 +26,11 @@ def test_request() -> None:
     assert announce.render_garp(MAC, "192.0.2.10") == REQUEST
 
 
-def test_reply_differs_in_the_operation_only() -> None:
+def test_reply_has_the_sender_for_its_target() -> None:
     reply = announce.render_garp(MAC, "192.0.2.10", reply=True)
-    assert reply == REQUEST[:20] + b"\x00\x02" + REQUEST[22:]
+    assert reply == (
+        REQUEST[:20] + b"\x00\x02" + REQUEST[22:32] + bytes.fromhex("02005e005301") + REQUEST[38:]
+    )
 
 
 def test_advertisement() -> None:

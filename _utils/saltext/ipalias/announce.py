@@ -59,7 +59,9 @@ def render_garp(mac: str, address: str, reply: bool = False) -> bytes:
     except ValueError as error:
         raise InputError(f"{address!r} is not an IPv4 address") from error
     arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, _ARP_REPLY if reply else _ARP_REQUEST)
-    arp += hardware + protocol + BROADCAST + protocol
+    # Linux takes a reply for gratuitous only where both hardware addresses are the same;
+    # otherwise an entry younger than a second (`locktime`, arp(7)) keeps the old owner.
+    arp += hardware + protocol + (hardware if reply else BROADCAST) + protocol
     return BROADCAST + hardware + struct.pack("!H", ETHERTYPE_ARP) + arp
 
 
