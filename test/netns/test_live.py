@@ -183,9 +183,9 @@ def test_batch_stops_at_the_change_it_names(host: NetHost) -> None:
     assert not host.has("198.51.100.12/32")
 
 
-def test_ten_thousand_go_in_and_out_in_one_batch_each(host: NetHost) -> None:
+def test_two_thousand_go_in_and_out_in_one_batch_each(host: NetHost) -> None:
     aliases = [alias(f"203.0.113.{n + 1}/32") for n in range(250)]
-    aliases += [alias(f"2001:db8::{n >> 12:x}:{n & 0xFFF:x}:a0/128") for n in range(1, 9_751)]
+    aliases += [alias(f"2001:db8::{n >> 12:x}:{n & 0xFFF:x}:a0/128") for n in range(1, 1_751)]
     aliases = [replace(entry, address=str(ip_address(entry.address))) for entry in aliases]
     before = iproute2.read_snapshot(Inside(host))
     batch(host, [iproute2.Op(entry) for entry in aliases])
