@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -139,3 +140,26 @@ def test_without_a_wish_the_requirement_file_decides():
 def test_anything_else_as_salt_is_refused(salt):
     with pytest.raises(environment.SetupError, match="neither a branch"):
         environment.salt_requirement(salt)
+
+
+def test_services_are_held_back_while_packages_install_and_no_longer(monkeypatch, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(environment, "POLICY", policy)
+    with pytest.raises(RuntimeError), environment.services_held_back():
+        assert subprocess.run([policy]).returncode == 101
+        raise RuntimeError
+    assert not policy.exists()
+
+
+def test_a_policy_of_the_machine_s_own_is_left_alone(monkeypatch, tmp_path):
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 104\n")
+    monkeypatch.setattr(environment, "POLICY", policy)
+    with environment.services_held_back():
+        pass
+    assert policy.read_text() == "#!/bin/sh\nexit 104\n"
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not applicable: no dpkg here")
+def test_only_packages_that_are_not_there_are_installed():
+    assert environment.missing_packages(["dpkg", "no-such-package"]) == ["no-such-package"]
