@@ -84,13 +84,6 @@ def needed(name: str) -> list[str]:
     return list(getattr(needs_module(), name, ()))
 
 
-def missing_programs(lists: Iterable[str]) -> list[str]:
-    """Return those of the listed programs that are not installed."""
-    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
-    names = [name for each in lists for name in needed(each)]
-    return [name for name in names if not shutil.which(name, path=path)]
-
-
 def missing_packages(names: Iterable[str]) -> list[str]:
     """Return those of the packages that dpkg does not report as installed."""
     names = list(names)
@@ -135,7 +128,7 @@ def install_packages(names: Sequence[str]) -> None:
 def prepare_packages() -> None:
     """Install the packages `rig.needs.APT` lists; without root, leave it to the lanes.
 
-    A lane that then finds a program missing says so itself.
+    A lane that then finds a program missing says so itself (`rig.lanes`).
     """
     if not (is_root() and shutil.which("apt-get")):
         return

@@ -1,9 +1,9 @@
 """Run the test lanes, each with its own report, and say at the end what really ran.
 
 Standard library only: it makes the venv first (`environment`). The last line is
-``N passed, N failed``, summed over the lanes' own reports. A lane that cannot run here is
-skipped with its reason, or fails where ``REQUIRE_LANES`` names it (``all``: every one), for
-a green run that left something out proves nothing.
+``N passed, N failed``, summed over the lanes' own reports. The tests of a lane that cannot
+run here skip themselves with the reason (`rig.lanes`), or fail where ``REQUIRE_LANES`` names
+it (``all``: every one), for a green run that left something out proves nothing.
 """
 
 from __future__ import annotations
@@ -29,11 +29,8 @@ WORKERS = {"unit": 2, "golden": 2, "host": 2}
 #: the machine for each pytest process: not where nothing needs it.
 FACTORY_LANES = ("functional", "fleet")
 FACTORY_PLUGINS = ("", "-event-listener", "-factories", "-loader-mock", "-log-server", "-sysinfo")
-#: Lanes that make hosts of their own, and the lists of `rig.needs` that name their programs.
-HOST_LANES = {
-    "netns": ("NETNS_PROGRAMS",),
-    "host": ("NETNS_PROGRAMS", "HOST_PROGRAMS", "ROOT_PROGRAMS"),
-}
+#: Lanes that make hosts of their own, with programs of the distribution.
+HOST_LANES = {"netns", "host"}
 #: A test may skip itself where lanes are required only with a reason that begins so:
 #: what it tests does not exist on that platform, rather than being absent by chance.
 NOT_APPLICABLE = "not applicable"
@@ -80,15 +77,6 @@ def read_report(path: Path) -> Report:
 def has_tests(lane: str) -> bool:
     """Tell whether a lane's folder holds a test file."""
     return any((ROOT / "test" / lane).rglob("test_*.py"))
-
-
-def why_not(lane: str) -> str:
-    """Return why a lane cannot run on this machine, or nothing."""
-    lists = HOST_LANES.get(lane, ())
-    if lists and not environment.is_root():
-        return "needs root, for network namespaces of its own"
-    absent = environment.missing_programs(lists)
-    return f"needs {', '.join(absent)}" if absent else ""
 
 
 def judge(lane: str, report: Report, code: int, required: bool) -> Outcome:
@@ -183,11 +171,6 @@ def run_lane(lane: str, python: Path, required: bool) -> Outcome:
             reason = f"test/{lane} holds no test"
             return Outcome(lane, FAILED, failed=1, reason=reason)
         return Outcome(lane, NO_TESTS)
-    reason = why_not(lane)
-    if reason and required:
-        return Outcome(lane, FAILED, failed=1, reason=f"missing though required: {reason}")
-    if reason:
-        return Outcome(lane, SKIPPED, reason=reason)
     return run_pytest(lane, python, required)
 
 
@@ -226,7 +209,7 @@ def chosen_lanes(words: Sequence[str]) -> list[str]:
 
 def run_lanes(lanes: Sequence[str], required: Sequence[str]) -> list[Outcome]:
     """Prepare the machine and run the lanes, one after another."""
-    if HOST_LANES.keys() & set(lanes):
+    if HOST_LANES & set(lanes):
         environment.prepare_packages()
     python = environment.prepare_venv("test", os.environ.get("SALT", ""))
     REPORTS.mkdir(parents=True, exist_ok=True)

@@ -84,22 +84,6 @@ def test_a_lane_without_tests_fails_only_where_required(monkeypatch, tmp_path):
     assert (required.state, required.failed) == (lanes.FAILED, 1)
 
 
-def test_a_lane_that_cannot_run_fails_only_where_required(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "is_root", lambda: False)
-    monkeypatch.setattr(lanes, "has_tests", lambda lane: True)
-    laptop = lanes.run_lane("netns", tmp_path / "python", required=False)
-    required = lanes.run_lane("netns", tmp_path / "python", required=True)
-    assert (laptop.state, required.state) == (lanes.SKIPPED, lanes.FAILED)
-    assert "root" in laptop.reason and "root" in required.reason
-
-
-def test_a_missing_program_is_named(monkeypatch):
-    monkeypatch.setattr(environment, "is_root", lambda: True)
-    monkeypatch.setattr(environment, "needed", lambda name: ["sh", f"no-such-program-{name}"])
-    assert "no-such-program-HOST_PROGRAMS" in lanes.why_not("host")
-    assert "sh," not in lanes.why_not("host")
-
-
 @pytest.mark.parametrize(
     ("passed", "failed", "line", "code"),
     [
