@@ -267,6 +267,7 @@ def _without(configuration: Configuration, wanted: Wanted, host: Host) -> Iterab
     if netdef is None or not wanted.adopt:
         return
     places = read_found(configuration, netdef, wanted.interface)
+    networkd.refuse_stale(wanted.adopt, [found for found, _ in places])
     by_path: dict[str, list[Item]] = {}
     for found, item in places:
         if found in wanted.adopt:

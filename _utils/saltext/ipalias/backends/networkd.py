@@ -16,7 +16,7 @@ import os.path
 import re
 from collections.abc import Iterable, Iterator
 
-from ..errors import OwnerError, UnsupportedError
+from ..errors import OwnerError, RefusedError, UnsupportedError
 from ..host import Host
 from ..model import (
     IPV4,
@@ -184,9 +184,9 @@ def render(wanted: Wanted, host: Host) -> list[File]:
     facts = wanted.evidence.facts
     dropin = facts["dropin"]
     adopted = set(wanted.adopt)
-    foreign = [
-        found for found in parse(host, wanted.evidence) if not found.ours and found not in adopted
-    ]
+    read = parse(host, wanted.evidence)
+    refuse_stale(wanted.adopt, read)
+    foreign = [found for found in read if not found.ours and found not in adopted]
     text: str | None = None
     if wanted.aliases:
         _refuse_shared(wanted)
@@ -238,6 +238,19 @@ def _refuse_shared(wanted: Wanted) -> None:
             " its drop-in would come up on each of them",
             where=wanted.interface,
             way_out=f"give {wanted.interface} a .network file of its own, sorted before it",
+        )
+
+
+def refuse_stale(adopt: Iterable[Found], read: Iterable[Found]) -> None:
+    """Refuse to cut at a place where the address no longer stands.
+
+    :raises RefusedError: when a file changed between reading and rendering.
+    """
+    for found in set(adopt).difference(read):
+        raise RefusedError(
+            f"{found.alias.cidr} no longer stands here",
+            where=f"{found.path}:{found.line}",
+            way_out="run again",
         )
 
 

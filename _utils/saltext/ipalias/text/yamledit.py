@@ -101,9 +101,13 @@ def _after_colon(text: str, key: yaml.Node) -> int:
 
 
 def _cut(text: str, spans: list[tuple[int, int]]) -> str:
-    for start, end in sorted(spans, reverse=True):
-        text = text[:start] + text[end:]
-    return text
+    """Cut spans out of a text; they may touch or overlap."""
+    kept = []
+    at = 0
+    for start, end in sorted(spans):
+        kept.append(text[at:start])
+        at = max(at, end)
+    return "".join(kept) + text[at:]
 
 
 def _end(node: yaml.Node) -> int:
@@ -135,22 +139,34 @@ def _block_cuts(text: str, sequence: yaml.SequenceNode, drop: set[int]) -> list[
 def _flow_cuts(text: str, sequence: yaml.SequenceNode, drop: set[int]) -> list[tuple[int, int]]:
     """Return what to cut out of ``[a, b]``.
 
-    An item alone on its line goes with the line, for a comma left before ``]`` is YAML; of
-    several on a line each goes with the comma that follows it, or the last that precedes.
+    An item alone on its line goes with the line, for a comma left before ``]`` is YAML. Of
+    several on a line each goes with the comma behind it; those at the end go together with
+    the comma before them, unless a comment stands between, which is the kept item's.
     """
     items = sequence.value
     kept = [index for index in range(len(items)) if index not in drop]
     if not kept:
         return [(sequence.start_mark.index + 1, sequence.end_mark.index - 1)]
-    spans = []
-    for index in drop:
-        start, end = items[index].start_mark.index, _end(items[index])
-        line_start, line_end = _line_span(text, start, end)
-        alone = not text[line_start:start].strip() and _ALONE.fullmatch(text[end:line_end])
-        if alone:
-            spans.append((line_start, line_end))
-        elif index < kept[-1]:
-            spans.append((start, items[index + 1].start_mark.index))
-        else:
-            spans.append((_end(items[index - 1]), end))
-    return spans
+    last = kept[-1]
+    lines = {index: _own_line(text, items[index]) for index in drop}
+    spans = [
+        lines[index] or (items[index].start_mark.index, items[index + 1].start_mark.index)
+        for index in drop
+        if index < last
+    ]
+    tail = [lines[index] for index in drop if index > last]
+    whole = [span for span in tail if span]
+    if len(whole) == len(tail):
+        return spans + whole
+    start = _end(items[last])
+    if "#" in text[start : items[last + 1].start_mark.index]:
+        start = items[last + 1].start_mark.index
+    return [*spans, (start, _end(items[-1]))]
+
+
+def _own_line(text: str, item: yaml.Node) -> tuple[int, int] | None:
+    """Return the lines of an item that stands on them alone."""
+    start, end = item.start_mark.index, _end(item)
+    first, last = _line_span(text, start, end)
+    alone = not text[first:start].strip() and _ALONE.fullmatch(text[end:last])
+    return (first, last) if alone else None
