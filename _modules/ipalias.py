@@ -1,0 +1,609 @@
+"""
+Manage IP aliases (failover IPs): on disk and in the kernel, on every platform.
+
+An alias is an extra address of an interface. Each function that changes something writes
+the platform's own configuration and brings the kernel to the same state in one
+transaction: the primary address, its connections, the default route and addresses that
+are not ours survive it, and a failure puts everything back.
+
+Pillar and platforms: see the formula's ``docs``.
+"""
+
+import importlib
+import os
+import sys
+
+import salt.utils.data
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "ipalias"
+__func_alias__ = {"list_": "list"}
+
+#: Version of the library this module belongs to; both come from one source, and a mix of
+#: two (a wheel and a fileserver) is refused by name.
+LIBRARY = "0.1.0"
+
+
+def __virtual__():
+    try:
+        _library("engine")
+    except ImportError as error:
+        return False, f"ipalias: {error}"
+    return __virtualname__
+
+
+def _library(name):
+    """
+    Return a module of the library, fresh from disk and of this module's version.
+
+    A running minion keeps the old library in memory when a sync brings a new one, so what
+    was loaded from files that have changed since is dropped first. A folder emptied by a
+    cache purge imports as an empty namespace package: that is an ImportError here.
+    """
+    package = sys.modules.get("saltext.ipalias")
+    if package is not None and getattr(package, "loaded_stamp", None) != _stamp(package):
+        for key in [key for key in sys.modules if key.split(".")[:2] == ["saltext", "ipalias"]]:
+            del sys.modules[key]
+    package = importlib.import_module("saltext.ipalias")
+    where = getattr(package, "__file__", None)
+    if where is None:
+        raise ImportError(
+            f"the library is not synced (empty folder {list(package.__path__)}); "
+            "run saltutil.sync_all"
+        )
+    if package.__version__ != LIBRARY:
+        raise ImportError(
+            f"{where} is version {package.__version__}, this module is {LIBRARY}; "
+            "remove the one that is not wanted, or run saltutil.sync_all"
+        )
+    package.loaded_stamp = _stamp(package)
+    return importlib.import_module(f"saltext.ipalias.{name}")
+
+
+def _stamp(package):
+    """Return what changes when a file of the library changes on disk."""
+    newest = 0
+    for folder in getattr(package, "__path__", []):
+        for base, _, names in os.walk(folder):
+            for name in names:
+                if name.endswith(".py"):
+                    newest = max(newest, os.stat(os.path.join(base, name)).st_mtime_ns)
+    return newest
+
+
+def _engine(pillar="ipalias", data=None, root=None):
+    """Return the engine on this host for a pillar path, or for data given directly."""
+    system = _library("system")
+    engine = _library("engine")
+    if data is None:
+        data = salt.utils.data.traverse_dict_and_list(__pillar__, pillar, {}, ":")
+        root = pillar
+    settings = engine.Settings()
+    return engine.Engine(
+        host=system.RealHost(),
+        data=data,
+        root=root,
+        settings=settings,
+        locked=lambda purpose: system.lock(settings.paths, purpose),
+        new_id=system.now_id,
+    )
+
+
+def _call(function, *args, **kwargs):
+    """
+    Call into the library; its errors become Salt's own.
+
+    Never SaltInvocationError: Salt answers that with the whole docstring, a thousand times
+    over on a fleet.
+    """
+    errors = _library("errors")
+    try:
+        return function(*args, **kwargs)
+    except errors.IpaliasError as error:
+        raise CommandExecutionError(error.text()) from error
+
+
+def _mutate(method, test, **kwargs):
+    """Call a method that changes the host, or only shows what it would change."""
+    test = _test_mode(test)
+    if not test:
+        _call(_library("engine").refuse_unprivileged, _library("system").is_root())
+    return _call(method, test=test, **kwargs)
+
+
+def _test_mode(test):
+    """Return whether nothing may change: as given, else as the minion is told."""
+    if test is None:
+        return bool(__opts__.get("test"))
+    return _call(_library("pillar").parse_bool, test, "test")
+
+
+def _aliases(address, interface, label, source):
+    """Return the aliases that arguments name."""
+    pillar = _library("pillar")
+    name = pillar.parse_interface(interface, "interface")
+    listed = address if isinstance(address, list) else str(address).split(",")
+    aliases = []
+    for item in listed:
+        if isinstance(item, str) and (label is not None or source is not None):
+            item = {"address": item}
+            if label is not None:
+                item["label"] = label
+            if source is not None:
+                item["source"] = source
+        aliases.extend(pillar.parse_item(item, name, "address"))
+    pillar.refuse_duplicates(aliases)
+    return aliases
+
+
+def add(
+    address,
+    interface="default",
+    label=None,
+    source=None,
+    persist=True,
+    live=True,
+    announce=None,
+    pillar="ipalias",
+    test=None,
+):
+    """
+    Add one or more aliases by hand; highstates leave them alone.
+
+    Without anything else: on the interface of the default route, as /32 or /128, in the
+    platform's configuration and in the kernel, announced to the neighbours, noted in the
+    ledger with the origin ``hand``.
+
+    address
+        Address with or without a prefix, a range ``FIRST-LAST``, or several, separated by
+        commas or as a list.
+
+    interface
+        Interface, or ``default``.
+
+    label
+        Label for the one address given.
+
+    source
+        ``never``: the kernel must not choose it as a source address.
+
+    persist
+        Write it to the configuration.
+
+    live
+        Add it to the kernel.
+
+    announce
+        How often it is announced, 0 to 60; default as in the pillar, else 2.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.add 198.51.100.12
+        salt web1 ipalias.add 198.51.100.12 interface=eth1 label=failover1 test=True
+    """
+    library = _library("pillar")
+    persist = _call(library.parse_bool, persist, "persist")
+    live = _call(library.parse_bool, live, "live")
+    if announce is not None:
+        announce = _call(library.parse_announce, announce, "announce")
+    aliases = _call(_aliases, address, interface, label, source)
+    return _mutate(
+        _engine(pillar).add, test, aliases=aliases, persist=persist, live=live, announce=announce
+    )
+
+
+def remove(address, interface=None, pillar="ipalias", test=None):
+    """
+    Remove one or more aliases of ours, from the configuration and from the kernel.
+
+    An address that is not ours is refused, naming who set it.
+
+    address
+        Address with or without its prefix, or several, separated by commas or as a list.
+
+    interface
+        Interface; default: the one it is on.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.remove 198.51.100.12
+    """
+    library = _library("pillar")
+    listed = address if isinstance(address, list) else str(address).split(",")
+    if interface is not None:
+        interface = _call(library.parse_interface, interface, "interface")
+    addresses = [_call(library.parse_named, item, "address") for item in listed]
+    return _mutate(_engine(pillar).remove, test, addresses=addresses, interface=interface)
+
+
+def apply(name=None, pillar="ipalias", block=None, test=None):
+    """
+    Bring one interface, or all, to the whole list of the pillar, in one transaction.
+
+    The whole pillar is checked first; an error anywhere leaves everything as it is.
+
+    name
+        Interface as in the pillar, or ``default``; none: all of them, and what left the
+        pillar is taken away.
+
+    pillar
+        Pillar path of the formula's block.
+
+    block
+        The interface's block given directly instead of the pillar's.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.apply
+        salt '*' ipalias.apply eth0 test=True
+    """
+    if block is not None:
+        engine = _engine(data={"interfaces": {name: block}}, root=f"state {name}")
+    else:
+        engine = _engine(pillar)
+    return _mutate(engine.managed, test, name=name)
+
+
+def plan(name=None, pillar="ipalias"):
+    """
+    Show what ``apply`` would do; the same diff, and no effect.
+
+    name
+        Interface as in the pillar, or ``default``; none: all of them.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.plan
+    """
+    return apply(name, pillar, test=True)
+
+
+def prune(pillar="ipalias", test=None):
+    """
+    Take away what came from the pillar on interfaces that are no longer in it.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.prune
+    """
+    return _mutate(_engine(pillar).pruned, test)
+
+
+def clean(pillar="ipalias", test=None):
+    """
+    Take away everything of ours, from the pillar or added by hand, and nothing else.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.clean test=True
+    """
+    return _mutate(_engine(pillar).clean, test)
+
+
+def pin_default(pillar="ipalias", test=None):
+    """
+    Take ``default`` anew from the default routes of now, and keep it.
+
+    The aliases themselves move at the next ``apply``.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.pin_default
+    """
+    return _mutate(_library("upkeep").pin_default, test, engine=_engine(pillar))
+
+
+def list_(pillar="ipalias"):
+    """
+    List what is ours, interface by interface, with its origin.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.list
+    """
+    return _call(_library("report").ours, _engine(pillar))
+
+
+def show(interface=None, pillar="ipalias"):
+    """
+    Show every address of the interfaces concerned: ours, the primary, foreign ones.
+
+    interface
+        Only this interface.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.show eth0
+    """
+    return _call(_library("report").diff_rows, _engine(pillar), interface)
+
+
+def diff(interface=None, pillar="ipalias"):
+    """
+    Hold pillar, files and kernel against each other: a row for each address that differs.
+
+    ``state`` is ``missing`` (neither file nor kernel), ``missing-file``, ``missing-live``,
+    ``wrong`` (label, prefix, source policy, duplicate), ``extra`` (ours, not in the pillar).
+
+    interface
+        Only this interface.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.diff
+    """
+    quiet = ("ok", "present", "primary", "foreign")
+    return [row for row in show(interface, pillar) if row["state"] not in quiet]
+
+
+def verify(interface=None, pillar="ipalias"):
+    """
+    Tell whether files and kernel are as pillar and ledger want them.
+
+    interface
+        Only this interface.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.verify
+    """
+    found = _call(_library("report").problems, _engine(pillar), interface)
+    return {"result": not found, "problems": found}
+
+
+def detect(interface=None, pillar="ipalias"):
+    """
+    Tell who owns each interface, on what evidence, and what was rejected and why.
+
+    interface
+        Only this interface.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.detect eth0
+    """
+    return _call(_library("report").explain, _engine(pillar), interface)
+
+
+def uses(backend, pillar="ipalias"):
+    """
+    Tell whether a backend owns an interface of the pillar now; a guard for states.
+
+    A configuration file whose daemon does not run is no ownership here.
+
+    backend
+        Dialect name.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.uses networkd
+    """
+    try:
+        found = _library("report").situations(_engine(pillar))
+    except _library("errors").IpaliasError:
+        return False
+    return any(
+        backend == situation.backend.NAME and situation.evidence.strength > 1 for situation in found
+    )
+
+
+def backends():
+    """
+    List the configuration dialects and what each cannot express.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ipalias.backends
+    """
+    return _call(_library("report").describe_backends)
+
+
+def import_pillar(interface=None, pillar="ipalias"):
+    """
+    Return the pillar for the aliases that exist on the host, whoever made them.
+
+    interface
+        Only this interface.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 ipalias.import_pillar --out=yaml
+    """
+    return _call(_library("report").import_pillar, _engine(pillar), interface)
+
+
+def announce(address=None, interface=None, count=5, interval=0.5, pillar="ipalias"):
+    """
+    Announce live aliases of ours: gratuitous ARP, unsolicited neighbour advertisement.
+
+    address
+        Address, or several, separated by commas or as a list; none: all of ours.
+
+    interface
+        Only this interface.
+
+    count
+        How often, 1 to 60.
+
+    interval
+        Seconds between two rounds, 0 to 10.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 ipalias.announce 198.51.100.12 count=10
+    """
+    how = _call(
+        _library("pillar").parse_announce, {"count": count, "interval": interval}, "announce"
+    )
+    listed = address
+    if isinstance(address, str):
+        listed = address.split(",")
+    _call(_library("engine").refuse_unprivileged, _library("system").is_root())
+    return _call(_library("upkeep").announce, _engine(pillar), listed, interface, how)
+
+
+def restart(interface="default", scope="alias", pillar="ipalias", test=None):
+    """
+    Make the owner of an interface read its configuration again.
+
+    interface
+        Interface, or ``default``.
+
+    scope
+        ``alias``: what concerns the aliases alone, the gentlest the platform has;
+        ``interface``: the interface, which cuts its connections on most platforms;
+        ``network``: the platform's whole network service.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show the commands and run nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 ipalias.restart eth0 scope=alias test=True
+    """
+    return _mutate(
+        _library("upkeep").restart, test, engine=_engine(pillar), name=interface, scope=scope
+    )
+
+
+def restore(path=None, force=False, pillar="ipalias", test=None):
+    """
+    Put back the original of a file as it was before our first edit, and show the difference.
+
+    path
+        File; none: every original that is kept.
+
+    force
+        Put it back even where somebody else changed the file after us.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show the difference and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 ipalias.restore /etc/network/interfaces test=True
+    """
+    force = _call(_library("pillar").parse_bool, force, "force")
+    engine = _engine(pillar)
+    return _mutate(_library("restore").restore, test, engine=engine, path=path, force=force)
+
+
+def journal(name=None, pillar="ipalias"):
+    """
+    Return the whole of a change that was too large for a return, by its id.
+
+    name
+        Id as the return gave it; none: the ids that are kept.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ipalias.journal 20260102T030405Z-1234
+    """
+    return _call(_library("upkeep").journal, _engine(pillar), name)

@@ -1,0 +1,66 @@
+"""The ordered registry of backends: one module per configuration dialect.
+
+A new platform is one module here and one line in `REGISTRY`. The order breaks ties
+only; which backend owns an interface is decided by the strength of its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Protocol
+
+from ..host import Host
+from ..model import Activation, Alias, Change, Command, Evidence, File, Found, Wanted
+
+#: Dialect names, in the order in which ties are broken.
+REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown")
+
+
+class Backend(Protocol):
+    """Describe what a backend module provides."""
+
+    #: Dialect name.
+    NAME: str
+    #: Options refused for this dialect, with the reason. Keys: ``label``, ``source4``
+    #: (``source: never`` on IPv4), ``source6``, ``wide_source4`` (the same with a prefix
+    #: shorter than /32).
+    UNSUPPORTED: Mapping[str, str]
+    #: Most addresses a link holds, or None.
+    MAX_ADDRESSES: int | None
+    #: True when unlabelled aliases take numbers (``eth0:0``).
+    NUMBERED: bool
+    #: Dialect options of the pillar: name → allowed values.
+    OPTIONS: Mapping[str, tuple[str, ...]]
+
+    def detect(self, host: Host, interface: str) -> Evidence:
+        """Tell whether this dialect owns the interface, and why."""
+
+    def assume(self, host: Host, interface: str) -> Evidence:
+        """Return evidence to work with when the user named this backend himself."""
+
+    def parse(self, host: Host, evidence: Evidence) -> list[Found]:
+        """Return every address that the dialect's files set on the interface."""
+
+    def render(self, wanted: Wanted, host: Host) -> list[File]:
+        """Return the whole text of each file of ours, and of each edited one."""
+
+    def validate(self, change: Change, host: Host) -> list[Command]:
+        """Return commands of the dialect's own that check the files once written."""
+
+    def activate(self, change: Change, host: Host) -> Activation:
+        """Return what makes the owner take the change, the gentlest way."""
+
+    def live_label(self, alias: Alias) -> str | None:
+        """Return the label the kernel will show, or None for none."""
+
+
+def load(name: str) -> Backend:
+    """Return the backend module of a dialect name."""
+    module: Backend = import_module(f"{__name__}.{name}")
+    return module
+
+
+def all_backends(names: Sequence[str] = REGISTRY) -> list[Backend]:
+    """Return the backend modules in registry order."""
+    return [load(name) for name in names]

@@ -1,0 +1,188 @@
+"""Effects: the vocabulary in which the transaction says what shall happen to a host.
+
+The transaction is a generator of these; `run` hands each to an executor and sends the
+answer back. So a test can list the effects, stop between any two of them, make one fail,
+and replay the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .errors import EffectError
+from .model import Command
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FileState:
+    """Hold what a file is before we touch it.
+
+    :param real_path: path with all symbolic links resolved; writes go there, so that a
+        link stays a link.
+    """
+
+    real_path: str
+    text: str
+    mode: int
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """Read a file and what belongs to it; answers `FileState` or None."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class ReadLive:
+    """Dump links, addresses and routes; answers a `live.Snapshot`."""
+
+
+@dataclass(frozen=True)
+class ReadClock:
+    """Read a clock that no one sets; answers seconds."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait a number of seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MakeFolder:
+    """Make a folder and its parents where they are missing."""
+
+    path: str
+    mode: int = 0o755
+
+
+@dataclass(frozen=True)
+class WriteTemporary:
+    """Write a file beside the one it will replace; never follows a planted link.
+
+    :param like: state of the file it replaces: owner, group and mode are taken over.
+    """
+
+    path: str
+    text: str
+    mode: int
+    like: FileState | None = None
+
+
+@dataclass(frozen=True)
+class SyncFile:
+    """Force a file's content to the disk."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Put a file in the place of another, in one step."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class SyncFolder:
+    """Force a folder's entries to the disk."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Unlink:
+    """Remove a file; an absent one is no error."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class RemoveFolder:
+    """Remove a folder that is empty; anything else is left and is no error."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class WriteKernel:
+    """Write a kernel setting under /proc/sys; answers the value before, or None."""
+
+    path: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a command; answers `host.Result`.
+
+    :param check: raise `EffectError` when the exit code is not among the command's `ok`.
+    """
+
+    command: Command
+    check: bool = True
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send Ethernet frames on an interface, the whole list `count` times.
+
+    :param interval: seconds between two rounds.
+    """
+
+    interface: str
+    frames: tuple[bytes, ...]
+    count: int = 1
+    interval: float = 0.0
+
+
+Effect = (
+    ReadFile
+    | ReadLive
+    | ReadClock
+    | Pause
+    | MakeFolder
+    | WriteTemporary
+    | SyncFile
+    | Rename
+    | SyncFolder
+    | Unlink
+    | RemoveFolder
+    | WriteKernel
+    | Run
+    | Send
+)
+
+#: A generator of effects that ends with a T.
+Effects = Generator[Effect, Any, T]
+Executor = Callable[[Effect], Any]
+
+
+def run(effects: Effects[T], perform: Executor) -> T:
+    """Drive a generator of effects to its end and return its value.
+
+    Only `EffectError` goes back into the generator: it is what a transaction can undo.
+    Anything else ends the run on the spot, as a crash would.
+    """
+    answer: Any = None
+    error: EffectError | None = None
+    while True:
+        try:
+            effect = effects.send(answer) if error is None else effects.throw(error)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        answer, error = None, None
+        try:
+            answer = perform(effect)
+        except EffectError as raised:
+            error = raised

@@ -1,0 +1,399 @@
+"""Carry out one request on one host: read, decide, apply, tell.
+
+Everything a loader module calls is a method of `Engine` here or a function of `report`;
+plain data goes in and comes out, because no class survives a reload of the library.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from . import targets
+from .backends import load
+from .effects import Effect, ReadLive, run
+from .errors import InputError, RefusedError
+from .host import Host
+from .ledger import Ledger, parse_ledger
+from .live import Snapshot
+from .model import Alias, File, Wanted
+from .owner import choose, require_link, resolve_default
+from .pillar import DEFAULT, Announce, Config, InterfaceConfig, parse_pillar
+from .plan import Plan, cap, describe, make_plan
+from .situation import Situation, Target
+from .transaction import Paths, Settings, apply, final_ledger, write_ledger, write_state
+
+Answer = dict[str, Any]
+
+
+class Machine(Host, Protocol):
+    """A host that can also be changed."""
+
+    def perform(self, effect: Effect) -> Any:
+        """Perform one effect."""
+
+
+@dataclass
+class Engine:
+    """Hold a request's surroundings.
+
+    :param data: pillar block ``ipalias`` as Salt gives it.
+    :param root: pillar path of that block.
+    :param locked: gives the lock of this host for a purpose.
+    :param new_id: gives an id for a journal entry.
+    """
+
+    host: Machine
+    data: object = None
+    root: str = "ipalias"
+    settings: Settings = field(default_factory=Settings)
+    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
+    new_id: Callable[[], str] = lambda: "0"
+
+    @property
+    def paths(self) -> Paths:
+        """Return where our state lies."""
+        return self.settings.paths
+
+    # -- reading ------------------------------------------------------------------------
+
+    def config(self) -> Config:
+        """Return the pillar, checked."""
+        return parse_pillar(self.data, self.root)
+
+    def ledger(self) -> Ledger:
+        """Return the ledger."""
+        return parse_ledger(self.host.read(self.paths.ledger), self.paths.ledger)
+
+    def snapshot(self) -> Snapshot:
+        """Return what the kernel holds."""
+        snapshot: Snapshot = self.host.perform(ReadLive())
+        return snapshot
+
+    def situation(
+        self, interface: str, config: InterfaceConfig, ledger: Ledger, snapshot: Snapshot
+    ) -> Situation:
+        """Return all that is known of an interface."""
+        where = config.where if config.name else f"{self.root}:interfaces:{interface}"
+        require_link(snapshot, interface, where)
+        backend, evidence = choose(self.host, interface, config.backend, ledger, where)
+        found = tuple(backend.parse(self.host, evidence))
+        return Situation(interface, backend, evidence, snapshot, ledger, found, self.root)
+
+    def _plan(self, situation: Situation, target: Target, config: InterfaceConfig) -> Plan:
+        return make_plan(situation, target, self.host, config.options, self._left_behind(situation))
+
+    def _left_behind(self, situation: Situation) -> list[File]:
+        """Return the files of the dialect that owned the interface before, emptied of ours."""
+        before = situation.ledger.backends.get(situation.interface)
+        if before is None or before == situation.backend.NAME:
+            return []
+        backend = load(before)
+        evidence = backend.assume(self.host, situation.interface)
+        former = tuple(e.alias for e in situation.ledger.on(situation.interface).values() if e.file)
+        return backend.render(Wanted(situation.interface, (), evidence, former), self.host)
+
+    # -- requests -----------------------------------------------------------------------
+
+    def managed(self, name: str | None = None, *, test: bool = False) -> Answer:
+        """Bring one interface of the pillar, or ``default``, or all, to the whole list.
+
+        The whole pillar is planned first: an error anywhere leaves everything as it is.
+
+        :param name: interface as in the pillar; None for all, and for what left the pillar.
+        :raises IpaliasError: see `pillar`, `situation` and `transaction`.
+        """
+        with self._lock(f"ipalias.apply {name or ''}", test):
+            config = self.config()
+            if name is not None and name not in config.interfaces:
+                raise InputError(f"{name!r} is not in the pillar", where=f"{self.root}:interfaces")
+            ledger, snapshot = self.ledger(), self.snapshot()
+            resolved = {}
+            for block in config.interfaces.values():
+                resolved[block.name] = self._resolve(block, config, ledger, snapshot)
+            ledger = _pinned(ledger, resolved.get(DEFAULT, {}))
+            chosen: list[Plan] = []
+            for block in config.interfaces.values():
+                plans = self._managed_plans(block, resolved[block.name], ledger, snapshot)
+                if name in (None, block.name):
+                    chosen += plans
+            if name is None:
+                chosen += self._pruned_plans(config, ledger, snapshot)
+            announce = config.interfaces[name].announce if name else config.base.announce
+            return self._carry_out(chosen, announce, test)
+
+    def _resolve(
+        self, interface: InterfaceConfig, config: Config, ledger: Ledger, snapshot: Snapshot
+    ) -> dict[int, str]:
+        """Return the real interface of each family that an interface block has."""
+        families = {alias.family for alias in interface.aliases}
+        if interface.name != DEFAULT:
+            return dict.fromkeys(families or {4}, interface.name)
+        named = set(config.interfaces) - {DEFAULT}
+        known = families | {int(family) for family in ledger.default}
+        return resolve_default(known, snapshot, ledger, named, interface.where)
+
+    def _managed_plans(
+        self,
+        config: InterfaceConfig,
+        resolved: Mapping[int, str],
+        ledger: Ledger,
+        snapshot: Snapshot,
+    ) -> list[Plan]:
+        """Return the plans of one block: one for each real interface it means."""
+        plans = []
+        for interface in dict.fromkeys(resolved.values()):
+            aliases = tuple(
+                replace(alias, interface=interface)
+                for alias in config.aliases
+                if resolved[alias.family] == interface
+            )
+            situation = self.situation(interface, config, ledger, snapshot)
+            target = targets.managed_target(
+                situation, aliases, purge=config.purge, adopt=config.adopt
+            )
+            plans.append(self._plan(situation, target, config))
+        return plans
+
+    def pruned(self, *, test: bool = False) -> Answer:
+        """Take away what came from the pillar on interfaces that left it."""
+        with self._lock("ipalias.prune", test):
+            config = self.config()
+            plans = self._pruned_plans(config, self.ledger(), self.snapshot())
+            return self._carry_out(plans, config.base.announce, test)
+
+    def _pruned_plans(self, config: Config, ledger: Ledger, snapshot: Snapshot) -> list[Plan]:
+        """Return the plans of interfaces that the ledger knows and the pillar does not."""
+        kept = set(config.interfaces) - {DEFAULT}
+        if DEFAULT in config.interfaces:
+            kept |= set(ledger.default.values())
+        plans = []
+        for name in ledger.interfaces:
+            if name in kept or name not in snapshot.by_link:
+                continue
+            situation = self.situation(name, config.base, ledger, snapshot)
+            target = targets.pruned_target(situation, purge=config.base.purge)
+            plans.append(self._plan(situation, target, config.base))
+        return plans
+
+    def add(
+        self,
+        aliases: Sequence[Alias],
+        *,
+        persist: bool = True,
+        live: bool = True,
+        announce: Announce | None = None,
+        test: bool = False,
+    ) -> Answer:
+        """Add aliases by hand; highstates leave them alone.
+
+        :param aliases: their interface may be ``default``.
+        """
+        if not (persist or live):
+            raise InputError("neither persist nor live: there is nothing to do", where="persist")
+        with self._lock("ipalias.add", test):
+            config = self.config()
+            ledger, snapshot = self.ledger(), self.snapshot()
+            families = {alias.family for alias in aliases if alias.interface == DEFAULT}
+            resolved = resolve_default(families, snapshot, ledger, (), "interface")
+            ledger = _pinned(ledger, resolved)
+            by_interface: dict[str, list[Alias]] = {}
+            for alias in aliases:
+                name = resolved[alias.family] if alias.interface == DEFAULT else alias.interface
+                by_interface.setdefault(name, []).append(replace(alias, interface=name))
+            plans = []
+            for name, listed in by_interface.items():
+                settings = self._settings_of(name, config, ledger)
+                situation = self.situation(name, settings, ledger, snapshot)
+                target = targets.added_target(situation, listed, persist=persist, live=live)
+                plans.append(self._plan(situation, target, settings))
+            return self._carry_out(plans, announce or config.base.announce, test)
+
+    def remove(
+        self,
+        addresses: Sequence[tuple[str, int | None]],
+        *,
+        interface: str | None = None,
+        test: bool = False,
+    ) -> Answer:
+        """Remove aliases of ours, whatever their origin.
+
+        :param addresses: address and prefix, or None for whatever prefix it has.
+        :raises RefusedError: an address that is not ours.
+        """
+        with self._lock("ipalias.remove", test):
+            config = self.config()
+            ledger, snapshot = self.ledger(), self.snapshot()
+            by_interface: dict[str, list[tuple[str, int | None]]] = {}
+            for address, prefix in addresses:
+                name = interface or _interface_of(address, ledger, snapshot)
+                if name is not None:
+                    by_interface.setdefault(name, []).append((address, prefix))
+            plans = []
+            for name, listed in by_interface.items():
+                settings = self._settings_of(name, config, ledger)
+                situation = self.situation(name, settings, ledger, snapshot)
+                plans.append(
+                    self._plan(situation, targets.removed_target(situation, listed), settings)
+                )
+            return self._carry_out(plans, config.base.announce, test)
+
+    def clean(self, *, test: bool = False) -> Answer:
+        """Take away everything of ours, whatever its origin, and nothing else."""
+        with self._lock("ipalias.clean", test):
+            config = self._config_or_none()
+            ledger, snapshot = self.ledger(), self.snapshot()
+            plans = []
+            for name in self._ours(config, ledger, snapshot):
+                settings = self._settings_of(name, config, ledger)
+                situation = self.situation(name, settings, ledger, snapshot)
+                plans.append(self._plan(situation, targets.clean_target(situation), settings))
+            ledger_after = replace(ledger, default={})
+            plans = [_with_ledger(plan, ledger_after) for plan in plans]
+            return self._carry_out(plans, Announce(count=0), test)
+
+    # -- what requests share ------------------------------------------------------------
+
+    def _config_or_none(self) -> Config:
+        """Return the pillar, or an empty one where it cannot be read: cleaning needs none."""
+        try:
+            return self.config()
+        except InputError:
+            return Config()
+
+    def _ours(self, config: Config, ledger: Ledger, snapshot: Snapshot) -> list[str]:
+        """Return the interfaces that may hold something of ours."""
+        names = list(ledger.interfaces)
+        if ledger.lost:
+            names += [name for name in config.interfaces if name != DEFAULT]
+            names += [route.interface for family in (4, 6) for route in snapshot.defaults(family)]
+        return [name for name in dict.fromkeys(names) if name in snapshot.by_link]
+
+    def _settings_of(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
+        """Return the pillar's settings for a real interface."""
+        if name in config.interfaces:
+            return config.interfaces[name]
+        if DEFAULT in config.interfaces and name in ledger.default.values():
+            return config.interfaces[DEFAULT]
+        return config.base
+
+    def _lock(self, purpose: str, test: bool) -> AbstractContextManager[None]:
+        return nullcontext() if test else self.locked(purpose)
+
+    def _carry_out(self, plans: Sequence[Plan], announce: Announce, test: bool) -> Answer:
+        """Show plans (`test`) or apply them, and answer with plain data."""
+        todo = [plan for plan in plans if plan.touches_host]
+        changes = _merged(describe(plan) for plan in todo)
+        notes = [note for plan in plans for note in self._notes(plan, todo)]
+        short, cut = cap(changes)
+        answer: Answer = {"result": True, "changes": short, "notes": notes}
+        if test:
+            answer["result"] = None if todo else True
+            answer["comment"] = _comment(plans, todo, notes, "would be")
+            return answer
+        settings = replace(self.settings, announce=announce)
+        if todo:
+            # Plans that touch nothing ride along for their ledger entries.
+            ordered = [*todo, *(plan for plan in plans if not plan.touches_host)]
+            run(apply(ordered, self.host, settings), self.host.perform)
+        elif plans:
+            run(write_ledger(final_ledger(plans), settings), self.host.perform)
+        if cut:
+            answer["journal"] = self._journal(changes)
+            notes.append(f"the whole of it: `ipalias.journal {answer['journal']}`")
+        answer["comment"] = _comment(plans, todo, notes, "were")
+        return answer
+
+    def _notes(self, plan: Plan, todo: Sequence[Plan]) -> list[str]:
+        """Return what the operator should know of one plan."""
+        notes = list(plan.notes)
+        if plan in todo:
+            activation = plan.situation.backend.activate(plan.change, self.host)
+            if activation.note:
+                notes.append(f"{plan.interface}: {activation.note}")
+        return notes
+
+    def _journal(self, changes: Mapping[str, object]) -> str:
+        """Keep the whole of a change that is too large for an event; return its id."""
+        name = self.new_id()
+        text = json.dumps({"schema": 1, "id": name, "changes": changes}, indent=1) + "\n"
+        path = f"{self.paths.journal}/{name}.json"
+        run(write_state(self.paths, path, text), self.host.perform)
+        return name
+
+
+def _pinned(ledger: Ledger, resolved: Mapping[int, str]) -> Ledger:
+    """Return the ledger with ``default`` pinned as resolved."""
+    for family, interface in resolved.items():
+        ledger = ledger.with_default(family, interface)
+    return ledger
+
+
+def _with_ledger(plan: Plan, ledger: Ledger) -> Plan:
+    """Return the same plan on another base ledger."""
+    return replace(plan, situation=replace(plan.situation, ledger=ledger))
+
+
+def _interface_of(address: str, ledger: Ledger, snapshot: Snapshot) -> str | None:
+    """Return the interface an address is on: by the ledger, else by the kernel."""
+    for name, entries in ledger.interfaces.items():
+        if any(entry.alias.address == address for entry in entries.values()):
+            return name
+    for live in snapshot.addresses:
+        if live.address == address:
+            return live.interface
+    return None
+
+
+def _merged(listed: Iterable[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Join the changes of several plans."""
+    merged: dict[str, dict[str, Any]] = {}
+    for changes in listed:
+        for kind, block in changes.items():
+            into = merged.setdefault(kind, {})
+            for key, value in block.items():
+                into[key] = (
+                    [*into[key], *value] if key in into and isinstance(value, list) else value
+                )
+    return merged
+
+
+def _comment(plans: Sequence[Plan], todo: Sequence[Plan], notes: Sequence[str], verb: str) -> str:
+    """Return one clear sentence or two on what was, or would be, done."""
+    parts = []
+    for plan in todo:
+        what = []
+        if plan.live_add:
+            what.append(f"{len(plan.live_add)} added")
+        if plan.live_remove:
+            what.append(f"{len(plan.live_remove)} removed")
+        if plan.recreate:
+            what.append(f"{len(plan.recreate)} set anew")
+        counts = f"addresses {', '.join(what)}" if what else "no address changed"
+        files = ", ".join(file.path for file in plan.files)
+        written = f"; written: {files}" if files else ""
+        parts.append(f"{plan.interface} ({plan.situation.backend.NAME}): {counts}{written}")
+    if parts:
+        head = "; ".join(parts)
+        head = f"Would change {head}" if verb == "would be" else f"Changed {head}"
+    elif plans:
+        count = sum(len(plan.entries) for plan in plans)
+        names = ", ".join(dict.fromkeys(plan.interface for plan in plans))
+        head = f"{names}: all {count} aliases are as wanted, on disk and live"
+    else:
+        head = "Nothing of ours is concerned"
+    return ". ".join([head, *notes])
+
+
+def refuse_unprivileged(root: bool) -> None:
+    """Refuse to change a host without the right to.
+
+    :raises RefusedError: not root.
+    """
+    if not root:
+        raise RefusedError(
+            "changing addresses needs root", way_out="run the minion or salt-call as root"
+        )

@@ -1,0 +1,61 @@
+"""Errors of the library.
+
+Every message says three things: where (pillar path, argument, or file and line),
+what is wrong, and the way out. Loader modules turn these into Salt's own two
+errors; nothing else is ever raised on purpose.
+"""
+
+from __future__ import annotations
+
+
+class IpaliasError(Exception):
+    """Base of every error this library raises on purpose.
+
+    :param where: pillar path, argument name, or ``file:line`` the error is about.
+    :param what: what is wrong, with the offending value.
+    :param way_out: what the operator can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", way_out: str = "") -> None:
+        self.where = where
+        self.what = what
+        self.way_out = way_out
+        super().__init__(self.text())
+
+    def text(self) -> str:
+        """Return the whole message on one line."""
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.way_out}" if self.way_out else text
+
+
+class InputError(IpaliasError):
+    """Raise for a value from the pillar or an argument that is refused."""
+
+
+class ParseError(IpaliasError):
+    """Raise for a configuration file that cannot be read as its platform reads it."""
+
+    def __init__(self, path: str, line: int, what: str, *, way_out: str = "") -> None:
+        self.path = path
+        self.line = line
+        super().__init__(what, where=f"{path}:{line}", way_out=way_out)
+
+
+class OwnerError(IpaliasError):
+    """Raise when no backend, or more than one, owns an interface."""
+
+
+class RefusedError(IpaliasError):
+    """Raise when doing as told would cut the host off or touch what is not ours."""
+
+
+class UnsupportedError(IpaliasError):
+    """Raise when a dialect cannot express what was asked."""
+
+
+class EffectError(IpaliasError):
+    """Raise when an effect on the host failed (a command, a write)."""
+
+
+class VerifyError(IpaliasError):
+    """Raise when files or kernel do not show what was applied."""

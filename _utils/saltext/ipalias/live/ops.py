@@ -1,0 +1,69 @@
+"""Build the changes of one ``ip -batch`` from aliases and from what was live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..errors import EffectError
+from ..model import SOURCE_AUTO, SOURCE_NEVER, Alias
+from . import LiveAddress, Snapshot
+from .iproute2 import Op, frees_route, parse_batch_error, wants_route
+
+
+def alias_of(live: LiveAddress) -> Alias:
+    """Return the alias that would make an address live as it is."""
+    hidden = live.preferred_zero if live.family == 6 else live.scope == "host"
+    source = SOURCE_NEVER if hidden and live.interface != "lo" else SOURCE_AUTO
+    return Alias(live.address, live.prefix, live.interface, live.label, source)
+
+
+def add_ops(wanted: Iterable[tuple[Alias, str | None]], snapshot: Snapshot) -> list[Op]:
+    """Return what adds aliases, each subnet's own route added once."""
+    routed: set[object] = set()
+    ops: list[Op] = []
+    for alias, label in wanted:
+        route = wants_route(alias, snapshot) and alias.network_object not in routed
+        if route:
+            routed.add(alias.network_object)
+        ops.append(Op(alias, label=label, route=route))
+    return ops
+
+
+def delete_ops(
+    addresses: Sequence[LiveAddress], snapshot: Snapshot, remaining: Iterable[Alias] = ()
+) -> list[Op]:
+    """Return what takes addresses away, and the subnet routes that we made for them."""
+    stay = tuple(remaining)
+    ops: list[Op] = []
+    freed: set[object] = set()
+    for live in addresses:
+        alias = alias_of(live)
+        route = frees_route(alias, snapshot, stay) and alias.network_object not in freed
+        if route:
+            freed.add(alias.network_object)
+        ops.append(Op(alias, delete=True, route=route))
+    return ops
+
+
+def add_back_ops(addresses: Iterable[LiveAddress], snapshot: Snapshot) -> list[Op]:
+    """Return what adds addresses again as they were before."""
+    return add_ops(((alias_of(live), live.label) for live in addresses), snapshot)
+
+
+def change_ops(aliases: Iterable[Alias]) -> list[Op]:
+    """Return what changes the preferred lifetime of live IPv6 addresses in place."""
+    return [Op(alias, change=True) for alias in aliases]
+
+
+def batch_error(interface: str, ops: Sequence[Op], stderr: str) -> EffectError:
+    """Return the error for a batch that stopped, naming the address it stopped at."""
+    index = parse_batch_error(stderr, ops)
+    lines = [line for line in stderr.strip().splitlines() if not line.startswith("Command failed")]
+    reason = lines[0] if lines else "ip -batch failed"
+    if index is None:
+        return EffectError(reason, where=interface)
+    op = ops[index]
+    verb = "taken away" if op.delete else "changed" if op.change else "added"
+    return EffectError(
+        f"{op.alias.cidr} could not be {verb}: {reason}", where=op.alias.where or interface
+    )

@@ -1,0 +1,271 @@
+"""The difference between what is and what shall be: files, live addresses, ledger.
+
+Pure: a plan is data that the transaction carries out and that ``test=True`` shows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from .host import Host
+from .ledger import Entry
+from .live import LiveAddress
+from .model import Alias, Change, File, Wanted
+from .situation import Situation, Target, check_dialect, check_target
+
+#: Lines of a unified diff that a return carries; Salt trims an event over 1 MiB.
+MAX_DIFF_LINES = 200
+#: Addresses that a return lists; the rest is counted.
+MAX_LISTED = 200
+_SECRET = re.compile(
+    r"(?i)^([+\- ]?\s*[\w.-]*(?:psk|password|secret|private-key|wep-key\d?)\s*[:=]).*"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold everything one change of one interface does.
+
+    :param files: files whose text differs from the disk.
+    :param before: their text as it is now (None: absent).
+    :param live_wanted: aliases that shall be live, with the label the kernel shall show.
+    :param recreate: of these, the ones live with another label or scope.
+    :param live_remove: live addresses to take away.
+    :param entries: the interface's ledger entries afterwards.
+    """
+
+    situation: Situation
+    change: Change
+    files: tuple[File, ...]
+    before: dict[str, str | None]
+    live_wanted: tuple[tuple[Alias, str | None], ...]
+    live_add: tuple[Alias, ...]
+    recreate: tuple[str, ...]
+    live_remove: tuple[LiveAddress, ...]
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def interface(self) -> str:
+        """Return the real interface name."""
+        return self.situation.interface
+
+    @property
+    def touches_host(self) -> bool:
+        """Tell whether a file or the kernel changes."""
+        return bool(self.files or self.live_add or self.recreate or self.live_remove)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing changes, the ledger included."""
+        old = self.situation.ledger.on(self.interface)
+        return not self.touches_host and old == {e.alias.cidr: e for e in self.entries}
+
+
+def make_plan(
+    situation: Situation,
+    target: Target,
+    host: Host,
+    options: Mapping[str, object] | None = None,
+    leave: Iterable[File] = (),
+) -> Plan:
+    """Compute a plan.
+
+    :param options: dialect options of the pillar, already checked.
+    :param leave: files of a dialect that owned the interface before, as they shall be now.
+    :raises IpaliasError: see `check_target` and the backend's `render`.
+    """
+    check_target(situation, target)
+    entries = _numbered(situation, target.entries)
+    aliases = tuple(entry.alias for entry in entries if entry.file)
+    for alias in aliases:
+        if alias.number is not None:
+            check_dialect(situation.backend, alias)
+    former = tuple(
+        entry.alias
+        for cidr, entry in situation.entries.items()
+        if entry.file and cidr in situation.in_our_files
+    )
+    wanted = Wanted(
+        situation.interface,
+        aliases,
+        situation.evidence,
+        former,
+        target.adopt,
+        options or {},
+    )
+    files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
+    live_wanted = tuple(
+        (entry.alias, situation.backend.live_label(entry.alias)) for entry in entries if entry.live
+    )
+    missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)
+    removed = _live_remove(situation, entries, target)
+    former_cidrs = {alias.cidr for alias in former}
+    now_cidrs = {alias.cidr for alias in aliases}
+    change = Change(
+        situation.interface,
+        situation.evidence,
+        tuple(alias for alias in aliases if alias.cidr not in former_cidrs),
+        tuple(alias for alias in former if alias.cidr not in now_cidrs),
+        files,
+        tuple(
+            cidr for cidr in situation.foreign_live if cidr not in now_cidrs | set(target.drop_live)
+        ),
+        frozenset(situation.live),
+    )
+    return Plan(
+        situation,
+        change,
+        files,
+        before,
+        live_wanted,
+        missing,
+        _recreate(situation, live_wanted),
+        removed,
+        entries,
+        target.notes,
+    )
+
+
+def _numbered(situation: Situation, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Give each alias that has none the next free slot, where the dialect numbers them.
+
+    A slot once given stays, so that removing the middle one renames no other.
+    """
+    listed = tuple(entries)
+    if not situation.backend.NUMBERED:
+        return tuple(
+            replace(entry, alias=replace(entry.alias, number=None))
+            if entry.alias.number is not None
+            else entry
+            for entry in listed
+        )
+    taken = {entry.alias.number for entry in listed if entry.alias.number is not None}
+    labels = [address.label for address in situation.live.values()]
+    labels += [found.alias.label for found in situation.foreign_found.values()]
+    for label in labels:
+        name, _, tail = (label or "").rpartition(":")
+        if name in (situation.interface, "") and tail.isascii() and tail.isdigit():
+            taken.add(int(tail))
+    free = 0
+    numbered: list[Entry] = []
+    for entry in listed:
+        if entry.alias.number is None:
+            while free in taken:
+                free += 1
+            taken.add(free)
+            entry = replace(entry, alias=replace(entry.alias, number=free))
+        numbered.append(entry)
+    return tuple(numbered)
+
+
+def _changed(files: Iterable[File], host: Host) -> tuple[tuple[File, ...], dict[str, str | None]]:
+    """Return the files whose text differs from the disk, and the text there now."""
+    changed: list[File] = []
+    before: dict[str, str | None] = {}
+    for file in files:
+        text = host.read(file.path)
+        if text != file.text:
+            changed.append(file)
+            before[file.path] = text
+    return tuple(changed), before
+
+
+def _live_remove(
+    situation: Situation, entries: Iterable[Entry], target: Target
+) -> tuple[LiveAddress, ...]:
+    """Return the live addresses of ours, or to be purged, that shall go."""
+    stay = {entry.alias.cidr for entry in entries if entry.live}
+    stay |= {alias.cidr for alias in target.present}
+    going = [
+        cidr
+        for cidr, entry in situation.entries.items()
+        if cidr not in stay and entry.live and cidr in situation.live
+    ]
+    going += [cidr for cidr in target.drop_live if cidr in situation.live and cidr not in going]
+    return tuple(situation.live[cidr] for cidr in going)
+
+
+def _recreate(
+    situation: Situation, live_wanted: Iterable[tuple[Alias, str | None]]
+) -> tuple[str, ...]:
+    """Return live aliases that must be deleted and added again to be as asked.
+
+    The kernel cannot change a label or a scope in place, so this is done only where the
+    user asked for the attribute, or took it back.
+    """
+    recreate: list[str] = []
+    for alias, label in live_wanted:
+        live = situation.live.get(alias.cidr)
+        if live is None:
+            continue
+        before = situation.entries.get(alias.cidr)
+        changed_mind = before is not None and before.alias.label != alias.label
+        asked = (alias.label is not None or changed_mind) and alias.family == 4
+        named = (label or alias.interface) == (live.label or alias.interface)
+        if (asked and not named) or source_differs(alias, live, before):
+            recreate.append(alias.cidr)
+    return tuple(recreate)
+
+
+def source_differs(alias: Alias, live: LiveAddress, before: Entry | None) -> bool:
+    """Tell whether a live address does not have the source policy asked for."""
+    hidden = live.preferred_zero if alias.family == 6 else live.scope == "host"
+    if alias.never_source:
+        return not hidden
+    took_back = before is not None and before.alias.never_source
+    return took_back and hidden and alias.interface != "lo"
+
+
+def render_diff(path: str, before: str | None, after: str | None) -> str:
+    """Return a unified diff of a file; values that look like secrets are blanked."""
+    lines = difflib.unified_diff(
+        (before or "").splitlines(),
+        (after or "").splitlines(),
+        "/dev/null" if before is None else path,
+        "/dev/null" if after is None else path,
+        lineterm="",
+        n=1,
+    )
+    text = "\n".join(_SECRET.sub(r"\1 ***", line) for line in lines)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def describe(plan: Plan) -> dict[str, dict[str, object]]:
+    """Return the changes of a plan as plain data, whole."""
+    changes: dict[str, dict[str, object]] = {}
+    if plan.files:
+        changes["files"] = {
+            file.path: render_diff(file.path, plan.before[file.path], file.text)
+            for file in plan.files
+        }
+    added = [alias.cidr for alias in plan.live_add]
+    removed = [address.cidr for address in plan.live_remove]
+    if added or removed or plan.recreate:
+        changes["addresses"] = {"added": added, "removed": removed}
+        if plan.recreate:
+            changes["addresses"]["recreated"] = list(plan.recreate)
+    return changes
+
+
+def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, object]], bool]:
+    """Return changes small enough for Salt's event bus, and whether anything was left out."""
+    capped: dict[str, dict[str, object]] = {}
+    cut = False
+    for kind, block in changes.items():
+        capped[kind] = {}
+        for key, value in block.items():
+            if isinstance(value, str):
+                lines = value.splitlines()
+                if len(lines) > MAX_DIFF_LINES:
+                    cut = True
+                    rest = len(lines) - MAX_DIFF_LINES
+                    value = "\n".join([*lines[:MAX_DIFF_LINES], f"... {rest} more lines"])
+            elif isinstance(value, list) and len(value) > MAX_LISTED:
+                cut = True
+                value = [*value[:MAX_LISTED], f"... {len(value) - MAX_LISTED} more"]
+            capped[kind][key] = value
+    return capped, cut

@@ -1,0 +1,178 @@
+"""From what was asked to what shall be: one function a verb, all pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .errors import InputError, RefusedError
+from .ledger import ORIGIN_ADOPTED, ORIGIN_HAND, ORIGIN_PILLAR, ORIGIN_UNKNOWN, Entry
+from .model import Alias, Found
+from .situation import Situation, Target
+
+
+def managed_target(
+    situation: Situation, desired: Sequence[Alias], *, purge: str = "owned", adopt: bool = False
+) -> Target:
+    """Return the target of a highstate: the interface's whole list from the pillar.
+
+    :param purge: ``owned`` removes what came from the pillar and left it, ``none``
+        nothing, ``all`` every address but the primary.
+    :param adopt: move aliases that a foreign line configures into our files.
+    :raises InputError: a foreign line sets the same address with another prefix.
+    """
+    old = situation.entries
+    entries: list[Entry] = []
+    adopted: list[Found] = []
+    present: list[Alias] = []
+    primaries = set(situation.primaries.values())
+    by_address = {found.alias.address: found for found in situation.foreign_found.values()}
+    for alias in desired:
+        foreign = by_address.get(alias.address)
+        if foreign is None or alias.address in primaries:
+            entries.append(_claimed(old.get(alias.cidr), alias))
+            continue
+        if foreign.alias.prefix != alias.prefix:
+            raise InputError(
+                f"{alias.cidr} is configured as {foreign.alias.cidr} by "
+                f"{foreign.path}:{foreign.line}",
+                where=alias.where,
+                way_out=f"write {foreign.alias.cidr} here, or take that line out",
+            )
+        if adopt:
+            adopted.append(foreign)
+            label = alias.label if alias.label is not None else foreign.alias.label
+            entries.append(
+                Entry(replace(alias, label=label, number=_number(old, alias)), ORIGIN_ADOPTED)
+            )
+        else:
+            present.append(alias)
+    wanted = {entry.alias.cidr for entry in entries}
+    # A foreign line took over an alias that was ours: what we wrote goes, the address stays.
+    kept_live = {alias.cidr for alias in present}
+    for cidr, entry in old.items():
+        if cidr in wanted or cidr in kept_live:
+            continue
+        leaves = entry.origin == ORIGIN_PILLAR and purge == "owned"
+        if not leaves and purge != "all":
+            entries.append(entry)
+    drop: tuple[str, ...] = ()
+    if purge == "all":
+        keep = wanted | kept_live
+        drop = tuple(
+            cidr
+            for cidr in situation.foreign_live
+            if cidr not in keep and cidr.rsplit("/", 1)[0] not in primaries
+        )
+        for cidr, found in situation.foreign_found.items():
+            if cidr not in keep and found.alias.address not in primaries:
+                adopted.append(found)
+                drop = (*drop, cidr)
+    return Target(tuple(entries), tuple(adopted), drop, tuple(present), tuple(desired))
+
+
+def _number(old: dict[str, Entry], alias: Alias) -> int | None:
+    """Return the slot an alias already has."""
+    entry = old.get(alias.cidr)
+    return entry.alias.number if entry is not None else None
+
+
+def _claimed(before: Entry | None, alias: Alias) -> Entry:
+    """Return the entry of an alias that the pillar names.
+
+    One added by hand, or found after a loss of the ledger, is the pillar's from now on.
+    """
+    if before is None:
+        return Entry(alias, ORIGIN_PILLAR)
+    origin = before.origin
+    if origin in (ORIGIN_HAND, ORIGIN_UNKNOWN):
+        origin = ORIGIN_PILLAR
+    return Entry(replace(alias, number=before.alias.number), origin)
+
+
+def added_target(
+    situation: Situation,
+    aliases: Sequence[Alias],
+    *,
+    persist: bool = True,
+    live: bool = True,
+    origin: str = ORIGIN_HAND,
+) -> Target:
+    """Return the target of ``ipalias.add``: what is there, and these.
+
+    :raises RefusedError: an alias stands in a foreign line already.
+    """
+    old = situation.entries
+    entries = dict(old)
+    for alias in aliases:
+        foreign = situation.foreign_found.get(alias.cidr)
+        if foreign is not None:
+            raise RefusedError(
+                f"{alias.cidr} is already configured by {foreign.path}:{foreign.line}",
+                where=alias.where,
+                way_out="nothing is to be done, or set `adopt: true` to move it into our file",
+            )
+        before = old.get(alias.cidr)
+        if before is None:
+            entries[alias.cidr] = Entry(alias, origin, file=persist, live=live)
+        else:
+            entries[alias.cidr] = Entry(
+                replace(alias, number=before.alias.number),
+                before.origin,
+                file=persist or before.file,
+                live=live or before.live,
+            )
+    return Target(tuple(entries.values()), asked=tuple(aliases))
+
+
+def removed_target(situation: Situation, addresses: Iterable[tuple[str, int | None]]) -> Target:
+    """Return the target of ``ipalias.remove``: what is there, less these.
+
+    :param addresses: address and prefix; without a prefix, whatever prefix it has.
+    :raises RefusedError: an address that is not ours, named with its owner.
+    """
+    entries = dict(situation.entries)
+    notes: list[str] = []
+    for address, prefix in addresses:
+        matching = [
+            cidr
+            for cidr, entry in entries.items()
+            if entry.alias.address == address and prefix in (None, entry.alias.prefix)
+        ]
+        for cidr in matching:
+            del entries[cidr]
+        if not matching:
+            _refuse_foreign(situation, address)
+            notes.append(f"{address} is not on {situation.interface}")
+    return Target(tuple(entries.values()), notes=tuple(notes))
+
+
+def _refuse_foreign(situation: Situation, address: str) -> None:
+    """Refuse to remove what is not ours."""
+    if address in situation.primaries.values():
+        raise RefusedError(
+            f"{address} is the primary address of {situation.interface}",
+            way_out="aliases can be removed, the primary cannot",
+        )
+    for found in situation.foreign_found.values():
+        if found.alias.address == address:
+            raise RefusedError(
+                f"{address} is not ours: {found.path}:{found.line} sets it",
+                way_out="take that line out by hand, or set `adopt: true` first",
+            )
+    for live in situation.snapshot.on(situation.interface):
+        if live.address == address:
+            raise RefusedError(
+                f"{address} on {situation.interface} is not ours: it was added by someone else",
+                way_out=f"`ip address del {live.cidr} dev {situation.interface}` by hand",
+            )
+
+
+def clean_target(situation: Situation) -> Target:
+    """Return the target of ``ipalias.clean``: nothing of ours is left."""
+    return Target(())
+
+
+def pruned_target(situation: Situation, *, purge: str = "owned") -> Target:
+    """Return the target of an interface that left the pillar altogether."""
+    return managed_target(situation, (), purge="none" if purge == "none" else "owned")

@@ -1,0 +1,1 @@
+"""Lossless editors: what they do not change, they give back byte for byte."""

@@ -1,0 +1,3 @@
+# Everything of ours taken away again, in reverse order.
+include:
+  - ipalias.alias.clean
