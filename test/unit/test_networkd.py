@@ -183,7 +183,8 @@ class TestReading:
         "[Address]\nAddress=203.0.113.4/40\n"
         "[Address]\nAddress=2001:db8::77/64\n"
         "[Address]\nAddress=203.0.113.66/24\nAddress=bogus\n"
-        "[Address]\nAddress=203.0.113.67\nLabel=averyveryverylonglabel\n"
+        "[Address]\nAddress=203.0.113.68/32\nLabel=averyveryverylonglabel\n"
+        "[Address]\nAddress=203.0.113.67\n"
     )
     OLD = (
         "192.0.2.1/24",

@@ -40,7 +40,6 @@ MAX_ADDRESSES: int | None = 8192
 NUMBERED = False
 OPTIONS: dict[str, tuple[str, ...]] = {}
 
-DROPIN = "60-ipalias.conf"
 _NETPLAN = "/run/systemd/network/10-netplan-"
 _SERVICE = "systemd-networkd.service"
 #: As of this version a reload leaves addresses alone that did not change (seen: 255, 257).
@@ -141,7 +140,7 @@ def _facts(host: Host, interface: str, path: str, running: bool) -> dict[str, st
     return {
         "version": read_version(host),
         "running": "yes" if running else "no",
-        "dropin": f"{networkd_files.FOLDERS[0]}/{name}.d/{DROPIN}",
+        "dropin": f"{networkd_files.FOLDERS[0]}/{name}.d/{networkd_files.OWN}",
         "shared_with": ",".join(_shared_with(host, interface, path, running)),
     }
 
@@ -166,11 +165,20 @@ def parse(host: Host, evidence: Evidence) -> list[Found]:
 
     :raises ParseError: for a file that networkd would refuse.
     """
+    return _read(host, evidence)
+
+
+def _read(host: Host, evidence: Evidence, *, foreign_only: bool = False) -> list[Found]:
     if evidence.file is None:
         return []
-    version = int(evidence.facts.get("version") or networkd_files.NEWEST)
-    dropin = evidence.facts.get("dropin")
-    return networkd_files.read_addresses(host, evidence.interface, evidence.file, dropin, version)
+    return networkd_files.read_addresses(
+        host,
+        evidence.interface,
+        evidence.file,
+        evidence.facts.get("dropin"),
+        int(evidence.facts.get("version") or networkd_files.NEWEST),
+        foreign_only=foreign_only,
+    )
 
 
 def render(wanted: Wanted, host: Host) -> list[File]:
@@ -184,9 +192,9 @@ def render(wanted: Wanted, host: Host) -> list[File]:
     facts = wanted.evidence.facts
     dropin = facts["dropin"]
     adopted = set(wanted.adopt)
-    read = parse(host, wanted.evidence)
-    refuse_stale(wanted.adopt, read)
-    foreign = [found for found in read if not found.ours and found not in adopted]
+    read = _read(host, wanted.evidence, foreign_only=True)
+    refuse_stale(adopted, read)
+    foreign = [found for found in read if found not in adopted]
     text: str | None = None
     if wanted.aliases:
         _refuse_shared(wanted)
@@ -194,7 +202,7 @@ def render(wanted: Wanted, host: Host) -> list[File]:
         text = "\n".join(_lines(wanted.interface, wanted.aliases))
     files = [File(dropin, text)]
     head = _head(wanted.interface)
-    for path in host.glob(f"{networkd_files.FOLDERS[0]}/*.network.d/{DROPIN}"):
+    for path in host.glob(f"{networkd_files.FOLDERS[0]}/*.network.d/{networkd_files.OWN}"):
         if path != dropin and (host.read(path) or "").startswith(head):
             files.append(File(path, None))
     files.extend(_without(host, wanted.adopt))

@@ -31,6 +31,8 @@ FOLDERS = (
 )
 
 
+#: Base name of our drop-in.
+OWN = "60-ipalias.conf"
 #: Stands for the version of a networkd that cannot be asked.
 NEWEST = 10**6
 #: As of this version an address without a prefix is a single one; before, classful.
@@ -166,6 +168,8 @@ def _documents(
     if main:  # an empty main file masks itself, drop-ins or not
         documents.append(ini.parse(main, path))
         for dropin in dropins(host, os.path.basename(path)):
+            if os.path.basename(dropin) == OWN:
+                continue  # it matches nothing, and may be long
             documents.append(ini.parse(host.read(dropin) or "", dropin))
     if parsed is not None:
         parsed[path] = documents
@@ -258,18 +262,27 @@ def canonical_mac(text: str) -> str:
 
 
 def read_addresses(
-    host: Host, interface: str, main: str, own: str | None, version: int
+    host: Host,
+    interface: str,
+    main: str,
+    own: str | None,
+    version: int,
+    *,
+    foreign_only: bool = False,
 ) -> list[Found]:
     """Read the static addresses of a ``.network`` file and its drop-ins as networkd does.
 
     :param own: the drop-in that is ours.
     :param version: of networkd, whose reading of odd values has changed.
+    :param foreign_only: leave our drop-in unread.
     :raises ParseError: for a file that networkd would refuse.
     """
     found: list[Found] = []
     for path in (main, *dropins(host, os.path.basename(main))):
-        document = ini.parse(host.read(path) or "", path)
         ours = path == own
+        if ours and foreign_only:
+            continue
+        document = ini.parse(host.read(path) or "", path)
         for section in document.sections:
             if section.name == "Address":
                 read = _read_section(section, version)
@@ -294,7 +307,6 @@ def _found(
     address, prefix = read
     line = max(entry.line for entry in section.entries if entry.key == "Address")
     four = ":" not in address
-    labels = [label for label in section.values("Label") if len(label) <= MAX_LABEL]
     if four:
         never = _value(section, "Scope") in ("host", "254")
     else:
@@ -303,7 +315,7 @@ def _found(
         address,
         prefix,
         interface,
-        label=(labels[-1] or None) if labels and four else None,
+        label=(_value(section, "Label") or None) if four else None,
         source=SOURCE_NEVER if never else SOURCE_AUTO,
         where=f"{path}:{line}",
     )
@@ -315,10 +327,30 @@ def _value(section: ini.Section, key: str) -> str:
     return entry.value if entry else ""
 
 
+def _is_label(text: str) -> bool:
+    return len(text) <= MAX_LABEL and all(" " <= char < "\x7f" for char in text)
+
+
+def _is_scope(text: str) -> bool:
+    number = int(text) if text.isascii() and text.isdigit() else 256
+    return number < 256 or text in ("global", "link", "host", "site", "nowhere")
+
+
+def _is_lifetime(text: str) -> bool:
+    return text in ("", "0", "forever", "infinity")
+
+
+#: A value that is refused takes its whole section with it (seen with a label that is too
+#: long on 252 and 257: the address does not come up).
+_VALID = {"Label": _is_label, "Scope": _is_scope, "PreferredLifetime": _is_lifetime}
+
+
 def _read_section(section: ini.Section, version: int) -> tuple[str, int] | None:
     """Read an ``[Address]`` section: the last value counts, one bad value spoils it all."""
     read: tuple[str, int] | None = None
     family: bool | None = None
+    if any(not check(value) for key, check in _VALID.items() for value in section.values(key)):
+        return None
     for entry in section.entries:
         if entry.key not in ("Address", "Peer"):
             continue
