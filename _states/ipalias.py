@@ -175,3 +175,41 @@ def absent(name, interface=None, pillar="ipalias"):
         salt '*' state.single ipalias.absent 198.51.100.12
     """
     return _state(name, "ipalias.remove", address=name, interface=interface, pillar=pillar)
+
+
+def boot_service(name, backend, pillar="ipalias"):
+    """
+    Keep the service that reads the files started at boot, where a backend owns an interface.
+
+    Not ``service.enabled`` with an ``onlyif``: that guard alone takes Salt over a second.
+
+    name
+        Service.
+
+    backend
+        Dialect name; nothing is done where it owns no interface of the pillar.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' state.single ipalias.boot_service systemd-networkd backend=networkd
+    """
+    ret = {"name": name, "changes": {}, "result": True}
+    if not __salt__["ipalias.uses"](backend, pillar):
+        ret["comment"] = f"{backend} owns no interface of the pillar"
+    elif "service.enabled" not in __salt__:
+        ret["comment"] = f"{name}: this platform has no service module in Salt; left as it is"
+    elif __salt__["service.enabled"](name):
+        ret["comment"] = f"{name} is enabled"
+    elif __opts__["test"]:
+        ret.update(result=None, comment=f"{name} would be enabled")
+    elif __salt__["service.enable"](name):
+        ret.update(changes={name: {"old": "disabled", "new": "enabled"}})
+        ret["comment"] = f"{name} was enabled: without it no alias comes back at boot"
+    else:
+        ret.update(result=False, comment=f"{name} could not be enabled")
+    return ret

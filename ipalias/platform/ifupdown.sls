@@ -1,18 +1,15 @@
-# What ifupdown needs around the files. Looked at only after a change, and only where the
-# module's own detection says that ifupdown owns an interface of the pillar.
+# What ifupdown needs around the files: its service, started at boot. Looked at only after a
+# change; whether ifupdown owns an interface of the pillar is the module's own detection.
 {%- from "ipalias/map.jinja" import parameters with context %}
 {%- set service = parameters["platform"]["ifupdown"]["service"] %}
 include:
   - ipalias.alias
-{%- if service and "service.enabled" in salt %}
+{%- if service %}
 
 ipalias-platform-ifupdown-service:
-  service.enabled:
+  ipalias.boot_service:
     - name: {{ service | json }}
-    - onlyif:
-      - fun: ipalias.uses
-        args:
-          - ifupdown
+    - backend: ifupdown
     - onchanges:
       - sls: ipalias.alias
 {%- endif %}

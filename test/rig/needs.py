@@ -12,6 +12,7 @@ APT = [
     "mmdebstrap",
     "nftables",
     "procps",
+    "shellcheck",
     "systemd-container",
     "util-linux",
 ]

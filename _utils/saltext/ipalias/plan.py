@@ -83,7 +83,7 @@ def make_plan(
     aliases = tuple(entry.alias for entry in entries if entry.file)
     for alias in aliases:
         if alias.number is not None:
-            check_dialect(situation.backend, alias)
+            check_dialect(situation, alias)
     former = tuple(
         entry.alias
         for cidr, entry in situation.entries.items()
@@ -98,8 +98,9 @@ def make_plan(
         options or {},
     )
     files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
+    label_of = situation.backend.live_label
     live_wanted = tuple(
-        (entry.alias, situation.backend.live_label(entry.alias)) for entry in entries if entry.live
+        (entry.alias, label_of(entry.alias, situation.evidence)) for entry in entries if entry.live
     )
     missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)
     removed = _live_remove(situation, entries, target)

@@ -146,7 +146,7 @@ def problems(engine: Engine, interface: str | None = None) -> list[str]:
             **desired,
         }
         for alias in wanted.values():
-            label = situation.backend.live_label(alias) if alias.label else None
+            label = situation.backend.live_label(alias, situation.evidence) if alias.label else None
             problem = address_problem(alias, label, situation.live)
             if problem:
                 said.append(f"{situation.interface}: {problem}")

@@ -194,7 +194,7 @@ def check_target(situation: Situation, target: Target) -> None:
                 way_out="remove it there first",
             )
         _check_loopback(situation, alias)
-        check_dialect(situation.backend, alias)
+        check_dialect(situation, alias)
     _check_count(situation, target)
 
 
@@ -222,11 +222,12 @@ def _check_loopback(situation: Situation, alias: Alias) -> None:
         )
 
 
-def check_dialect(backend: Backend, alias: Alias) -> None:
+def check_dialect(situation: Situation, alias: Alias) -> None:
     """Refuse a label or source policy that a dialect cannot express.
 
     :raises InputError: naming the option and the dialect's reason.
     """
+    backend = situation.backend
     if alias.label is not None:
         if alias.family == 6:
             raise InputError(
@@ -240,7 +241,7 @@ def check_dialect(backend: Backend, alias: Alias) -> None:
                 where=alias.where,
                 way_out="leave the label out",
             )
-        check_label(backend, alias)
+        check_label(situation, alias)
     if alias.never_source:
         keys = ["source6"] if alias.family == 6 else ["source4"]
         if alias.family == 4 and alias.prefix != MAX_PREFIX[4]:
@@ -254,12 +255,12 @@ def check_dialect(backend: Backend, alias: Alias) -> None:
                 )
 
 
-def check_label(backend: Backend, alias: Alias) -> None:
+def check_label(situation: Situation, alias: Alias) -> None:
     """Refuse a label whose live form the kernel would cut.
 
     :raises InputError: with the live form and its length.
     """
-    live = backend.live_label(alias)
+    live = situation.backend.live_label(alias, situation.evidence)
     if live is not None and len(live) > 15:
         raise InputError(
             f"label {alias.label!r} becomes {live!r} in the kernel: {len(live)} characters",

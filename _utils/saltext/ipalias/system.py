@@ -67,7 +67,7 @@ class RealHost:
             with open(path, newline="", **_CODING) as file:  # type: ignore[call-overload]
                 text: str = file.read()
                 return text
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
             raise EffectError(f"cannot be read: {error.strerror}", where=path) from error
@@ -176,7 +176,7 @@ def _read_state(path: str) -> FileState | None:
             return FileState(
                 real, file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
             )
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 
 

@@ -42,6 +42,8 @@ from .verify import check_files, check_live
 
 #: Wait between two looks at addresses that the kernel or a daemon is still busy with (s).
 LOOK_AGAIN = 0.05
+#: Folders that exist for our files alone: removed with the last of them.
+OUR_FOLDERS = (".network.d", "/etc/network/ipalias")
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,11 @@ def write_file(path: str, text: str, mode: int, before: FileState | None) -> Eff
 
 
 def remove_file(path: str, *, tidy: bool = False) -> Effects[None]:
-    """Remove a file; with `tidy`, its folder too where that is empty then."""
+    """Remove a file; with `tidy`, its folder too where only we make such and it is empty."""
     yield Unlink(path)
     folder = posixpath.dirname(path)
     yield SyncFolder(folder)
-    if tidy and folder.endswith(".d"):
+    if tidy and folder.endswith(OUR_FOLDERS):
         yield RemoveFolder(folder)
 
 

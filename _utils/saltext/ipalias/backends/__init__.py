@@ -51,7 +51,7 @@ class Backend(Protocol):
     def activate(self, change: Change, host: Host) -> Activation:
         """Return what makes the owner take the change, the gentlest way."""
 
-    def live_label(self, alias: Alias) -> str | None:
+    def live_label(self, alias: Alias, evidence: Evidence | None = None) -> str | None:
         """Return the label the kernel will show, or None for none."""
 
 
