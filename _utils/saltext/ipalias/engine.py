@@ -16,7 +16,7 @@ from . import targets
 from .backends import load
 from .effects import Effect, ReadLive, run
 from .errors import InputError, RefusedError
-from .host import Host
+from .host import Host, Overlay
 from .ledger import Ledger, parse_ledger
 from .live import Snapshot
 from .model import Alias, File, Wanted
@@ -83,18 +83,31 @@ class Engine:
         found = tuple(backend.parse(self.host, evidence))
         return Situation(interface, backend, evidence, snapshot, ledger, found, self.root)
 
-    def _plan(self, situation: Situation, target: Target, config: InterfaceConfig) -> Plan:
-        return make_plan(situation, target, self.host, config.options, self._left_behind(situation))
+    def _plan(
+        self,
+        situation: Situation,
+        target: Target,
+        config: InterfaceConfig,
+        before: Sequence[Plan] = (),
+    ) -> Plan:
+        """Return a plan.
 
-    def _left_behind(self, situation: Situation) -> list[File]:
+        :param before: plans carried out first; their files are seen as they will be.
+        """
+        planned = {file.path: file.text for plan in before for file in plan.files}
+        host = Overlay(self.host, planned) if planned else self.host
+        leave = self._left_behind(situation, host)
+        return make_plan(situation, target, host, config.options, leave)
+
+    def _left_behind(self, situation: Situation, host: Host) -> list[File]:
         """Return the files of the dialect that owned the interface before, emptied of ours."""
         before = situation.ledger.backends.get(situation.interface)
         if before is None or before == situation.backend.NAME:
             return []
         backend = load(before)
-        evidence = backend.assume(self.host, situation.interface)
+        evidence = backend.assume(host, situation.interface)
         former = tuple(e.alias for e in situation.ledger.on(situation.interface).values() if e.file)
-        return backend.render(Wanted(situation.interface, (), evidence, former), self.host)
+        return backend.render(Wanted(situation.interface, (), evidence, former), host)
 
     # -- requests -----------------------------------------------------------------------
 
@@ -117,11 +130,13 @@ class Engine:
             ledger = _pinned(ledger, resolved.get(DEFAULT, {}))
             chosen: list[Plan] = []
             for block in config.interfaces.values():
-                plans = self._managed_plans(block, resolved[block.name], ledger, snapshot)
-                if name in (None, block.name):
+                mine = name in (None, block.name)
+                before = chosen if mine else []
+                plans = self._managed_plans(block, resolved[block.name], ledger, snapshot, before)
+                if mine:
                     chosen += plans
             if name is None:
-                chosen += self._pruned_plans(config, ledger, snapshot)
+                chosen += self._pruned_plans(config, ledger, snapshot, chosen)
             announce = config.interfaces[name].announce if name else config.base.announce
             return self._carry_out(chosen, announce, test)
 
@@ -142,9 +157,10 @@ class Engine:
         resolved: Mapping[int, str],
         ledger: Ledger,
         snapshot: Snapshot,
+        before: Sequence[Plan],
     ) -> list[Plan]:
         """Return the plans of one block: one for each real interface it means."""
-        plans = []
+        plans: list[Plan] = []
         for interface in dict.fromkeys(resolved.values()):
             aliases = tuple(
                 replace(alias, interface=interface)
@@ -155,28 +171,30 @@ class Engine:
             target = targets.managed_target(
                 situation, aliases, purge=config.purge, adopt=config.adopt
             )
-            plans.append(self._plan(situation, target, config))
+            plans.append(self._plan(situation, target, config, [*before, *plans]))
         return plans
 
     def pruned(self, *, test: bool = False) -> Answer:
         """Take away what came from the pillar on interfaces that left it."""
         with self._lock("ipalias.prune", test):
             config = self.config()
-            plans = self._pruned_plans(config, self.ledger(), self.snapshot())
+            plans = self._pruned_plans(config, self.ledger(), self.snapshot(), ())
             return self._carry_out(plans, config.base.announce, test)
 
-    def _pruned_plans(self, config: Config, ledger: Ledger, snapshot: Snapshot) -> list[Plan]:
+    def _pruned_plans(
+        self, config: Config, ledger: Ledger, snapshot: Snapshot, before: Sequence[Plan]
+    ) -> list[Plan]:
         """Return the plans of interfaces that the ledger knows and the pillar does not."""
         kept = set(config.interfaces) - {DEFAULT}
         if DEFAULT in config.interfaces:
             kept |= set(ledger.default.values())
-        plans = []
+        plans: list[Plan] = []
         for name in ledger.interfaces:
             if name in kept or name not in snapshot.by_link:
                 continue
             situation = self.situation(name, config.base, ledger, snapshot)
             target = targets.pruned_target(situation, purge=config.base.purge)
-            plans.append(self._plan(situation, target, config.base))
+            plans.append(self._plan(situation, target, config.base, [*before, *plans]))
         return plans
 
     def add(
@@ -204,12 +222,12 @@ class Engine:
             for alias in aliases:
                 name = resolved[alias.family] if alias.interface == DEFAULT else alias.interface
                 by_interface.setdefault(name, []).append(replace(alias, interface=name))
-            plans = []
+            plans: list[Plan] = []
             for name, listed in by_interface.items():
                 settings = self._settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.added_target(situation, listed, persist=persist, live=live)
-                plans.append(self._plan(situation, target, settings))
+                plans.append(self._plan(situation, target, settings, plans))
             return self._carry_out(plans, announce or config.base.announce, test)
 
     def remove(
@@ -232,13 +250,12 @@ class Engine:
                 name = interface or _interface_of(address, ledger, snapshot)
                 if name is not None:
                     by_interface.setdefault(name, []).append((address, prefix))
-            plans = []
+            plans: list[Plan] = []
             for name, listed in by_interface.items():
                 settings = self._settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
-                plans.append(
-                    self._plan(situation, targets.removed_target(situation, listed), settings)
-                )
+                target = targets.removed_target(situation, listed)
+                plans.append(self._plan(situation, target, settings, plans))
             return self._carry_out(plans, config.base.announce, test)
 
     def clean(self, *, test: bool = False) -> Answer:
@@ -246,11 +263,12 @@ class Engine:
         with self._lock("ipalias.clean", test):
             config = self._config_or_none()
             ledger, snapshot = self.ledger(), self.snapshot()
-            plans = []
+            plans: list[Plan] = []
             for name in self._ours(config, ledger, snapshot):
                 settings = self._settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
-                plans.append(self._plan(situation, targets.clean_target(situation), settings))
+                target = targets.clean_target(situation)
+                plans.append(self._plan(situation, target, settings, plans))
             ledger_after = replace(ledger, default={})
             plans = [_with_ledger(plan, ledger_after) for plan in plans]
             return self._carry_out(plans, Announce(count=0), test)

@@ -6,7 +6,8 @@ transaction. A `Host` is passed in, so that a test can pass a tree of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol
 
 #: Exit code of a command that is not installed, as a shell reports it.
@@ -44,3 +45,54 @@ class Host(Protocol):
 
     def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float = 15.0) -> Result:
         """Run a command that only reads; `NOT_FOUND` when it is not installed."""
+
+
+class Overlay:
+    """A host on which some files already have the text that they shall get.
+
+    What is planned second must see what was planned first: netplan keeps the aliases of
+    all interfaces in one file.
+    """
+
+    def __init__(self, host: Host, files: Mapping[str, str | None]) -> None:
+        self._host = host
+        self._files = files
+
+    def read(self, path: str) -> str | None:
+        """Return a file's text, as planned or as it is."""
+        return self._files[path] if path in self._files else self._host.read(path)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a path exists, as planned or as it is."""
+        if path in self._files:
+            return self._files[path] is not None
+        return self._host.exists(path)
+
+    def glob(self, pattern: str) -> list[str]:
+        """Return matching paths, sorted, planned files among them."""
+        found = {path for path in self._host.glob(pattern) if self.exists(path)}
+        found |= {
+            path
+            for path, text in self._files.items()
+            if text is not None and _matches(path, pattern)
+        }
+        return sorted(found)
+
+    def which(self, name: str) -> str | None:
+        """Return the path of a program."""
+        return self._host.which(name)
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float = 15.0) -> Result:
+        """Run a command that only reads."""
+        return self._host.run(argv, stdin, timeout)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Match a path as glob(7) does: part by part, hidden files not by a wildcard."""
+    parts, wanted = path.split("/"), pattern.split("/")
+    if len(parts) != len(wanted):
+        return False
+    return all(
+        fnmatchcase(part, want) and (part[:1] != "." or want[:1] == ".")
+        for part, want in zip(parts, wanted, strict=True)
+    )

@@ -194,6 +194,7 @@ def check_target(situation: Situation, target: Target) -> None:
                 way_out="remove it there first",
             )
         _check_loopback(situation, alias)
+        _check_scope(situation, alias)
         check_dialect(situation, alias)
     _check_count(situation, target)
 
@@ -227,7 +228,6 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
 
     :raises InputError: naming the option and the dialect's reason.
     """
-    backend = situation.backend
     if alias.label is not None:
         if alias.family == 6:
             raise InputError(
@@ -235,7 +235,7 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
                 where=alias.where,
                 way_out="leave the label out",
             )
-        if reason := backend.UNSUPPORTED.get("label"):
+        if reason := unsupported(situation, "label"):
             raise InputError(
                 f"label {alias.label!r} on {alias.address}: {reason}",
                 where=alias.where,
@@ -247,12 +247,37 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
         if alias.family == 4 and alias.prefix != MAX_PREFIX[4]:
             keys.append("wide_source4")
         for key in keys:
-            if reason := backend.UNSUPPORTED.get(key):
+            if reason := unsupported(situation, key):
                 raise InputError(
                     f"source: never on {alias.cidr}: {reason}",
                     where=alias.where,
                     way_out="leave `source` out, or name a backend that can",
                 )
+
+
+def unsupported(situation: Situation, key: str) -> str:
+    """Return why the dialect, as it is run on this host, cannot express an option."""
+    return situation.evidence.facts.get(f"unsupported_{key}", "") or str(
+        situation.backend.UNSUPPORTED.get(key, "")
+    )
+
+
+def _check_scope(situation: Situation, alias: Alias) -> None:
+    """Refuse a hidden alias that shares its subnet with an address that is not hidden.
+
+    The kernel takes one scope for all addresses of a subnet ("ipv4: Invalid scope value").
+    """
+    if alias.family != 4 or not alias.never_source or alias.single:
+        return
+    for live in situation.snapshot.on(situation.interface):
+        same = live.prefix == alias.prefix and _holds(live.cidr, alias.address)
+        if same and live.family == 4 and live.scope != "host" and live.cidr != alias.cidr:
+            raise InputError(
+                f"source: never on {alias.cidr}: {live.cidr} has the same subnet, and the "
+                "kernel keeps one scope a subnet",
+                where=alias.where,
+                way_out=f"write {alias.address}/32",
+            )
 
 
 def check_label(situation: Situation, alias: Alias) -> None:

@@ -137,14 +137,12 @@ def apply(plans: Sequence[Plan], host: Host, settings: Settings) -> Effects[Snap
     :raises VerifyError: files or kernel did not become as planned; likewise undone.
     """
     base = plans[0].situation.ledger
-    images = []
-    for plan in plans:
-        images.append((yield from take_images(plan)))
     yield from write_ledger(_intent(plans), settings)
     started: list[tuple[Plan, Images]] = []
     after = plans[0].situation.snapshot
     try:
-        for plan, image in zip(plans, images, strict=True):
+        for plan in plans:
+            image = yield from take_images(plan)
             yield from keep_originals(plan.files, image.files, settings.paths)
             started.append((plan, image))
             after = yield from _forward(plan, host, settings)

@@ -322,6 +322,6 @@ def activate(change: Change, host: Host) -> Activation:
     return Activation(tell=(load, Command(("nmcli", "device", "reapply", change.interface))))
 
 
-def live_label(alias: Alias) -> str | None:
+def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:
     """Return the label as written; IPv6 has none."""
     return alias.label if alias.family == IPV4 else None

@@ -353,6 +353,6 @@ def activate(change: Change, host: Host) -> Activation:
     return Activation(tell=(Command(("networkctl", "reload")),))
 
 
-def live_label(alias: Alias) -> str | None:
+def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:
     """Return the label as written; networkd puts nothing before it. IPv6 has none."""
     return alias.label if alias.family == IPV4 else None
