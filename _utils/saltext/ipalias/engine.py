@@ -22,7 +22,7 @@ from .live import Snapshot
 from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
 from .pillar import DEFAULT, Announce, Config, InterfaceConfig, parse_pillar
-from .plan import Plan, cap, describe, make_plan
+from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
 from .transaction import Paths, Settings, apply, final_ledger, write_ledger, write_state
 
@@ -329,7 +329,7 @@ class Engine:
         """Return what the operator should know of one plan."""
         notes = list(plan.notes)
         if plan in todo:
-            activation = plan.situation.backend.activate(plan.change, self.host)
+            activation = activation_of(plan, plan.change, self.host)
             if activation.note:
                 notes.append(f"{plan.interface}: {activation.note}")
         return notes

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from .host import Host
 from .ledger import Entry
 from .live import LiveAddress
-from .model import Alias, Change, File, Wanted
+from .model import Activation, Alias, Change, File, Wanted
 from .situation import Situation, Target, check_dialect, check_target
 
 #: Lines of a unified diff that a return carries; Salt trims an event over 1 MiB.
@@ -65,6 +65,19 @@ class Plan:
         return not self.touches_host and old == {e.alias.cidr: e for e in self.entries}
 
 
+def activation_of(plan: Plan, change: Change, host: Host) -> Activation:
+    """Return what makes the owner take a change, as far as the plan allows.
+
+    An owner told to read its files would bring an alias live that shall not be (``live=False``).
+    """
+    activation = plan.situation.backend.activate(change, host)
+    held = [entry.alias.cidr for entry in plan.entries if entry.file and not entry.live]
+    if held and activation.tell:
+        note = f"its owner was not told: that would bring {', '.join(held[:5])} live"
+        return replace(activation, tell=(), note=note)
+    return activation
+
+
 def make_plan(
     situation: Situation,
     target: Target,
@@ -106,14 +119,18 @@ def make_plan(
     removed = _live_remove(situation, entries, target)
     former_cidrs = {alias.cidr for alias in former}
     now_cidrs = {alias.cidr for alias in aliases}
+    file_only = {entry.alias.cidr for entry in entries if not entry.live}
+    live_only = tuple(entry.alias.cidr for entry in entries if not entry.file)
     change = Change(
         situation.interface,
         situation.evidence,
-        tuple(alias for alias in aliases if alias.cidr not in former_cidrs),
+        tuple(alias for alias in aliases if alias.cidr not in former_cidrs | file_only),
         tuple(alias for alias in former if alias.cidr not in now_cidrs),
         files,
-        tuple(
-            cidr for cidr in situation.foreign_live if cidr not in now_cidrs | set(target.drop_live)
+        (
+            *(c for c in situation.foreign_live if c not in now_cidrs | set(target.drop_live)),
+            # Ours, but in no file: to the owner it is as foreign as any.
+            *live_only,
         ),
         frozenset(situation.live),
     )

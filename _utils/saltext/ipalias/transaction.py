@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ from .live import LiveAddress, Snapshot, ops
 from .live.iproute2 import BATCH, Op, render_batch
 from .model import Alias, Change, Command, File
 from .pillar import Announce
-from .plan import Plan
+from .plan import Plan, activation_of
 from .verify import check_files, check_live
 
 #: Wait between two looks at addresses that the kernel or a daemon is still busy with (s).
@@ -106,18 +107,29 @@ def write_file(path: str, text: str, mode: int, before: FileState | None) -> Eff
     # A leading dot and this ending: no daemon that reads folders takes it for its own.
     temporary = f"{folder}/.{name}.ipalias-new"
     yield MakeFolder(folder)
-    yield WriteTemporary(temporary, text, mode, before)
-    yield SyncFile(temporary)
-    yield Rename(temporary, target)
+    try:
+        yield WriteTemporary(temporary, text, mode, before)
+        yield SyncFile(temporary)
+        yield Rename(temporary, target)
+    except EffectError:
+        with suppress(EffectError):
+            yield Unlink(temporary)
+        raise
     yield SyncFolder(folder)
 
 
 def remove_file(path: str, *, tidy: bool = False) -> Effects[None]:
     """Remove a file; with `tidy`, its folder too where only we make such and it is empty."""
     yield Unlink(path)
+    yield SyncFolder(posixpath.dirname(path))
+    if tidy:
+        yield from _tidy(path)
+
+
+def _tidy(path: str) -> Effects[None]:
+    """Remove a file's folder where only we make such and it is empty."""
     folder = posixpath.dirname(path)
-    yield SyncFolder(folder)
-    if tidy and folder.endswith(OUR_FOLDERS):
+    if folder.endswith(OUR_FOLDERS):
         yield RemoveFolder(folder)
 
 
@@ -136,23 +148,23 @@ def apply(plans: Sequence[Plan], host: Host, settings: Settings) -> Effects[Snap
     :raises EffectError: a command or a write failed; everything is as it was before.
     :raises VerifyError: files or kernel did not become as planned; likewise undone.
     """
-    base = plans[0].situation.ledger
-    yield from write_ledger(_intent(plans), settings)
+    ledger_before: FileState | None = yield ReadFile(settings.paths.ledger)
     started: list[tuple[Plan, Images]] = []
     after = plans[0].situation.snapshot
     try:
+        yield from write_ledger(_intent(plans), settings)
         for plan in plans:
             image = yield from take_images(plan)
             yield from keep_originals(plan.files, image.files, settings.paths)
             started.append((plan, image))
             after = yield from _forward(plan, host, settings)
+        yield from write_ledger(final_ledger(plans), settings)
     except IpaliasError as error:
         problems: list[str] = []
         for plan, image in reversed(started):
             problems += yield from roll_back(plan, host, image)
-        problems += yield from _put_ledger_back(base, settings)
+        problems += yield from _put_ledger_back(ledger_before, settings)
         raise _explained(error, problems) from error
-    yield from write_ledger(final_ledger(plans), settings)
     yield from announce_added(
         [alias for plan in plans for alias in plan.live_add], after, settings.announce
     )
@@ -167,10 +179,15 @@ def final_ledger(plans: Sequence[Plan]) -> Ledger:
     return ledger
 
 
-def _put_ledger_back(ledger: Ledger, settings: Settings) -> Effects[list[str]]:
+def _put_ledger_back(before: FileState | None, settings: Settings) -> Effects[list[str]]:
     """Write the ledger as it was before; return what went wrong."""
+    path = settings.paths.ledger
     try:
-        yield from write_ledger(ledger, settings)
+        now: FileState | None = yield ReadFile(path)
+        if before is None and now is not None:
+            yield from remove_file(path)
+        elif before is not None and (now is None or now.text != before.text):
+            yield from write_state(settings.paths, path, before.text)
     except EffectError as error:
         return [error.text()]
     return []
@@ -236,7 +253,7 @@ def keep_originals(
 def _forward(plan: Plan, host: Host, settings: Settings) -> Effects[Snapshot]:
     """Write, validate, activate, verify."""
     backend = plan.situation.backend
-    activation = backend.activate(plan.change, host)
+    activation = activation_of(plan, plan.change, host)
     for command in activation.before:
         yield Run(command)
     yield from put_files(plan.files, {}, plan.before)
@@ -272,8 +289,8 @@ def put_files(
 def _live(plan: Plan, current: Snapshot) -> Effects[None]:
     """Bring the kernel to what the plan wants, in one ``ip -batch``.
 
-    An address that only changes its prefix is added before the old form goes, so that it
-    never leaves.
+    An IPv4 address that only changes its prefix is added before the old form goes, so that
+    it never leaves.
     """
     now = {address.cidr: address for address in current.on(plan.interface)}
     recreate = set(plan.recreate)
@@ -284,7 +301,11 @@ def _live(plan: Plan, current: Snapshot) -> Effects[None]:
     ]
     missing = [(alias, label) for alias, label in plan.live_wanted if alias.cidr not in now]
     going = [now[live.cidr] for live in plan.live_remove if live.cidr in now]
+    # The kernel holds an IPv6 address once, whatever its prefix: here the old form goes first.
+    twice = {alias.address for alias, _ in missing if alias.family == 6}
     first = [now[alias.cidr] for alias, _ in again]
+    first += [live for live in going if live.address in twice]
+    going = [live for live in going if live.address not in twice]
     stay = [alias for alias, _ in plan.live_wanted]
     batch = [
         *ops.delete_ops(first, current, stay),
@@ -312,11 +333,32 @@ def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -
     before: str | None = None
     if heads:
         before = yield WriteKernel(switch, "1")
-    result = yield Run(Command(BATCH, render_batch(batch), timeout=120.0), check=False)
-    if before is not None and before.strip() != "1":
-        yield WriteKernel(switch, before.strip())
+    borrowed = before is not None and before.strip() != "1"
+    try:
+        result = yield Run(Command(BATCH, render_batch(batch), timeout=120.0), check=False)
+    except EffectError:
+        if borrowed:
+            yield from _set_back(switch, str(before).strip())
+        raise
+    if borrowed:
+        yield from _set_back(switch, str(before).strip())
     if result.code != 0:
         raise ops.batch_error(interface, batch, result.err or result.out)
+
+
+def _set_back(switch: str, value: str) -> Effects[None]:
+    """Give a kernel setting its value again.
+
+    :raises EffectError: naming the value it is left at: no roll-back can mend that.
+    """
+    try:
+        yield WriteKernel(switch, value)
+    except EffectError as error:
+        raise EffectError(
+            f"{error.what}; not put back: it is 1, it was {value}",
+            where=switch,
+            way_out="write it back by hand",
+        ) from error
 
 
 def _verified(plan: Plan, settings: Settings) -> Effects[Snapshot]:
@@ -368,7 +410,8 @@ def roll_back(plan: Plan, host: Host, images: Images) -> Effects[list[str]]:
     backend = plan.situation.backend
     change = plan.change
     reverse = replace(change, added=change.removed, removed=change.added, live=frozenset())
-    backward = backend.activate(_restored(reverse, images), host)
+    reverse = _restored(reverse, images)
+    backward = activation_of(plan, reverse, host)
     for command in backward.before:
         yield from _attempt(command, problems)
     for file in plan.files:
@@ -402,6 +445,8 @@ def _restore(file: File, image: FileState | None) -> Effects[None]:
     if image is None:
         if now is not None:
             yield from remove_file(file.path, tidy=True)
+        else:
+            yield from _tidy(file.path)
     elif now is None or now.text != image.text:
         yield from write_file(file.path, image.text, image.mode, image)
 
@@ -447,7 +492,7 @@ def _looks(address: LiveAddress) -> tuple[object, ...]:
 def _explained(error: IpaliasError, problems: list[str]) -> IpaliasError:
     """Return the error with what the way back could not mend."""
     if not problems:
-        if isinstance(error, VerifyError):
+        if isinstance(error, VerifyError) or "not put back" in error.what:
             return error
         return EffectError(error.what, where=error.where, way_out="everything was put back")
     return EffectError(

@@ -333,6 +333,6 @@ def _is_dynamic(file: File) -> bool:
     return any(method in ("", "auto", "dhcp") for method in methods)
 
 
-def live_label(alias: Alias) -> str | None:
+def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:
     """Return None: an address of a profile carries no label of its own."""
     return None

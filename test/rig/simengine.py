@@ -1,0 +1,85 @@
+"""The engine on a simulated host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rig.simhost import READING, SimHost
+from saltext.ipalias import backends, owner
+from saltext.ipalias.effects import Effect
+from saltext.ipalias.engine import Answer, Engine
+from saltext.ipalias.ledger import Ledger, parse_ledger
+from saltext.ipalias.model import Alias
+from saltext.ipalias.pillar import parse_item
+
+LEDGER = "/var/lib/ipalias/ledger.json"
+
+
+def present(names: tuple[str, ...] = backends.REGISTRY) -> list[str]:
+    """Return the dialects whose module exists."""
+    found = []
+    for name in names:
+        try:
+            backends.load(name)
+        except ModuleNotFoundError as error:
+            if error.name != f"{backends.__name__}.{name}":
+                raise
+        else:
+            found.append(name)
+    return found
+
+
+def engine(host: SimHost, pillar: dict[str, Any] | None = None) -> Engine:
+    """Return an engine on a host, the pillar being the block ``ipalias``."""
+    return Engine(host=host, data=pillar, new_id=lambda: "id-1")
+
+
+def fit(dialect: str, items: list[object]) -> list[object]:
+    """Return the items without the options that a dialect refuses."""
+    refused = backends.load(dialect).UNSUPPORTED
+    fitted: list[object] = []
+    for item in items:
+        if isinstance(item, dict):
+            six = ":" in str(item.get("address"))
+            gone = {"label"} if "label" in refused else set()
+            gone |= {"source"} if ("source6" if six else "source4") in refused else set()
+            item = {key: value for key, value in item.items() if key not in gone}
+        fitted.append(item)
+    return fitted
+
+
+def block(*addresses: object, interface: str = "eth0", **settings: object) -> dict[str, Any]:
+    """Return a pillar block with one interface."""
+    return {"interfaces": {interface: {"addresses": list(addresses), **settings}}}
+
+
+def ledger(host: SimHost) -> Ledger:
+    """Return a host's ledger."""
+    return parse_ledger(host.files.read(LEDGER), LEDGER)
+
+
+def live(host: SimHost, interface: str = "eth0") -> set[str]:
+    """Return the live addresses of a link, link-local ones left out."""
+    link = host.net.links[interface]
+    return {a.cidr for a in (*link.addresses4, *link.addresses6) if a.scope != "link"}
+
+
+def aliases(*items: object, interface: str = "eth0") -> list[Alias]:
+    """Return the aliases that items of a pillar list mean."""
+    return [alias for item in items for alias in parse_item(item, interface, "address")]
+
+
+def changed(host: SimHost, call: Callable[[], Answer]) -> list[Effect]:
+    """Return the effects of a call that change something."""
+    start = len(host.log)
+    call()
+    return [effect for effect in host.log[start:] if not isinstance(effect, READING)]
+
+
+def only_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let detection ask the dialects that exist, while one is still to come."""
+    names = present()
+    monkeypatch.setattr(owner, "all_backends", lambda: [backends.load(name) for name in names])

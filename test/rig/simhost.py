@@ -1,0 +1,255 @@
+"""A whole host in memory: every effect of `effects` is performed on it, and logged.
+
+``files`` is a tree, ``net`` a kernel, ``programs`` what can be run. A test lists the
+effects of a change, makes one fail, stops between two of them, or replays them on a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rig.simfiles import FILE, FOLDER, Node, SimFiles
+from rig.simip import Ip
+from rig.simnet import SimNet
+from saltext.ipalias.effects import (
+    Effect,
+    FileState,
+    MakeFolder,
+    Pause,
+    ReadClock,
+    ReadFile,
+    ReadLive,
+    RemoveFolder,
+    Rename,
+    Run,
+    Send,
+    SyncFile,
+    SyncFolder,
+    Unlink,
+    WriteKernel,
+    WriteTemporary,
+)
+from saltext.ipalias.errors import EffectError
+from saltext.ipalias.host import NOT_FOUND, Result
+from saltext.ipalias.live.iproute2 import read_snapshot
+
+#: A program: takes its arguments and standard input.
+Program = Callable[[Sequence[str], "str | None"], Result]
+#: Effects that change nothing.
+READING = (ReadFile, ReadLive, ReadClock, Pause)
+STATE = "/var/lib/ipalias"
+
+
+class Crash(BaseException):
+    """Raise to end a run on the spot, as a kill or a power loss would."""
+
+
+@dataclass
+class Fault:
+    """Let one effect go wrong.
+
+    :param at: index in the log of the effect, counted from 0.
+    :param done: True when it has its effect all the same, and only then fails.
+    :param crash: True for the end of the process instead of an error.
+    """
+
+    at: int
+    done: bool = False
+    crash: bool = False
+
+
+@dataclass
+class SimHost:
+    """Hold files, kernel, programs and a clock; see `host.Host` and `effects`."""
+
+    files: SimFiles = field(default_factory=SimFiles)
+    programs: dict[str, Program] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.net = SimNet()
+        self.ip = Ip(self.net)
+        self.programs.setdefault("ip", self.ip)
+        self.log: list[Effect] = []
+        self.frames: list[Send] = []
+
+    def twin(self) -> SimHost:
+        """Return a copy with a log of its own, to be changed apart."""
+        return copy.deepcopy(self)
+
+    # -- reading: host.Host -----------------------------------------------------------
+
+    def read(self, path: str) -> str | None:
+        if path.startswith("/sys/class/net/"):
+            return self._sys(path)
+        return self.files.read(path)
+
+    def _sys(self, path: str) -> str | None:
+        name, _, key = path.removeprefix("/sys/class/net/").partition("/")
+        link = self.net.links.get(name)
+        values = {"ifindex": f"{link.index}\n", "address": f"{link.mac}\n"} if link else {}
+        return values.get(key)
+
+    def exists(self, path: str) -> bool:
+        return self.files.at(path) is not None or self.read(path) is not None
+
+    def glob(self, pattern: str) -> list[str]:
+        if pattern == "/sys/class/net/*":
+            return [f"/sys/class/net/{name}" for name in sorted(self.net.links)]
+        return self.files.glob(pattern)
+
+    def which(self, name: str) -> str | None:
+        return f"/usr/sbin/{name}" if name in self.programs else None
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float = 15.0) -> Result:
+        program = self.programs.get(argv[0])
+        if program is None:
+            return Result(NOT_FOUND, "", f"{argv[0]}: not installed")
+        return program(argv, stdin)
+
+    # -- changing: an Executor --------------------------------------------------------
+
+    def perform(self, effect: Effect) -> Any:
+        """Perform one effect, or what the next fault says.
+
+        :raises EffectError: it failed, as `system.RealHost` says it.
+        :raises Crash: the process ends here.
+        """
+        at = len(self.log)
+        self.log.append(effect)
+        fault = next((fault for fault in self.faults if fault.at == at), None)
+        if fault is not None and not fault.done:
+            self._raise(fault, effect)
+        try:
+            answer = self._perform(effect)
+        except OSError as error:
+            raise EffectError(
+                f"{type(effect).__name__}: {error.strerror}", where=where_of(effect)
+            ) from error
+        if fault is not None:
+            self._raise(fault, effect)
+        return answer
+
+    def _raise(self, fault: Fault, effect: Effect) -> None:
+        if fault.crash:
+            raise Crash(f"at effect {fault.at}: {effect}")
+        raise EffectError(f"fault at effect {fault.at}", where=where_of(effect))
+
+    def _perform(self, effect: Effect) -> Any:
+        files = self.files
+        match effect:
+            case ReadFile(path):
+                return self._state(path)
+            case ReadLive():
+                return read_snapshot(self)
+            case ReadClock():
+                return self.net.now
+            case Pause(seconds):
+                self.net.now += seconds
+            case MakeFolder(path, mode):
+                files.make_folders(path, mode)
+            case WriteTemporary(path, text, mode, like):
+                node = Node(FILE, text, mode)
+                if like is not None:
+                    node = Node(FILE, text, like.mode, like.uid, like.gid)
+                files.nodes.pop(path, None)
+                files.create(path, node)
+            case SyncFile(path) | SyncFolder(path):
+                kind = FILE if isinstance(effect, SyncFile) else FOLDER
+                found = files.at(path)
+                if found is None or found.kind != kind:
+                    raise FileNotFoundError(2, "No such file or directory", path)
+            case Rename(source, target):
+                files.replace(source, target)
+            case Unlink(path):
+                self._quietly(files.unlink, path, FileNotFoundError)
+            case RemoveFolder(path):
+                self._quietly(files.remove_folder, path, OSError)
+            case WriteKernel(path, value):
+                return self._write_kernel(path, value)
+            case Run(command, check):
+                result = self.run(command.argv, command.stdin, command.timeout)
+                if check and result.code not in command.ok:
+                    said = (result.err or result.out).strip() or "no output"
+                    raise EffectError(f"exit {result.code}: {said}", where=where_of(effect))
+                return result
+            case Send():
+                self.frames.append(effect)
+        return None
+
+    def _state(self, path: str) -> FileState | None:
+        real = self.files.real(path)
+        node = self.files.nodes.get(real)
+        if node is None or node.kind != FILE:
+            return None
+        return FileState(real, node.text, node.mode, node.uid, node.gid)
+
+    @staticmethod
+    def _quietly(call: Callable[[str], None], path: str, error: type[OSError]) -> None:
+        try:
+            call(path)
+        except error:
+            return
+
+    def _write_kernel(self, path: str, value: str) -> str | None:
+        parts = path.split("/")
+        link = self.net.links.get(parts[6]) if path.endswith("/promote_secondaries") else None
+        if link is None:
+            return None
+        before, link.promote = link.promote, value
+        return f"{before}\n"
+
+    # -- looking back -----------------------------------------------------------------
+
+    @property
+    def mutating(self) -> list[Effect]:
+        """Return the logged effects that change something."""
+        return [effect for effect in self.log if not isinstance(effect, READING)]
+
+    def state(self) -> dict[str, Any]:
+        """Return everything a change may touch: to compare before and after.
+
+        Kept originals and journal only ever grow; they are left out, and so are the folders
+        of our own state.
+        """
+        tree = self.files.tree(f"{STATE}/backup", f"{STATE}/journal")
+        ledger = tree.pop(f"{STATE}/ledger.json", None)
+        tree.pop(STATE, None)
+        tree.pop("/var/lib", None)
+        tree.pop("/var", None)
+        return {
+            "files": tree,
+            "addresses": self.net.addresses(),
+            "routes": sorted(map(str, self.net.routes)),
+            "promote": {name: link.promote for name, link in self.net.links.items()},
+            "ledger": ledger.text if ledger is not None else None,
+        }
+
+
+def where_of(effect: Effect) -> str:
+    """Return what an effect is about, for a message."""
+    if isinstance(effect, Run):
+        return f"`{' '.join(effect.command.argv)}`"
+    for key in ("path", "target", "interface"):
+        if hasattr(effect, key):
+            return str(getattr(effect, key))
+    return type(effect).__name__
+
+
+def replay(effects: Iterable[Effect], host: SimHost) -> None:
+    """Perform recorded effects again, on another host."""
+    for effect in effects:
+        host.perform(effect)
+
+
+def answers(fixed: Mapping[str, str]) -> dict[str, Program]:
+    """Return programs with fixed answers by command line; any other line exits 1."""
+
+    def program(argv: Sequence[str], stdin: str | None) -> Result:
+        line = " ".join(argv)
+        return Result(0, fixed[line], "") if line in fixed else Result(1, "", f"{line}: no answer")
+
+    return {line.split()[0]: program for line in fixed}
