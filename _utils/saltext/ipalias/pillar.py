@@ -24,7 +24,9 @@ SOURCES = (SOURCE_AUTO, SOURCE_NEVER)
 MAX_EXPANSION = 65536
 #: Keys of other components, read by them.
 COMPONENTS = ("dsr", "wan", "dhcp", "guard", "sysctl", "fleet", "providers")
-TOP_KEYS = ("backend", "interfaces", "purge", "adopt", "announce", "form", *COMPONENTS)
+#: Read by the SLS (`ipalias/map.jinja`), not here.
+SLS_KEYS = ("platform",)
+TOP_KEYS = ("backend", "interfaces", "purge", "adopt", "announce", "form", *SLS_KEYS, *COMPONENTS)
 INTERFACE_KEYS = ("addresses", "backend", "purge", "adopt", "announce", "form")
 ADDRESS_KEYS = ("address", "block", "label", "source")
 ANNOUNCE_KEYS = ("count", "interval")
