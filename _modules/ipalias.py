@@ -26,7 +26,7 @@ LIBRARY = "0.1.0"
 
 def __virtual__():
     try:
-        _library("engine")
+        _import("engine")
     except ImportError as error:
         return False, f"ipalias: {error}"
     return __virtualname__
@@ -34,17 +34,36 @@ def __virtual__():
 
 def _library(name):
     """
+    Return a module of the library; without one, Salt's own error and no traceback.
+    """
+    try:
+        return _import(name)
+    except ImportError as error:
+        raise CommandExecutionError(f"ipalias: {error}") from error
+
+
+def _import(name):
+    """
     Return a module of the library, fresh from disk and of this module's version.
 
     A running minion keeps the old library in memory when a sync brings a new one, so what
     was loaded from files that have changed since is dropped first. A folder emptied by a
     cache purge imports as an empty namespace package: that is an ImportError here.
     """
+    # Salt puts these folders on the path when it starts, and only those that exist then: a
+    # minion that has just synced for the first time has ours nowhere.
+    for folder in __opts__.get("utils_dirs") or ():
+        if os.path.isdir(folder) and folder not in sys.path:
+            sys.path.append(folder)
+    importlib.invalidate_caches()
     package = sys.modules.get("saltext.ipalias")
     if package is not None and getattr(package, "loaded_stamp", None) != _stamp(package):
         for key in [key for key in sys.modules if key.split(".")[:2] == ["saltext", "ipalias"]]:
             del sys.modules[key]
-    package = importlib.import_module("saltext.ipalias")
+    try:
+        package = importlib.import_module("saltext.ipalias")
+    except ImportError as error:
+        raise ImportError(_absence()) from error
     where = getattr(package, "__file__", None)
     if where is None:
         raise ImportError(
@@ -58,6 +77,14 @@ def _library(name):
         )
     package.loaded_stamp = _stamp(package)
     return importlib.import_module(f"saltext.ipalias.{name}")
+
+
+def _absence():
+    """Return why there is no library: one regular package hides all others of its name."""
+    hiding = getattr(sys.modules.get("saltext"), "__file__", None)
+    if hiding:
+        return f"{hiding} hides the library, for `saltext` must have no __init__.py; remove it"
+    return "the library is not synced; run saltutil.sync_all"
 
 
 def _stamp(package):

@@ -1,0 +1,181 @@
+"""One host and one Salt process for the lane, set back before each test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from rig import lanes
+from rig.netns import NetHost, Segment
+from rig.process import CommandFailed
+
+FORMULA = "/srv/formula"
+CONFIG = "/etc/salt/minion"
+CACHE = "/var/cache/salt/minion"
+EXTMODS = f"{CACHE}/extmods"
+LIBRARY = f"{EXTMODS}/utils/saltext/ipalias"
+NETWORK = "/etc/systemd/network/50-default.network"
+#: The formula used in place, nothing synced; ``{}`` for what a sync has brought.
+IN_PLACE = {"module_dirs": [FORMULA], "utils_dirs": [f"{FORMULA}/_utils"]}
+SYNCED: dict[str, Any] = {}
+DROPIN = f"{NETWORK}.d/60-ipalias.conf"
+STATE = "/var/lib/ipalias"
+
+# What Salt takes from a checkout, and nothing beside it: Salt lists its whole file root again
+# and again, and a working copy holds tens of thousands of files (.git, .venv).
+DELIVER = """
+mkdir -p "$2"
+for folder in "$1"/_* "$1"/ipalias; do cp -rL "$folder" "$2/"; done
+find "$2" -name __pycache__ -prune -exec rm -rf {} +
+"""
+
+RESET = """
+rm -rf /etc/systemd/network /etc/network /etc/netplan /etc/NetworkManager /srv/elsewhere
+rm -rf /var/lib/ipalias /var/cache/salt /srv/pillar /srv/formula
+for link in $(ls /sys/class/net); do
+    case $link in lo|eth0) ;; *) ip link delete "$link" 2>/dev/null || true ;; esac
+done
+ip address flush dev eth0 scope global
+ip address flush dev eth0 scope host
+ip route flush table main
+ip -6 route flush table main
+"""
+
+PICTURE = """
+import json, os, sys
+seen = []
+for top in sys.argv[1:]:
+    if not os.path.lexists(top):
+        continue
+    for folder, folders, files in os.walk(top):
+        for name in ["."] + files + [n for n in folders if os.path.islink(f"{folder}/{n}")]:
+            path = os.path.normpath(os.path.join(folder, name))
+            st = os.lstat(path)
+            # Whatever touches content, owner or mode leaves its mark on the change time.
+            seen.append([path, st.st_ino, oct(st.st_mode), st.st_uid, st.st_size, st.st_mtime_ns,
+                         st.st_ctime_ns])
+print(json.dumps(sorted(seen)))
+"""
+
+
+class Outcome(NamedTuple):
+    """Hold what a step gave: a value, or the kind and the text of an error."""
+
+    value: Any
+    error: str
+    text: str
+
+
+class Minion:
+    """A minion on a host of the rig, its functions called as a job would call them."""
+
+    def __init__(self, host: NetHost) -> None:
+        self.host = host
+        host.write(CONFIG, json.dumps(self.config()))
+        self.program = host.popen(
+            [host.python, f"{host.checkout}/test/functional/minion_process.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.pillar: dict[str, Any] = {}
+
+    def config(self) -> dict[str, Any]:
+        """Return the minion's configuration."""
+        return {
+            "id": "minion",
+            "file_client": "local",
+            "file_roots": {"base": [FORMULA]},
+            "pillar_roots": {"base": ["/srv/pillar"]},
+            "enable_fqdns_grains": False,
+            "enable_gpu_grains": False,
+        }
+
+    def reset(self) -> None:
+        """Set the host back: the primary addresses, networkd's file, no trace of ours."""
+        host = self.host
+        host.run(["sh", "-ec", RESET])
+        host.configure()
+        host.run(["sh", "-ec", DELIVER, "sh", host.checkout, FORMULA])
+        host.write(
+            NETWORK,
+            "[Match]\nName=eth0\n\n[Network]\n"
+            f"Address={host.primary}/24\nAddress=2001:db8::{host.number:x}/64\n"
+            "Gateway=192.0.2.1\nGateway=2001:db8::1\n",
+        )
+        self.pillar = {}
+
+    def ask(self, *steps: list[Any], **request: Any) -> list[Outcome]:
+        """Carry out steps in one process that has loaded nothing of ours yet."""
+        block = {"opts": IN_PLACE, "pillar": {"ipalias": self.pillar}}
+        assert self.program.stdin and self.program.stdout
+        self.program.stdin.write(json.dumps({**block, **request, "steps": list(steps)}) + "\n")
+        self.program.stdin.flush()
+        answer = json.loads(self.program.stdout.readline() or "null")
+        if not isinstance(answer, list):
+            raise CommandFailed(str(answer))
+        return [
+            Outcome(step.get("value"), step.get("error", ""), step.get("text", ""))
+            for step in answer
+        ]
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what a function returns, which must not fail."""
+        [outcome] = self.ask(["call", name, list(args), kwargs])
+        assert not outcome.error, f"{name}: {outcome.error}: {outcome.text}"
+        return outcome.value
+
+    def refusal(self, name: str, *args: Any, **kwargs: Any) -> str:
+        """Return the sentence a function refuses with, as one of Salt's own errors."""
+        [outcome] = self.ask(["call", name, list(args), kwargs])
+        assert outcome.error, f"{name} was not refused: {outcome.value}"
+        assert outcome.error == "CommandExecutionError", f"{outcome.error}: {outcome.text}"
+        return outcome.text
+
+    def state(self, name: str, **kwargs: Any) -> dict[str, Any]:
+        """Return what one state returns."""
+        ran = self.call("state.single", name, **kwargs)
+        assert isinstance(ran, dict), ran
+        [ret] = ran.values()
+        return ret
+
+    def sls(self, name: str, **kwargs: Any) -> dict[str, dict[str, Any]]:
+        """Return what each state of an SLS returns, by state id."""
+        ran = self.call("state.apply", name, **kwargs)
+        assert isinstance(ran, dict), ran
+        return {ret["__id__"]: ret for ret in ran.values()}
+
+    def picture(self) -> tuple[str, ...]:
+        """Return files, with inode and times to the nanosecond, and what the kernel holds."""
+        host = self.host
+        return (
+            host.run([host.python, "-I", "-S", "-c", PICTURE, "/etc", STATE]).out,
+            host.ip("-d", "address").out,
+            host.ip("route", "show", "table", "all").out,
+            host.ip("-6", "route", "show", "table", "all").out,
+        )
+
+
+@pytest.fixture(scope="session")
+def lane_minion() -> Iterator[Minion]:
+    """Give the lane's one minion; skip or fail where a host cannot be made."""
+    if reason := lanes.missing("netns"):
+        if lanes.required("functional"):
+            pytest.fail(f"lane functional is required, but {reason}", pytrace=False)
+        pytest.skip(f"lane functional {reason}")
+    with Segment() as segment, NetHost(segment, configure=False) as host:
+        minion = Minion(host)
+        try:
+            yield minion
+        finally:
+            minion.program.end()
+
+
+@pytest.fixture
+def minion(lane_minion: Minion) -> Minion:
+    """Give the minion on a host set back to its beginning."""
+    lane_minion.reset()
+    return lane_minion

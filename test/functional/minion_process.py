@@ -1,0 +1,184 @@
+"""A minion in one process: Salt's real loader, asked over standard input, one line a request.
+
+Run inside a host. Each request is carried out in a fork of a process that has imported Salt
+and nothing of ours, so none sees what another has loaded; the steps of one request share a
+process, as the jobs of a running minion do.
+
+A request: ``{"opts": {…}, "pillar": {…}, "uid": N, "steps": [[verb, …], …]}``; the answer: a
+list with one ``{"value": …}`` or ``{"error": kind, "text": …}`` a step.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import salt.config
+import salt.loader
+import salt.minion
+import salt.pillar
+import salt.state
+import salt.utils.args
+
+CONFIG = "/etc/salt/minion"
+PILLAR = Path("/srv/pillar")
+
+
+class Minion:
+    """What a minion holds between two jobs."""
+
+    def __init__(self, base: dict[str, Any], request: dict[str, Any]) -> None:
+        self.opts = {**base, **request.get("opts", {})}
+        if "pillar" in request:
+            self.write(str(PILLAR / "top.sls"), json.dumps({"base": {"*": ["test"]}}))
+            # JSON is YAML, and this way no rendering stands between test and pillar.
+            self.write(str(PILLAR / "test.sls"), f"#!json\n{json.dumps(request['pillar'])}")
+        # A process that starts now would find these folders, and know no older listing of them.
+        sys.path_importer_cache.clear()
+        salt.config.insert_system_path(self.opts, self.opts["utils_dirs"])
+        self.refresh()
+        if "uid" in request:
+            os.setgroups([])
+            os.setgid(request["uid"])
+            os.setuid(request["uid"])
+
+    def refresh(self) -> None:
+        """Load everything anew, as a minion does after a sync."""
+        compiler = salt.pillar.get_pillar(
+            self.opts, self.opts["grains"], self.opts["id"], self.opts["saltenv"]
+        )
+        self.opts["pillar"] = compiler.compile_pillar()
+        self.opts["test"] = self.opts.get("test", False)
+        self.utils = salt.loader.utils(self.opts)
+        self.modules = salt.loader.minion_mods(self.opts, utils=self.utils)
+        self.states = salt.loader.states(self.opts, self.modules, self.utils, {})
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Call an execution function; arguments it does not know are refused as Salt does."""
+        words = [*args, {"__kwarg__": True, **kwargs}] if kwargs else list(args)
+        taken, named = salt.minion.load_args_and_kwargs(self.modules[name], words, data={})
+        return self.modules[name](*taken, **named)
+
+    def reason(self, kind: str, name: str) -> str:
+        """Return what Salt says of a function that is not available; empty when it is."""
+        loader = self._loader(kind)
+        return "" if name in loader else loader.missing_fun_string(name)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the functions that are loaded under our name."""
+        return sorted(self._ours(kind))
+
+    def described(self, kind: str) -> dict[str, Any]:
+        """Return docstring, arguments, and what takes arguments without a name."""
+        found = {}
+        for name, function in self._ours(kind).items():
+            spec = salt.utils.args.get_function_argspec(function)
+            doc = inspect.getdoc(function)
+            found[name] = {"doc": doc, "args": spec.args, "any": [spec.varargs, spec.keywords]}
+        return found
+
+    def _ours(self, kind: str) -> dict[str, Any]:
+        loader = self._loader(kind)
+        return {name: loader[name] for name in loader if name.startswith("ipalias.")}
+
+    def _loader(self, kind: str) -> Any:
+        # To list a loader, or to miss a name in it, is to load every module there is. The same
+        # loader over the folders that are not Salt's own takes milliseconds.
+        whole = {"modules": self.modules, "states": self.states}[kind]
+        salts = os.path.dirname(salt.loader.__file__).removesuffix("/loader")
+        return salt.loader.LazyLoader(
+            [folder for folder in whole.module_dirs if not folder.startswith(salts)],
+            self.opts,
+            tag=whole.tag,
+            pack=whole.pack,
+            extra_module_dirs=whole.extra_module_dirs,
+        )
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file, with the folders above it."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+
+    def remove(self, path: str) -> None:
+        """Remove a folder."""
+        shutil.rmtree(path)
+
+    def lead(self, folder: str) -> None:
+        """Put a folder at the beginning of the module search path."""
+        sys.path.insert(0, folder)
+
+    def trail(self, folder: str) -> None:
+        """Put a folder at the end of the module search path."""
+        sys.path.append(folder)
+
+    def library(self) -> Any:
+        """Return the file the library was imported from, None when it was not."""
+        package = sys.modules.get("saltext.ipalias")
+        return getattr(package, "__file__", None)
+
+
+def answer(base: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Carry out a request."""
+    minion = Minion(base, request)
+    outcomes: list[dict[str, Any]] = []
+    for verb, *rest in request["steps"]:
+        try:
+            outcomes.append({"value": getattr(minion, verb)(*rest)})
+        except Exception as error:
+            outcomes.append(
+                {
+                    "error": type(error).__name__,
+                    "text": str(error),
+                    "trace": traceback.format_exc()[-3000:],
+                }
+            )
+    return outcomes
+
+
+def prepare() -> dict[str, Any]:
+    """Return the configuration with grains, and import what Salt needs for a state run."""
+    opts = salt.config.minion_config(CONFIG)
+    opts["grains"] = salt.loader.grains(opts)
+    minion = Minion(opts, {})
+    minion.call("state.single", ["test.nop", "warm"], {})
+    assert minion.library() is None
+    return opts
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # whatever prints must not disturb the answers
+    # Until told otherwise, Salt keeps every message down to the last trace in memory.
+    logging.getLogger().setLevel(logging.ERROR)
+    base = prepare()
+    with os.fdopen(out, "w") as answers:
+        for line in sys.stdin:
+            reading, writing = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(reading)
+                try:
+                    text = json.dumps(answer(base, json.loads(line)), default=repr)
+                except BaseException:
+                    text = json.dumps({"trace": traceback.format_exc()})
+                with os.fdopen(writing, "w") as pipe:
+                    pipe.write(text)
+                os._exit(0)
+            os.close(writing)
+            with os.fdopen(reading) as pipe:
+                text = pipe.read()
+            os.waitpid(child, 0)
+            answers.write(f"{text}\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main()
