@@ -177,6 +177,11 @@ class Networkctl(Program):
     #: Units that run.
     active = ("systemd-networkd.service",)
 
+    def __init__(self, host: SimHost) -> None:
+        super().__init__(host)
+        #: What was last read, by link: a reload with nothing changed does nothing.
+        self.seen: dict[str, str] = {}
+
     def __call__(self, argv: Sequence[str], stdin: str | None) -> Result:
         match list(argv):
             case ["networkctl", "--version"]:
@@ -189,13 +194,17 @@ class Networkctl(Program):
         return Result(1, "", f"{' '.join(argv)}: no answer\n")
 
     def _reload(self) -> None:
-        """Add what the files set and drop every other static address."""
+        """Add what changed files set and drop every other static address of their links."""
         for link in self.host.net.links.values():
             state = self.host.files.read(f"/run/systemd/netif/links/{link.index}") or ""
             found = re.search(r"NETWORK_FILE=(.+)", state)
             if found is None:
                 continue
-            wanted = self._wanted(found[1])
+            text = self.text_of(found[1])
+            if self.seen.get(link.name) == text:
+                continue
+            self.seen[link.name] = text
+            wanted = _wanted(text)
             mine = [*link.addresses4, *link.addresses6]
             net = self.host.net
             for old in mine:
@@ -206,26 +215,29 @@ class Networkctl(Program):
                 if all(old.cidr != cidr for old in mine):
                     (net.add6 if ":" in cidr else net.add4)(link.name, new)
 
-    def _wanted(self, path: str) -> dict[str, SimAddress]:
-        files = self.host.files
-        name = path.rsplit("/", 1)[1]
-        texts = [files.read(path) or ""]
-        texts += [files.read(p) or "" for p in files.glob(f"/etc/systemd/network/{name}.d/*.conf")]
-        wanted: dict[str, SimAddress] = {}
-        for section in re.split(r"(?m)^(?=\[)", "\n".join(texts)):
-            keys = re.findall(r"(?m)^(\w+)=(.*)$", section)
-            told = dict(keys)
-            for cidr in (value for key, value in keys if key == "Address"):
-                address, _, prefix = cidr.partition("/")
-                wanted[cidr] = SimAddress(
-                    address,
-                    int(prefix),
-                    told.get("Label", ""),
-                    told.get("Scope", "global"),
-                    prefix_route=told.get("AddPrefixRoute") != "no",
-                    deprecated=told.get("PreferredLifetime") == "0",
-                )
-        return wanted
+    def text_of(self, path: str) -> str:
+        files, name = self.host.files, path.rsplit("/", 1)[1]
+        dropins = files.glob(f"/etc/systemd/network/{name}.d/*.conf")
+        return "\n".join(files.read(one) or "" for one in (path, *dropins))
+
+
+def _wanted(text: str) -> dict[str, SimAddress]:
+    """Return the addresses that a .network file with its drop-ins sets."""
+    wanted: dict[str, SimAddress] = {}
+    for section in re.split(r"(?m)^(?=\[)", text):
+        keys = re.findall(r"(?m)^(\w+)=(.*)$", section)
+        told = dict(keys)
+        for cidr in (value for key, value in keys if key == "Address"):
+            address, _, prefix = cidr.partition("/")
+            wanted[cidr] = SimAddress(
+                address,
+                int(prefix),
+                told.get("Label", ""),
+                told.get("Scope", "global"),
+                prefix_route=told.get("AddPrefixRoute") != "no",
+                deprecated=told.get("PreferredLifetime") == "0",
+            )
+    return wanted
 
 
 def networkd(*, links: Sequence[str] = ("eth0",)) -> SimHost:
@@ -248,6 +260,7 @@ def _give_networkd(host: SimHost, owned: dict[str, str]) -> Networkctl:
         text = f"# private\nADMIN_STATE=configured\nNETWORK_FILE={path}\n"
         host.files.put(f"/run/systemd/netif/links/{index}", text)
     program = Networkctl(host)
+    program.seen = {name: program.text_of(path) for name, path in owned.items()}
     host.programs.update({"networkctl": program, "systemctl": program})
     return program
 
