@@ -13,7 +13,16 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from .backends import REGISTRY
 from .errors import InputError
-from .model import IPV4, MAX_LABEL, MAX_PREFIX, SOURCE_AUTO, SOURCE_NEVER, Alias
+from .model import (
+    IPV4,
+    IPV6,
+    MAX_LABEL,
+    MAX_PREFIX,
+    SOURCE_AUTO,
+    SOURCE_NEVER,
+    Alias,
+    canonical_address,
+)
 
 ROOT = "ipalias"
 DEFAULT = "default"
@@ -31,6 +40,8 @@ INTERFACE_KEYS = ("addresses", "backend", "purge", "adopt", "announce", "form")
 ADDRESS_KEYS = ("address", "block", "label", "source")
 ANNOUNCE_KEYS = ("count", "interval")
 
+#: First octet from which on IPv4 addresses are for groups, or reserved.
+_FIRST_MULTICAST = 224
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _PREFIX = re.compile(r"[0-9]{1,3}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
@@ -162,23 +173,32 @@ def parse_item(item: object, interface: str, where: str) -> list[Alias]:
         source = _choice(block["source"], SOURCES, f"{where}:source")
     if "block" in block:
         if label is not None:
-            raise InputError(
-                f"label {label!r} on a block would name several addresses alike",
-                where=f"{where}:label",
-                way_out="list the addresses one by one to label them",
-            )
+            _refuse_shared_label(label, "block", where)
         aliases = _block(block["block"], interface, where)
     else:
         address_where = f"{where}:address"
         text = block["address"]
         if not isinstance(text, str):
             raise InputError(f"{_short(text)} is not an IP address", where=address_where)
-        if "-" in text and label is None:
+        if "-" in text:
+            if label is not None:
+                _refuse_shared_label(label, "range", where)
             aliases = _range(text, interface, where)
         else:
             address, prefix = parse_cidr(text, address_where)
             aliases = [Alias(address, prefix, interface, where=where)]
+    if label is None and source == SOURCE_AUTO:
+        return aliases
     return [replace(alias, label=label, source=source) for alias in aliases]
+
+
+def _refuse_shared_label(label: str, form: str, where: str) -> None:
+    """Refuse one label for several addresses."""
+    raise InputError(
+        f"label {label!r} on a {form} would name several addresses alike",
+        where=f"{where}:label",
+        way_out="list the addresses one by one to label them",
+    )
 
 
 def parse_cidr(text: object, where: str) -> tuple[str, int]:
@@ -193,6 +213,9 @@ def parse_cidr(text: object, where: str) -> tuple[str, int]:
     if not isinstance(text, str):
         raise InputError(f"{_short(text)} is not an IP address", where=where)
     body, slash, tail = text.partition("/")
+    plain = _plain(body)
+    if plain is not None and (not slash or tail == str(MAX_PREFIX[plain[1]])):
+        return plain[0], MAX_PREFIX[plain[1]]
     parsed = _address(body, text, where)
     longest = parsed.max_prefixlen
     if not slash:
@@ -241,6 +264,19 @@ def _refuse_edges(parsed: IPv4Address | IPv6Address, prefix: int, text: str, whe
             where=where,
             way_out=f"write {parsed} without a prefix if the address itself is meant",
         )
+
+
+def _plain(text: str) -> tuple[str, int] | None:
+    """Return address and family of what is beyond doubt an address that a host can have.
+
+    None for everything else, which `_address` then reads, and refuses by its kind.
+    """
+    address = canonical_address(text)
+    if address is None or address[0] == ":" or address.startswith("ff"):
+        return None
+    if ":" in address:
+        return address, IPV6
+    return (address, IPV4) if 1 <= int(address.partition(".")[0]) < _FIRST_MULTICAST else None
 
 
 def _address(body: str, text: str, where: str) -> IPv4Address | IPv6Address:
@@ -397,7 +433,11 @@ def parse_announce(value: object, where: str) -> Announce:
     count, interval = block.get("count", 2), block.get("interval", 0.2)
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 60:
         raise InputError(f"count {_short(count)} is not 0 to 60", where=where)
-    if not isinstance(interval, (int, float)) or not 0 <= interval <= 10:
+    if (
+        isinstance(interval, bool)
+        or not isinstance(interval, (int, float))
+        or not 0 <= interval <= 10
+    ):
         raise InputError(f"interval {_short(interval)} is not 0 to 10 seconds", where=where)
     return Announce(count, float(interval))
 
