@@ -81,6 +81,8 @@ class BootedHost(SaltMinion):
     """
 
     python = "/usr/bin/python3"
+    #: Folder of the machine that the host sees, read-only, as its checkout.
+    checkout_from = CHECKOUT
 
     def __init__(
         self,
@@ -206,7 +208,7 @@ class BootedHost(SaltMinion):
             "--resolv-conf=off",
             "--timezone=off",
             "--link-journal=no",
-            f"--bind-ro={CHECKOUT}:{self.checkout}",
+            f"--bind-ro={self.checkout_from}:{self.checkout}",
             *(f"--bind-ro={path}" for path in interpreter()[2]),
         ]
         argv = ["sh", "-ec", _IN_CGROUPS, "sh", *map(str, groups), "--", "systemd-nspawn"]

@@ -1,0 +1,76 @@
+"""Promises about the library itself: property tests, and what a return may weigh."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from proof.registry import Case, check, demand
+from proof.stage import Stage, shorten
+
+#: Salt trims an event over this.
+EVENT_BYTES = 1 << 20
+MANY = 10000
+
+
+def property_tests(source: Path) -> list[str]:
+    """Return the test files that generate cases or read real files."""
+    found = []
+    for folder in ("test/unit", "test/golden"):
+        for path in sorted((source / folder).glob("test_*.py")):
+            if re.search(r"\bhypothesis\b|\bcorpus\b", path.read_text(encoding="utf-8")):
+                found.append(str(path.relative_to(source)))
+    return found
+
+
+@check(40, "property tests: formats round-trip, foreign lines survive", over=[Case("", "pytest")])
+def properties(stage: Stage) -> str:
+    """parse(render(x)) = x, rendering twice changes nothing, foreign lines keep their bytes."""
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
+    argv += ["-c", "pyproject.toml", *property_tests(stage.source)]
+    done = subprocess.run(
+        argv,
+        cwd=stage.source,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    lines = done.stdout.strip().splitlines() or [done.stderr]
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    demand(done.returncode == 0, shorten("; ".join([*failed[:3], lines[-1]])))
+    return lines[-1].strip("= ")
+
+
+@check(
+    60,
+    "a return never exceeds what Salt's event bus takes",
+    over=[Case("trixie", "ifupdown"), Case("bookworm", "ifupdown")],
+)
+def return_is_capped(stage: Stage) -> str:
+    """10,000 aliases: the return lists 200 and counts the rest, the whole is in our journal."""
+    stage.host.salt_prepare(
+        {"ipalias": {"interfaces": {"eth0": {"addresses": ["2001:db8:1::1-2001:db8:1::2710"]}}}}
+    )
+    told = stage.host.salt_call("state.apply", "ipalias", timeout=300)
+    demand(isinstance(told, dict), shorten(str(told)))
+    failed = [row["comment"] for row in told.values() if row["result"] is not True]
+    demand(not failed, shorten("; ".join(map(str, failed))))
+    size = len(json.dumps(told))
+    demand(size < EVENT_BYTES, f"the return has {size} bytes")
+    changes = next(row["changes"] for row in told.values() if row["changes"])
+    added = changes["addresses"]["added"]
+    demand(len(added) <= 201 and "9800 more" in added[-1], f"{len(added)} listed: {added[-1]}")
+    longest = max(text.count("\n") + 1 for text in changes["files"].values())
+    demand(longest <= 201, f"a diff has {longest} lines")
+    names = stage.call("ipalias.journal")
+    demand(isinstance(names, list) and names, f"ipalias.journal says {names}")
+    whole = stage.call("ipalias.journal", str(names[-1]))
+    count = len(whole["addresses"]["added"])
+    demand(count == MANY, f"the journal has {count} of {MANY}")
+    return f"{size // 1024} KiB for {MANY} aliases"
