@@ -46,12 +46,15 @@ def managed_target(
                 Entry(replace(alias, label=label, number=_number(old, alias)), ORIGIN_ADOPTED)
             )
         else:
+            _refuse_visible(alias, foreign)
             present.append(alias)
     wanted = {entry.alias.cidr for entry in entries}
     # A foreign line took over an alias that was ours: what we wrote goes, the address stays.
     kept_live = {alias.cidr for alias in present}
+    named = {alias.address for alias in desired}
     for cidr, entry in old.items():
-        if cidr in wanted or cidr in kept_live:
+        # The same address with another prefix, added by hand, gives way to the pillar's.
+        if cidr in wanted or cidr in kept_live or entry.alias.address in named:
             continue
         leaves = entry.origin == ORIGIN_PILLAR and purge == "owned"
         if not leaves and purge != "all":
@@ -71,6 +74,19 @@ def managed_target(
     return Target(tuple(entries), tuple(adopted), drop, tuple(present), tuple(desired))
 
 
+def _refuse_visible(alias: Alias, foreign: Found) -> None:
+    """Refuse to count an address as present that a foreign line lets be a source.
+
+    :raises InputError: `source: never` is a promise about the result.
+    """
+    if alias.never_source and not foreign.alias.never_source:
+        raise InputError(
+            f"source: never on {alias.cidr}: {foreign.path}:{foreign.line} sets it without",
+            where=alias.where,
+            way_out="set `adopt: true` to move it into our file, or change that line",
+        )
+
+
 def _number(old: dict[str, Entry], alias: Alias) -> int | None:
     """Return the slot an alias already has."""
     entry = old.get(alias.cidr)
@@ -87,7 +103,9 @@ def _claimed(before: Entry | None, alias: Alias) -> Entry:
     origin = before.origin
     if origin in (ORIGIN_HAND, ORIGIN_UNKNOWN):
         origin = ORIGIN_PILLAR
-    return Entry(replace(alias, number=before.alias.number), origin)
+    if before.alias.number != alias.number:
+        alias = replace(alias, number=before.alias.number)
+    return Entry(alias, origin)
 
 
 def added_target(
@@ -104,11 +122,19 @@ def added_target(
     """
     old = situation.entries
     entries = dict(old)
+    by_address = {found.alias.address: found for found in situation.foreign_found.values()}
+    taken = {entry.alias.address: cidr for cidr, entry in old.items()}
     for alias in aliases:
-        foreign = situation.foreign_found.get(alias.cidr)
+        if taken.get(alias.address, alias.cidr) != alias.cidr:
+            raise InputError(
+                f"{alias.cidr} is there as {taken[alias.address]}",
+                where=alias.where,
+                way_out=f"remove {taken[alias.address]} first",
+            )
+        foreign = by_address.get(alias.address)
         if foreign is not None:
             raise RefusedError(
-                f"{alias.cidr} is already configured by {foreign.path}:{foreign.line}",
+                f"{foreign.alias.cidr} is already configured by {foreign.path}:{foreign.line}",
                 where=alias.where,
                 way_out="nothing is to be done, or set `adopt: true` to move it into our file",
             )
@@ -142,6 +168,13 @@ def removed_target(situation: Situation, addresses: Iterable[tuple[str, int | No
         for cidr in matching:
             del entries[cidr]
         if not matching:
+            other = [cidr for cidr, entry in entries.items() if entry.alias.address == address]
+            if other:
+                raise InputError(
+                    f"{address}/{prefix} is not there, {other[0]} is",
+                    where="address",
+                    way_out=f"name {address} without a prefix, or {other[0]}",
+                )
             _refuse_foreign(situation, address)
             notes.append(f"{address} is not on {situation.interface}")
     return Target(tuple(entries.values()), notes=tuple(notes))
