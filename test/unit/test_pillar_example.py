@@ -1,0 +1,44 @@
+"""pillar.example: readable by the library, and no key of it or of the code is forgotten."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from saltext.ipalias.pillar import ADDRESS_KEYS, INTERFACE_KEYS, parse_pillar
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = (ROOT / "pillar.example").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs/pillar.md").read_text(encoding="utf-8")
+
+
+def uncommented(text: str) -> str:
+    """Return the example with the keys that stand in comments switched on."""
+    return re.sub(r"^(\s*)# (form:|platform:|  ifupdown:)", r"\1\2", text, flags=re.MULTILINE)
+
+
+def test_it_is_what_the_library_reads():
+    config = parse_pillar(yaml.safe_load(EXAMPLE)["ipalias"])
+    aliases = config.interfaces["eth0"].aliases
+    assert len(aliases) == 35
+    assert [(a.cidr, a.label, a.source) for a in aliases[:3]] == [
+        ("198.51.100.10/32", None, "auto"),
+        ("198.51.100.11/32", "failover1", "never"),
+        ("2001:db8::10/128", None, "auto"),
+    ]
+
+
+def test_the_keys_in_comments_are_accepted_too():
+    text = uncommented(EXAMPLE)
+    block = yaml.safe_load(text)["ipalias"]
+    assert {"form", "platform"} <= set(block)
+    assert parse_pillar(block).base.options == {"form": "post-up"}
+
+
+@pytest.mark.parametrize("key", sorted({*INTERFACE_KEYS, *ADDRESS_KEYS, "platform"}))
+def test_example_and_reference_explain(key):
+    assert re.search(rf"\b{key}\b", EXAMPLE), "pillar.example"
+    assert f"`{key}`" in REFERENCE, "docs/pillar.md"
