@@ -163,7 +163,7 @@ class Engine:
         plans: list[Plan] = []
         for interface in dict.fromkeys(resolved.values()):
             aliases = tuple(
-                replace(alias, interface=interface)
+                alias if alias.interface == interface else replace(alias, interface=interface)
                 for alias in config.aliases
                 if resolved[alias.family] == interface
             )
@@ -177,20 +177,27 @@ class Engine:
     def pruned(self, *, test: bool = False) -> Answer:
         """Take away what came from the pillar on interfaces that left it."""
         with self._lock("ipalias.prune", test):
-            config = self.config()
-            plans = self._pruned_plans(config, self.ledger(), self.snapshot(), ())
+            config, ledger = self.config(), self.ledger()
+            plans: list[Plan] = []
+            if self._left_pillar(config, ledger):
+                plans = self._pruned_plans(config, ledger, self.snapshot(), plans)
             return self._carry_out(plans, config.base.announce, test)
+
+    @staticmethod
+    def _left_pillar(config: Config, ledger: Ledger) -> list[str]:
+        """Return the interfaces that the ledger knows and the pillar does not."""
+        kept = set(config.interfaces) - {DEFAULT}
+        if DEFAULT in config.interfaces:
+            kept |= set(ledger.default.values())
+        return [name for name in ledger.interfaces if name not in kept]
 
     def _pruned_plans(
         self, config: Config, ledger: Ledger, snapshot: Snapshot, before: Sequence[Plan]
     ) -> list[Plan]:
         """Return the plans of interfaces that the ledger knows and the pillar does not."""
-        kept = set(config.interfaces) - {DEFAULT}
-        if DEFAULT in config.interfaces:
-            kept |= set(ledger.default.values())
         plans: list[Plan] = []
-        for name in ledger.interfaces:
-            if name in kept or name not in snapshot.by_link:
+        for name in self._left_pillar(config, ledger):
+            if name not in snapshot.by_link:
                 continue
             situation = self.situation(name, config.base, ledger, snapshot)
             target = targets.pruned_target(situation, purge=config.base.purge)

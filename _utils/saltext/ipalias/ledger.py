@@ -19,6 +19,8 @@ ORIGIN_HAND = "hand"
 ORIGIN_ADOPTED = "adopted"
 ORIGIN_UNKNOWN = "unknown"
 ORIGINS = (ORIGIN_PILLAR, ORIGIN_HAND, ORIGIN_ADOPTED, "dsr", "floating", ORIGIN_UNKNOWN)
+#: What is written of most entries: a plain alias of the pillar, in files and live.
+_PLAIN = {"origin": ORIGIN_PILLAR}
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ def _entry_data(entry: Entry) -> dict[str, object]:
 def _entry(interface: str, cidr: str, row: Mapping[str, object]) -> Entry:
     """Build an entry from what was written of it."""
     address, prefix = cidr.rsplit("/", 1)
+    if row == _PLAIN:
+        return Entry(Alias(address, int(prefix), interface), ORIGIN_PILLAR)
     label, number = row.get("label"), row.get("number")
     if row["origin"] not in ORIGINS:
         raise ValueError(f"origin {row['origin']!r}")

@@ -18,9 +18,19 @@ from fnmatch import fnmatchcase
 
 from ..errors import ParseError
 from ..host import Host
-from ..model import IPV4, MAX_LABEL, SOURCE_AUTO, SOURCE_NEVER, Alias, Found
+from ..model import (
+    IPV4,
+    MAX_LABEL,
+    SOURCE_AUTO,
+    SOURCE_NEVER,
+    Alias,
+    Found,
+    canonical_address,
+)
 from ..text import ini
 
+#: Ending of the label that a hidden alias gets where the user gave it none.
+HIDDEN_LABEL = ":n"
 #: Folders of configuration; a file hides those of the same name in later folders.
 FOLDERS = (
     "/etc/systemd/network",
@@ -311,11 +321,14 @@ def _found(
         never = _value(section, "Scope") in ("host", "254")
     else:
         never = _value(section, "PreferredLifetime") == "0"
+    label = (_value(section, "Label") or None) if four else None
+    if ours and never and label == f"{interface}{HIDDEN_LABEL}":
+        label = None
     alias = Alias(
         address,
         prefix,
         interface,
-        label=(_value(section, "Label") or None) if four else None,
+        label=label,
         source=SOURCE_NEVER if never else SOURCE_AUTO,
         where=f"{path}:{line}",
     )
@@ -349,8 +362,9 @@ def _read_section(section: ini.Section, version: int) -> tuple[str, int] | None:
     """Read an ``[Address]`` section: the last value counts, one bad value spoils it all."""
     read: tuple[str, int] | None = None
     family: bool | None = None
-    if any(not check(value) for key, check in _VALID.items() for value in section.values(key)):
-        return None
+    for entry in section.entries:
+        if entry.key in _VALID and not _VALID[entry.key](entry.value):
+            return None
     for entry in section.entries:
         if entry.key not in ("Address", "Peer"):
             continue
@@ -368,9 +382,17 @@ def _read_section(section: ini.Section, version: int) -> tuple[str, int] | None:
     return read
 
 
+#: Prefix lengths of a single address of either family, as almost every alias has them.
+_SINGLE = ("32", "128")
+_UNSPECIFIED = ("0.0.0.0", "::")
+
+
 def _read_address(text: str, version: int) -> tuple[str, int] | None:
     """Read ``address[/prefix]`` as networkd does; None for what it drops or fills from a pool."""
     bare, slash, digits = text.partition("/")
+    canonical = canonical_address(bare) if digits in _SINGLE else None
+    if canonical is not None and digits == _SINGLE[":" in canonical]:
+        return None if canonical in _UNSPECIFIED else (canonical, int(digits))
     try:
         address = ipaddress.ip_address(bare)
     except ValueError:

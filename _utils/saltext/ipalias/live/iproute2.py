@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import EffectError
 from ..host import NOT_FOUND, Host, Result
 from ..model import IPV4, IPV6, MAX_PREFIX, Alias
-from . import Link, LiveAddress, Route, Snapshot, ifconfig
+from . import Link, LiveAddress, Route, Snapshot
 
 DUMP_ADDRESSES = ("ip", "-j", "address", "show")
 DUMP_ROUTES4 = ("ip", "-j", "-4", "route", "show", "table", "main")
@@ -51,6 +51,8 @@ def read_snapshot(host: Host) -> Snapshot:
         result = host.run(DUMP_TEXT[0])
         if result.code == 0:
             return parse_text(result.out, _routes(host, DUMP_TEXT[1]), _routes(host, DUMP_TEXT[2]))
+    from . import ifconfig  # only where it is needed: its import costs as much as this one
+
     fallback = host.run(ifconfig.DUMP)
     if fallback.code == 0:
         return ifconfig.parse(fallback.out)
