@@ -54,6 +54,7 @@ def broken(suite: str, setup: str, what: str, *edits: tuple[str, str, str]) -> S
     return Sabotage(Case(suite, setup), what, tuple(Edit(*edit) for edit in edits))
 
 
+_MISSING = "missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)"
 _NO_REMOVAL = (
     "plan.py",
     "return tuple(situation.live[cidr] for cidr in going)",
@@ -81,7 +82,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "live aliases are compared without their prefix",
         (
             "plan.py",
-            "missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)",
+            _MISSING,
             "missing = tuple(a for a, _ in live_wanted if a.address not in situation.live)",
         ),
     ),
@@ -91,7 +92,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "what the ledger has is taken to be live",
         (
             "plan.py",
-            "missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)",
+            _MISSING,
             "missing = tuple(a for a, _ in live_wanted if a.cidr not in situation.entries)",
         ),
     ),
@@ -167,9 +168,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "addresses the owner did not set are not looked for",
         (
             "plan.py",
-            "cidr for cidr in situation.foreign_live if cidr not in now_cidrs "
-            "| set(target.drop_live)",
-            'cidr for cidr in situation.foreign_live if cidr == ""',
+            "*(cidr for cidr in situation.foreign_live if cidr not in not_foreign),",
+            "",
         ),
     ),
     17: broken("trixie", "networkd", "the files are not written", *_NO_FILE),
@@ -236,7 +236,7 @@ SABOTAGES: dict[int, Sabotage] = {
     ),
     40: broken(
         "",
-        "library",
+        "pytest",
         "an alias is rendered without its prefix",
         (
             "backends/networkd.py",

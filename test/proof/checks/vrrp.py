@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-
 from proof.registry import check, demand
 from proof.stage import Stage, shorten
 from rig.gentle import Monitor
@@ -12,6 +10,11 @@ from rig.process import wait_until
 VIP = "203.0.113.250"
 CONFIG = "/etc/keepalived/keepalived.conf"
 LOG = "/run/vrrp.log"
+#: In the foreground, saying all to its log; process ids away from the usual places.
+KEEPALIVED = (
+    *("keepalived", "-n", "-l", "-D", "-P", "-f", CONFIG),
+    *("-p", "/run/test-main.pid", "-r", "/run/test-vrrp.pid"),
+)
 INSTANCE = f"""global_defs {{
     router_id test
     vrrp_version 3
@@ -33,8 +36,8 @@ def vip_kept(stage: Stage) -> None:
     """While keepalived holds an address, runs add, heal and remove beside it, unfelt by it."""
     host = stage.host
     host.write(CONFIG, INSTANCE)
-    script = f'exec keepalived -n -l -D -P -p /run/vrrp.pid -f "$1" >{LOG} 2>&1'
-    daemon = host.popen(["sh", "-c", script, "sh", CONFIG], stdin=subprocess.DEVNULL)
+    host.write(LOG, "")
+    daemon = host.popen(["sh", "-c", f'exec "$@" >{LOG} 2>&1', "sh", *KEEPALIVED])
     try:
         wait_until(lambda: "MASTER STATE" in (host.read(LOG) or ""), "keepalived to be MASTER")
         host.await_addresses(f"{VIP}/32")
