@@ -84,8 +84,8 @@ def render_na(mac: str, address: str, router: bool = False) -> bytes:
     head = struct.pack("!BB", _NEIGHBOUR_ADVERTISEMENT, 0)
     length = len(head) + 2 + len(body)
     pseudo = target + ALL_NODES + struct.pack("!II", length, _ICMPV6)
-    checksum = _checksum(pseudo + head + b"\0\0" + body)
-    icmp = head + struct.pack("!H", checksum) + body
+    total = checksum(pseudo + head + b"\0\0" + body)
+    icmp = head + struct.pack("!H", total) + body
     header = struct.pack("!IHBB", 6 << 28, length, _ICMPV6, _HOP_LIMIT) + target + ALL_NODES
     return ALL_NODES_MAC + hardware + struct.pack("!H", ETHERTYPE_IPV6) + header + icmp
 
@@ -103,7 +103,7 @@ def _parse_mac(mac: str) -> bytes:
     return hardware
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """Return the Internet checksum (RFC 1071) of an even number of bytes."""
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total > 0xFFFF:

@@ -16,7 +16,9 @@ from .owner import choose, require_link, resolve_default
 from .pillar import DEFAULT, Announce, parse_interface
 from .transaction import announce_added, run_commands, write_ledger
 
-#: What each owner is told at each level; ``{interface}`` is filled in. The gentlest level
+#: What each owner is told at each level; ``{interface}`` and ``{file}`` are filled in. Never
+#: ``nmcli device reapply``: NetworkManager 1.42 and 1.52 take every IPv6 address of the link
+#: away with it and set them again, the primary included (seen). The gentlest level
 #: that does the work is ``alias``. Guides: ``interface`` of ifupdown and ``network`` are
 #: their last steps; the rest is each platform's own tool.
 RESTARTS: Mapping[str, Mapping[str, tuple[tuple[str, ...], ...]]] = {
@@ -36,7 +38,7 @@ RESTARTS: Mapping[str, Mapping[str, tuple[tuple[str, ...], ...]]] = {
         "network": (("netplan", "apply"),),
     },
     "networkmanager": {
-        "alias": (("nmcli", "device", "reapply", "{interface}"),),
+        "alias": (("nmcli", "connection", "load", "{file}"),),
         "interface": (("nmcli", "device", "connect", "{interface}"),),
         "network": (("systemctl", "restart", "NetworkManager.service"),),
     },
@@ -69,10 +71,12 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         wanted = config.interfaces[name].backend if name in config.interfaces else "auto"
         backend, evidence = choose(engine.host, name, wanted, ledger, "interface")
         argvs = RESTARTS[backend.NAME][scope]
+        file = evidence.file or ""
         if evidence.facts.get("renderer") == "NetworkManager" and scope != "network":
-            argvs = RESTARTS["networkmanager"][scope]
+            file = evidence.facts.get("keyfile", "")
+            argvs = (*RESTARTS["netplan"]["alias"], *RESTARTS["networkmanager"][scope])
         commands = [
-            Command(tuple(word.format(interface=name) for word in argv), timeout=120.0)
+            Command(tuple(word.format(interface=name, file=file) for word in argv), timeout=120.0)
             for argv in argvs
         ]
         said = [" ".join(command.argv) for command in commands]

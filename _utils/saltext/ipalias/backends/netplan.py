@@ -311,15 +311,8 @@ def activate(change: Change, host: Host) -> Activation:
         return networkd.activate(change, host)
     if facts.get("running") != "yes":
         return Activation(note="NetworkManager does not run; it reads the file when it starts")
-    load = Command(("nmcli", "connection", "load", facts["keyfile"]))
-    if change.foreign_live:
-        return Activation(
-            tell=(load,),
-            note="NetworkManager was not told to reapply: it would delete "
-            + ", ".join(change.foreign_live)
-            + ", which it did not set; the connection as loaded counts when it next comes up",
-        )
-    return Activation(tell=(load, Command(("nmcli", "device", "reapply", change.interface))))
+    # Loaded, never reapplied: `networkmanager` says what a reapply takes away.
+    return Activation(tell=(Command(("nmcli", "connection", "load", facts["keyfile"])),))
 
 
 def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:

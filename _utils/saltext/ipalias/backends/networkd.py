@@ -20,6 +20,7 @@ from ..errors import OwnerError, RefusedError, UnsupportedError
 from ..host import Host
 from ..model import (
     IPV4,
+    MAX_LABEL,
     Activation,
     Alias,
     Change,
@@ -354,5 +355,14 @@ def activate(change: Change, host: Host) -> Activation:
 
 
 def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:
-    """Return the label as written; networkd puts nothing before it. IPv6 has none."""
-    return alias.label if alias.family == IPV4 else None
+    """Return the label as written; networkd puts nothing before it. IPv6 has none.
+
+    A hidden alias (``source: never``) heads the kernel's list by its scope. Without a label
+    of its own it would be what SIOCGIFADDR, and so ifconfig, tells as the interface's address.
+    """
+    if alias.family != IPV4:
+        return None
+    own = f"{alias.interface}{networkd_files.HIDDEN_LABEL}"
+    if alias.label is None and alias.never_source and len(own) <= MAX_LABEL:
+        return own
+    return alias.label
