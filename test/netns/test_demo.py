@@ -100,12 +100,14 @@ def assert_told(done: subprocess.CompletedProcess[str]) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_demo_shows_what_it_says_and_leaves_the_machine_alone():
     before = machine()
     assert_told(run_demo())
     assert machine() == before
 
 
+@pytest.mark.slow
 def test_a_plain_user_sees_the_same():
     python, env = plain_python()
     done = run_demo(AS_NOBODY, python, **env, HOME="/nonexistent", PATH="/usr/bin:/bin")
