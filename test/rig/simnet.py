@@ -6,7 +6,7 @@ Order and side effects are those of Linux (``net/ipv4/devinet.c``, ``fib_fronten
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254}
@@ -16,7 +16,7 @@ class KernelError(Exception):
     """Raise for what the kernel refuses; the text is what `ip` prints."""
 
 
-@dataclass
+@dataclass(eq=False)
 class SimAddress:
     """Hold one address of a link.
 
@@ -34,6 +34,11 @@ class SimAddress:
     dynamic: bool = False
     duplicate: bool = False
     ready: float = 0.0
+
+    def __post_init__(self) -> None:
+        number, bits = int(ip_address(self.address)), 128 if ":" in self.address else 32
+        #: Stands for the subnet; a whole number, for it is compared ten thousand times over.
+        self.subnet = number >> (bits - self.prefix) << (bits - self.prefix + 8) | self.prefix
 
     @property
     def network(self) -> IPv4Network | IPv6Network:
@@ -113,7 +118,7 @@ class SimNet:
         new.label = new.label or name
         if len(new.label) > 15:
             raise KernelError("Error: Attribute failed policy validation.")
-        mine = [old for old in link.addresses4 if old.network == new.network]
+        mine = [old for old in link.addresses4 if old.subnet == new.subnet]
         if any(old.address == new.address for old in mine):
             if exclusive:
                 raise KernelError("Error: ipv4: Address already assigned.")
@@ -123,10 +128,11 @@ class SimNet:
         new.secondary = bool(mine)
         at = len(link.addresses4)
         if not new.secondary:
-            at = 0
-            for index, old in enumerate(link.addresses4):
+            while at:
+                old = link.addresses4[at - 1]
                 if not old.secondary and SCOPES[new.scope] <= SCOPES[old.scope]:
-                    at = index + 1
+                    break
+                at -= 1
         link.addresses4.insert(at, new)
         if not new.secondary:
             self._connect4(link, new)
@@ -151,7 +157,7 @@ class SimNet:
         at = listed.index(gone)
         followers = []
         if not gone.secondary:
-            followers = [a for a in listed[at + 1 :] if a.secondary and a.network == gone.network]
+            followers = [a for a in listed[at + 1 :] if a.secondary and a.subnet == gone.subnet]
         fallen = [gone]
         if followers and link.promote != "1":
             fallen += followers
@@ -228,7 +234,7 @@ class SimNet:
         if gone is None:
             raise KernelError("Error: ipv6: address not found.")
         link.addresses6.remove(gone)
-        if not any(a.network == gone.network for a in link.addresses6):
+        if not any(a.subnet == gone.subnet for a in link.addresses6):
             route = self._route6(link, gone)
             self.routes = [r for r in self.routes if r != route]
 
@@ -266,9 +272,9 @@ class SimNet:
 
     # -- comparing --------------------------------------------------------------------
 
-    def addresses(self) -> dict[str, list[SimAddress]]:
-        """Return copies of every link's addresses."""
+    def addresses(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return what there is to know of every link's addresses."""
         return {
-            name: [replace(a) for a in (*link.addresses4, *link.addresses6)]
+            name: [astuple(a) for a in (*link.addresses4, *link.addresses6)]
             for name, link in self.links.items()
         }

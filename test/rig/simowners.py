@@ -211,8 +211,9 @@ class Networkctl(Program):
                 if old.cidr not in wanted and old.scope != "link" and not old.dynamic:
                     remove = net.delete6 if ":" in old.address else net.delete4
                     remove(link.name, old.address, old.prefix)
+            there = {old.cidr for old in mine}
             for cidr, new in wanted.items():
-                if all(old.cidr != cidr for old in mine):
+                if cidr not in there:
                     (net.add6 if ":" in cidr else net.add4)(link.name, new)
 
     def text_of(self, path: str) -> str:

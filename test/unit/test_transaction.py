@@ -134,8 +134,11 @@ def comparable(host: SimHost) -> dict[str, Any]:
     """
     state = host.state()
     state["addresses"] = {
-        name: sorted(str(replace(address, secondary=False)) for address in listed)
-        for name, listed in state["addresses"].items()
+        name: sorted(
+            str(replace(address, secondary=False))
+            for address in (*link.addresses4, *link.addresses6)
+        )
+        for name, link in host.net.links.items()
     }
     state["routes"] = sorted(
         str(replace(route, source=None) if route.destination == "203.0.113.0/24" else route)

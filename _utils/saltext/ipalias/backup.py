@@ -20,6 +20,8 @@ class Original:
 
     :param saved: file name below the backup folder.
     :param written: SHA-256 of the text we wrote last.
+    :param before: SHA-256 of what stood there before that: a change that was undone, or cut
+        short before the file was written, has left this.
     :param edited: True when somebody else changed the file between two edits of ours.
     """
 
@@ -28,6 +30,11 @@ class Original:
     written: str
     mode: int = 0o644
     edited: bool = False
+    before: str = ""
+
+    def is_ours(self, text: str) -> bool:
+        """Tell whether a text is one that we, and nobody after us, left in the file."""
+        return digest(text) in (self.written, self.before)
 
 
 Index = Mapping[str, Original]
@@ -48,10 +55,10 @@ def record(index: Index, path: str, before: str, after: str, mode: int) -> dict[
     """Return the index after an edit of ours: the first edit keeps the original."""
     known = index.get(path)
     if known is None:
-        entry = Original(path, saved_name(path), digest(after), mode)
+        entry = Original(path, saved_name(path), digest(after), mode, before=digest(before))
     else:
-        edited = known.edited or digest(before) != known.written
-        entry = replace(known, written=digest(after), edited=edited)
+        edited = known.edited or not known.is_ours(before)
+        entry = replace(known, written=digest(after), edited=edited, before=digest(before))
     return {**index, path: entry}
 
 
@@ -63,6 +70,7 @@ def render_index(index: Index) -> str:
             "written": entry.written,
             "mode": entry.mode,
             "edited": entry.edited,
+            "before": entry.before,
         }
         for path, entry in index.items()
     }
@@ -85,6 +93,7 @@ def parse_index(text: str | None, path: str) -> dict[str, Original]:
                 str(row["written"]),
                 int(row["mode"]),
                 bool(row["edited"]),
+                str(row.get("before", "")),
             )
             for name, row in rows.items()
         }

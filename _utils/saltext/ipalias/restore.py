@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .backup import Original, digest, parse_index, render_index
+from .backup import Original, parse_index, render_index
 from .effects import Effects, FileState, ReadFile, run
 from .engine import Engine
 from .errors import InputError, RefusedError
@@ -44,7 +44,7 @@ def restore(
             raise RefusedError(f"the original of {entry.path} is gone", where=engine.paths.backup)
         if original == current:
             continue
-        changed = entry.edited or current is None or digest(current) != entry.written
+        changed = entry.edited or current is None or not entry.is_ours(current)
         if changed and not force:
             raise RefusedError(
                 "somebody else changed this file after us; their edits would be lost",

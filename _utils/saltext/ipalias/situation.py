@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 from .backends import Backend
 from .errors import InputError
-from .ledger import ORIGIN_UNKNOWN, Entry, Ledger
+from .ledger import ORIGIN_PILLAR, ORIGIN_UNKNOWN, Entry, Ledger
 from .live import LiveAddress, Snapshot
 from .model import MAX_PREFIX, Alias, Evidence, Found
 
@@ -149,6 +149,7 @@ class Target:
     :param present: aliases that a foreign line already configures; they count as there.
     :param asked: aliases named by the caller; checked against the host, unlike entries
         that merely stay.
+    :param whole: True when the pillar speaks, which gives each address to one interface.
     """
 
     entries: tuple[Entry, ...]
@@ -157,6 +158,7 @@ class Target:
     present: tuple[Alias, ...] = ()
     asked: tuple[Alias, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    whole: bool = False
 
 
 def check_target(situation: Situation, target: Target) -> None:
@@ -171,9 +173,11 @@ def check_target(situation: Situation, target: Target) -> None:
         address.address: address.interface
         for address in situation.snapshot.addresses
         if address.interface != situation.interface
+        and not (target.whole and _is_leaving(situation.ledger, address))
     }
     primaries = set(situation.primaries.values())
     for alias in target.asked:
+        _check_loopback(situation, alias)
         if alias.address in primaries:
             raise InputError(
                 f"{situation.interface}: {alias.address} is the interface's own primary address",
@@ -193,10 +197,19 @@ def check_target(situation: Situation, target: Target) -> None:
                 where=alias.where,
                 way_out="remove it there first",
             )
-        _check_loopback(situation, alias)
         _check_scope(situation, alias)
         check_dialect(situation, alias)
     _check_count(situation, target)
+
+
+def _is_leaving(ledger: Ledger, live: LiveAddress) -> bool:
+    """Tell whether another interface holds an address only because the pillar gave it to it.
+
+    The pillar lists an address once, so it has moved: the other interface's own change
+    takes it away there.
+    """
+    entry = ledger.on(live.interface).get(live.cidr)
+    return entry is not None and entry.origin == ORIGIN_PILLAR
 
 
 def _edges(situation: Situation) -> dict[str, str]:

@@ -71,7 +71,7 @@ def managed_target(
             if cidr not in keep and found.alias.address not in primaries:
                 adopted.append(found)
                 drop = (*drop, cidr)
-    return Target(tuple(entries), tuple(adopted), drop, tuple(present), tuple(desired))
+    return Target(tuple(entries), tuple(adopted), drop, tuple(present), tuple(desired), whole=True)
 
 
 def _refuse_visible(alias: Alias, foreign: Found) -> None:
