@@ -33,9 +33,7 @@ def __virtual__():
 
 
 def _library(name):
-    """
-    Return a module of the library; without one, Salt's own error and no traceback.
-    """
+    """Return a module of the library; without one, Salt's own error and no traceback."""
     try:
         return _import(name)
     except ImportError as error:

@@ -35,7 +35,7 @@ find "$2" -name __pycache__ -prune -exec rm -rf {} +
 
 RESET = """
 rm -rf /etc/systemd/network /etc/network /etc/netplan /etc/NetworkManager /srv/elsewhere
-rm -rf /var/lib/ipalias /var/cache/salt /srv/pillar /srv/formula
+rm -rf /var/lib/ipalias /var/cache/salt /srv/pillar
 for link in $(ls /sys/class/net); do
     case $link in lo|eth0) ;; *) ip link delete "$link" 2>/dev/null || true ;; esac
 done
@@ -46,19 +46,21 @@ ip -6 route flush table main
 """
 
 PICTURE = """
-import json, os, sys
+import json, os, subprocess, sys
 seen = []
 for top in sys.argv[1:]:
-    if not os.path.lexists(top):
-        continue
     for folder, folders, files in os.walk(top):
-        for name in ["."] + files + [n for n in folders if os.path.islink(f"{folder}/{n}")]:
+        for name in [".", *files, *folders]:
             path = os.path.normpath(os.path.join(folder, name))
             st = os.lstat(path)
             # Whatever touches content, owner or mode leaves its mark on the change time.
             seen.append([path, st.st_ino, oct(st.st_mode), st.st_uid, st.st_size, st.st_mtime_ns,
                          st.st_ctime_ns])
-print(json.dumps(sorted(seen)))
+kernel = [
+    subprocess.check_output(["ip", *words.split()], text=True)
+    for words in ("-d address", "route show table all", "-6 route show table all", "rule")
+]
+print(json.dumps([sorted(seen), kernel]))
 """
 
 
@@ -81,7 +83,8 @@ class Minion:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self.pillar: dict[str, Any] = {}
+        self.pillar: Any = {}
+        self.deliver()
 
     def config(self) -> dict[str, Any]:
         """Return the minion's configuration."""
@@ -94,12 +97,16 @@ class Minion:
             "enable_gpu_grains": False,
         }
 
+    def deliver(self) -> None:
+        """Put the formula on the host anew."""
+        self.host.remove(FORMULA)
+        self.host.run(["sh", "-ec", DELIVER, "sh", self.host.checkout, FORMULA])
+
     def reset(self) -> None:
         """Set the host back: the primary addresses, networkd's file, no trace of ours."""
         host = self.host
         host.run(["sh", "-ec", RESET])
         host.configure()
-        host.run(["sh", "-ec", DELIVER, "sh", host.checkout, FORMULA])
         host.write(
             NETWORK,
             "[Match]\nName=eth0\n\n[Network]\n"
@@ -135,11 +142,11 @@ class Minion:
         assert outcome.error == "CommandExecutionError", f"{outcome.error}: {outcome.text}"
         return outcome.text
 
-    def state(self, name: str, **kwargs: Any) -> dict[str, Any]:
-        """Return what one state returns."""
-        ran = self.call("state.single", name, **kwargs)
-        assert isinstance(ran, dict), ran
-        [ret] = ran.values()
+    def state(self, name: str, *args: Any, test: bool = False, **kwargs: Any) -> dict[str, Any]:
+        """Return what a state function returns."""
+        [outcome] = self.ask(["state", name, list(args), kwargs, test])
+        assert not outcome.error, f"{name}: {outcome.error}: {outcome.text}"
+        ret: dict[str, Any] = outcome.value
         return ret
 
     def sls(self, name: str, **kwargs: Any) -> dict[str, dict[str, Any]]:
@@ -148,15 +155,14 @@ class Minion:
         assert isinstance(ran, dict), ran
         return {ret["__id__"]: ret for ret in ran.values()}
 
-    def picture(self) -> tuple[str, ...]:
-        """Return files, with inode and times to the nanosecond, and what the kernel holds."""
+    def picture(self, *folders: str) -> str:
+        """Return files, with inode and times to the nanosecond, and what the kernel holds.
+
+        :param folders: /etc and our state's by default.
+        """
         host = self.host
-        return (
-            host.run([host.python, "-I", "-S", "-c", PICTURE, "/etc", STATE]).out,
-            host.ip("-d", "address").out,
-            host.ip("route", "show", "table", "all").out,
-            host.ip("-6", "route", "show", "table", "all").out,
-        )
+        folders = folders or ("/etc", STATE)
+        return host.run([host.python, "-I", "-S", "-c", PICTURE, *folders]).out
 
 
 @pytest.fixture(scope="session")

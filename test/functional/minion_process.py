@@ -55,16 +55,22 @@ class Minion:
             self.opts, self.opts["grains"], self.opts["id"], self.opts["saltenv"]
         )
         self.opts["pillar"] = compiler.compile_pillar()
-        self.opts["test"] = self.opts.get("test", False)
         self.utils = salt.loader.utils(self.opts)
         self.modules = salt.loader.minion_mods(self.opts, utils=self.utils)
-        self.states = salt.loader.states(self.opts, self.modules, self.utils, {})
+        self.states = {test: self._states(test) for test in (False, True)}
+
+    def _states(self, test: bool) -> Any:
+        return salt.loader.states({**self.opts, "test": test}, self.modules, self.utils, {})
 
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Call an execution function; arguments it does not know are refused as Salt does."""
         words = [*args, {"__kwarg__": True, **kwargs}] if kwargs else list(args)
         taken, named = salt.minion.load_args_and_kwargs(self.modules[name], words, data={})
         return self.modules[name](*taken, **named)
+
+    def state(self, name: str, args: list[Any], kwargs: dict[str, Any], test: bool) -> Any:
+        """Return what a state function returns."""
+        return self.states[test][name](*args, **kwargs)
 
     def reason(self, kind: str, name: str) -> str:
         """Return what Salt says of a function that is not available; empty when it is."""
@@ -91,7 +97,7 @@ class Minion:
     def _loader(self, kind: str) -> Any:
         # To list a loader, or to miss a name in it, is to load every module there is. The same
         # loader over the folders that are not Salt's own takes milliseconds.
-        whole = {"modules": self.modules, "states": self.states}[kind]
+        whole = {"modules": self.modules, "states": self.states[False]}[kind]
         salts = os.path.dirname(salt.loader.__file__).removesuffix("/loader")
         return salt.loader.LazyLoader(
             [folder for folder in whole.module_dirs if not folder.startswith(salts)],

@@ -23,6 +23,13 @@ FUNCTIONS = {
 STATES = {"absent", "boot_service", "cleaned", "managed", "present", "pruned"}
 
 
+@pytest.fixture(autouse=True)
+def deliver_anew(minion):
+    """Undo what a test does to the formula on the host."""
+    yield
+    minion.deliver()
+
+
 def test_every_function_and_state_is_loaded(minion):
     modules, states, why = minion.ask(["names", "modules"], ["names", "states"], WHY)
     assert {name.removeprefix("ipalias.") for name in modules.value} == FUNCTIONS
