@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +15,8 @@ from rig.netns import CHECKOUT
 
 #: Hosts at once: as many as the cores the proof is made for.
 WIDTH = 2
+#: Part of a bounded run's time for the checks that go side by side.
+BESIDE = 0.75
 
 
 @dataclass(frozen=True)
@@ -87,38 +88,52 @@ def run_case(check: Check, case: Case, source: Path = CHECKOUT) -> Outcome:
 
 
 def run_checks(
-    chosen: Sequence[tuple[Check, Sequence[Case]]], say: Callable[[Line], None]
+    chosen: Sequence[tuple[Check, Sequence[Case]]],
+    say: Callable[[Line], None],
+    seconds: float | None = None,
 ) -> list[Line]:
     """Run checks, and say each line once it and those before it are known.
 
     Those that measure time come last, each with the machine to itself.
+
+    :param seconds: time after which only the first combination of a line is still begun.
     """
+    began = time.monotonic()
     beside = [pair for pair in chosen if not pair[0].alone]
     alone = [pair for pair in chosen if pair[0].alone]
-    lines: dict[int, Line] = {}
+    lines = {
+        check.number: Line(check.number, check.title, of=len(check.cases)) for check, _ in chosen
+    }
+
+    def late(part: float) -> bool:
+        return seconds is not None and time.monotonic() - began > part * seconds
+
+    def one(check: Check, case: Case, first: bool) -> Outcome | None:
+        return None if late(BESIDE) and not first else run_case(check, case)
+
     with ThreadPoolExecutor(WIDTH) as pool:
-        futures = [
-            (check, [pool.submit(run_case, check, case) for case in cases])
-            for check, cases in beside
-        ]
+        # The first of each line, then the second of each: what time cuts off is cut evenly.
+        futures: dict[int, list[Future[Outcome | None]]] = {pair[0].number: [] for pair in beside}
+        for turn in range(max((len(cases) for _, cases in beside), default=0)):
+            for check, cases in beside:
+                if turn < len(cases):
+                    future = pool.submit(one, check, cases[turn], turn == 0)
+                    futures[check.number].append(future)
         try:
-            for check, running in futures:
-                lines[check.number] = _line(check, (future.result() for future in running))
+            for check, _ in beside:
+                _fill(lines[check.number], (future.result() for future in futures[check.number]))
                 say(lines[check.number])
         except BaseException:
-            _cancel(future for _, running in futures for future in running)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
     for check, cases in alone:
-        lines[check.number] = _line(check, (run_case(check, case) for case in cases))
+        done = (
+            None if turn and late(1.0) else run_case(check, case) for turn, case in enumerate(cases)
+        )
+        _fill(lines[check.number], done)
         say(lines[check.number])
     return [lines[number] for number in sorted(lines)]
 
 
-def _line(check: Check, outcomes: Iterable[Outcome]) -> Line:
-    return Line(check.number, check.title, list(outcomes), len(check.cases))
-
-
-def _cancel(futures: Iterable[Future[Outcome]]) -> None:
-    for future in futures:
-        with contextlib.suppress(Exception):
-            future.cancel()
+def _fill(line: Line, outcomes: Iterable[Outcome | None]) -> None:
+    line.outcomes.extend(outcome for outcome in outcomes if outcome is not None)

@@ -187,7 +187,7 @@ SABOTAGES: dict[int, Sabotage] = {
         ("backends/networkd.py", "if change.foreign_live:", "if False:"),
     ),
     30: broken(
-        "trixie",
+        "bookworm",
         "networkd",
         "the scope of a hidden alias is not written",
         ("backends/networkd.py", 'yield "Scope=host"', 'yield "Scope=global"'),
