@@ -26,7 +26,8 @@ PILLAR = {
 #: Pillar keys that would end a string, open a state or a template, were they pasted in.
 HOSTILE = [
     'eth0": {}\nevil:\n  cmd.run:\n    - name: "touch /etc/evil',
-    "eth0\n\nevil:\n  file.touch:\n    - name: /etc/evil",
+    "eth0: {}\nevil:\n  file.touch:\n    - name: /etc/evil\nx",
+    'eth0": {}\nevil:\n  file.touch:\n    - name: /etc/evil\n"x',
     "{{ salt['cmd.run']('touch /etc/evil') }}",
     "{% set x = salt['file.touch']('/etc/evil') %}",
     "eth0'; touch /etc/evil; '",
@@ -117,12 +118,16 @@ def test_a_hostile_interface_name_stays_a_name(minion, name):
     before = minion.picture("/etc")
     ran = minion.call("state.apply", "ipalias")
     after = minion.picture("/etc")
-    # Either each state that came of it is ours and refused, or the whole SLS was.
-    if isinstance(ran, dict):
-        assert all(key.startswith("ipalias_|-") for key in ran), ran
-        [refused] = [ret for ret in ran.values() if ret["__id__"] == f"ipalias-alias-{name}"]
-        assert refused["result"] is False and "ipalias:interfaces" in refused["comment"]
     assert after == before
+    # Salt takes a name with brackets for a pattern, which then matches nothing, and says so.
+    if "[" in name:
+        assert len(ran) == 1 and "Referenced state does not exist" in ran[0] and name in ran[0]
+        return
+    # Another list would mean that the SLS did not render: what got out of its quotes broke it.
+    assert isinstance(ran, dict), ran
+    assert all(key.startswith("ipalias_|-") for key in ran), ran
+    [refused] = [ret for ret in ran.values() if ret["__id__"] == f"ipalias-alias-{name}"]
+    assert refused["result"] is False and "ipalias:interfaces" in refused["comment"]
 
 
 def test_managed_from_the_pillar_and_from_a_list(minion):
