@@ -41,10 +41,7 @@ def managed_target(
             )
         if adopt:
             adopted.append(foreign)
-            label = alias.label if alias.label is not None else foreign.alias.label
-            entries.append(
-                Entry(replace(alias, label=label, number=_number(old, alias)), ORIGIN_ADOPTED)
-            )
+            entries.append(_adopted(situation, alias, foreign))
         else:
             _refuse_visible(alias, foreign)
             present.append(alias)
@@ -87,10 +84,23 @@ def _refuse_visible(alias: Alias, foreign: Found) -> None:
         )
 
 
-def _number(old: dict[str, Entry], alias: Alias) -> int | None:
-    """Return the slot an alias already has."""
-    entry = old.get(alias.cidr)
-    return entry.alias.number if entry is not None else None
+def _adopted(situation: Situation, alias: Alias, foreign: Found) -> Entry:
+    """Return the entry of an alias that moves from a foreign line into our files.
+
+    It keeps the line's label where the pillar gives none; ``eth0:3`` is a slot where the
+    dialect numbers aliases.
+    """
+    before = situation.entries.get(alias.cidr)
+    number = before.alias.number if before is not None else None
+    label = alias.label
+    if label is None and foreign.alias.label is not None:
+        name, _, tail = foreign.alias.label.rpartition(":")
+        slot = tail.isascii() and tail.isdigit() and str(int(tail)) == tail
+        if situation.backend.NUMBERED and name == alias.interface and slot:
+            number = int(tail)
+        else:
+            label = foreign.alias.label
+    return Entry(replace(alias, label=label, number=number), ORIGIN_ADOPTED)
 
 
 def _claimed(before: Entry | None, alias: Alias) -> Entry:
@@ -101,6 +111,8 @@ def _claimed(before: Entry | None, alias: Alias) -> Entry:
     if before is None:
         return Entry(alias, ORIGIN_PILLAR)
     origin = before.origin
+    if origin == ORIGIN_ADOPTED and alias.label is None:
+        alias = replace(alias, label=before.alias.label)
     if origin in (ORIGIN_HAND, ORIGIN_UNKNOWN):
         origin = ORIGIN_PILLAR
     if before.alias.number != alias.number:
@@ -132,7 +144,7 @@ def added_target(
                 way_out=f"remove {taken[alias.address]} first",
             )
         foreign = by_address.get(alias.address)
-        if foreign is not None:
+        if foreign is not None and alias.address not in situation.primaries.values():
             raise RefusedError(
                 f"{foreign.alias.cidr} is already configured by {foreign.path}:{foreign.line}",
                 where=alias.where,
