@@ -21,7 +21,7 @@ from .ledger import Ledger, parse_ledger
 from .live import Snapshot
 from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
-from .pillar import DEFAULT, Announce, Config, InterfaceConfig, parse_pillar
+from .pillar import DEFAULT, Announce, Config, InterfaceConfig, interface_names, parse_pillar
 from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
 from .transaction import Paths, Settings, apply, final_ledger, write_ledger, write_state
@@ -119,7 +119,7 @@ class Engine:
         :param name: interface as in the pillar; None for all, and for what left the pillar.
         :raises IpaliasError: see `pillar`, `situation` and `transaction`.
         """
-        with self._lock(f"ipalias.apply {name or ''}", test):
+        with self.lock(f"ipalias.apply {name or ''}", test):
             config = self.config()
             if name is not None and name not in config.interfaces:
                 raise InputError(f"{name!r} is not in the pillar", where=f"{self.root}:interfaces")
@@ -176,27 +176,21 @@ class Engine:
 
     def pruned(self, *, test: bool = False) -> Answer:
         """Take away what came from the pillar on interfaces that left it."""
-        with self._lock("ipalias.prune", test):
-            config, ledger = self.config(), self.ledger()
-            plans: list[Plan] = []
-            if self._left_pillar(config, ledger):
-                plans = self._pruned_plans(config, ledger, self.snapshot(), plans)
+        with self.lock("ipalias.prune", test):
+            ledger = self.ledger()
+            if not _left_pillar(interface_names(self.data, self.root), ledger):
+                # The usual case: neither the list of addresses nor the kernel matters then.
+                return self._carry_out((), Announce(count=0), test)
+            config = self.config()
+            plans = self._pruned_plans(config, ledger, self.snapshot(), ())
             return self._carry_out(plans, config.base.announce, test)
-
-    @staticmethod
-    def _left_pillar(config: Config, ledger: Ledger) -> list[str]:
-        """Return the interfaces that the ledger knows and the pillar does not."""
-        kept = set(config.interfaces) - {DEFAULT}
-        if DEFAULT in config.interfaces:
-            kept |= set(ledger.default.values())
-        return [name for name in ledger.interfaces if name not in kept]
 
     def _pruned_plans(
         self, config: Config, ledger: Ledger, snapshot: Snapshot, before: Sequence[Plan]
     ) -> list[Plan]:
         """Return the plans of interfaces that the ledger knows and the pillar does not."""
         plans: list[Plan] = []
-        for name in self._left_pillar(config, ledger):
+        for name in _left_pillar(config.interfaces, ledger):
             if name not in snapshot.by_link:
                 continue
             situation = self.situation(name, config.base, ledger, snapshot)
@@ -219,7 +213,7 @@ class Engine:
         """
         if not (persist or live):
             raise InputError("neither persist nor live: there is nothing to do", where="persist")
-        with self._lock("ipalias.add", test):
+        with self.lock("ipalias.add", test):
             config = self.config()
             ledger, snapshot = self.ledger(), self.snapshot()
             families = {alias.family for alias in aliases if alias.interface == DEFAULT}
@@ -249,7 +243,7 @@ class Engine:
         :param addresses: address and prefix, or None for whatever prefix it has.
         :raises RefusedError: an address that is not ours.
         """
-        with self._lock("ipalias.remove", test):
+        with self.lock("ipalias.remove", test):
             config = self.config()
             ledger, snapshot = self.ledger(), self.snapshot()
             by_interface: dict[str, list[tuple[str, int | None]]] = {}
@@ -267,7 +261,7 @@ class Engine:
 
     def clean(self, *, test: bool = False) -> Answer:
         """Take away everything of ours, whatever its origin, and nothing else."""
-        with self._lock("ipalias.clean", test):
+        with self.lock("ipalias.clean", test):
             config = self._config_or_none()
             ledger, snapshot = self.ledger(), self.snapshot()
             plans: list[Plan] = []
@@ -305,7 +299,8 @@ class Engine:
             return config.interfaces[DEFAULT]
         return config.base
 
-    def _lock(self, purpose: str, test: bool) -> AbstractContextManager[None]:
+    def lock(self, purpose: str, test: bool) -> AbstractContextManager[None]:
+        """Return the lock of this host; none for a rehearsal, which writes not even that."""
         return nullcontext() if test else self.locked(purpose)
 
     def _carry_out(self, plans: Sequence[Plan], announce: Announce, test: bool) -> Answer:
@@ -348,6 +343,14 @@ class Engine:
         path = f"{self.paths.journal}/{name}.json"
         run(write_state(self.paths, path, text), self.host.perform)
         return name
+
+
+def _left_pillar(names: Iterable[str], ledger: Ledger) -> list[str]:
+    """Return the interfaces that the ledger knows and the pillar does not name."""
+    kept = set(names)
+    if DEFAULT in kept:
+        kept |= set(ledger.default.values())
+    return [name for name in ledger.interfaces if name not in kept]
 
 
 def _pinned(ledger: Ledger, resolved: Mapping[int, str]) -> Ledger:

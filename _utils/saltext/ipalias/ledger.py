@@ -79,9 +79,11 @@ class Ledger:
 def render_ledger(ledger: Ledger) -> str:
     """Return the ledger as JSON text, one entry a line."""
     blocks = []
+    plain = json.dumps(_PLAIN)
     for name, entries in ledger.interfaces.items():
+        # An address needs no escaping, and most entries have the same data.
         lines = ",\n".join(
-            f"   {json.dumps(cidr)}: {json.dumps(_entry_data(entry))}"
+            f'   "{cidr}": {plain if (data := _entry_data(entry)) == _PLAIN else json.dumps(data)}'
             for cidr, entry in entries.items()
         )
         backend = json.dumps(ledger.backends.get(name, ""))

@@ -85,6 +85,15 @@ class Config:
     base: InterfaceConfig = field(default_factory=lambda: InterfaceConfig(name="", where=ROOT))
 
 
+def interface_names(data: object, root: str = ROOT) -> tuple[str, ...]:
+    """Return the names under ``interfaces``, without a look at their addresses.
+
+    :raises InputError: the block or its interfaces are no mapping.
+    """
+    blocks = _mapping(_mapping(data, root).get("interfaces"), f"{root}:interfaces")
+    return tuple(str(name) for name in blocks)
+
+
 def parse_pillar(data: object, root: str = ROOT) -> Config:
     """Read the block ``ipalias`` of the pillar.
 

@@ -292,8 +292,12 @@ def read_addresses(
         ours = path == own
         if ours and foreign_only:
             continue
-        document = ini.parse(host.read(path) or "", path)
-        for section in document.sections:
+        text = host.read(path) or ""
+        plain = _read_plain(text, interface, path) if ours else None
+        if plain is not None:
+            found += plain
+            continue
+        for section in ini.parse(text, path).sections:
             if section.name == "Address":
                 read = _read_section(section, version)
                 if read:
@@ -308,6 +312,29 @@ def read_addresses(
                     if single:
                         alias = Alias(*single, interface, where=f"{path}:{entry.line}")
                         found.append(Found(alias, path, entry.line, ours))
+    return found
+
+
+def _read_plain(text: str, interface: str, path: str) -> list[Found] | None:
+    """Read a drop-in that holds a comment and plain addresses; None for any other.
+
+    Ours is almost always of this kind, and with thousands of sections the editor's view of
+    it takes ten times as long.
+    """
+    comment, *pieces = text.split("\n\n[Address]\nAddress=")
+    if not comment.startswith("#") or "\n" in comment or not text.endswith("\n"):
+        return None
+    pieces[-1:] = [piece[:-1] for piece in pieces[-1:]]
+    found = []
+    for index, piece in enumerate(pieces):
+        address, _, digits = piece.partition("/")
+        if digits not in _SINGLE or canonical_address(address) != address:
+            return None
+        if digits != _SINGLE[":" in address] or address in _UNSPECIFIED:
+            return None
+        line = 4 + 3 * index
+        alias = Alias(address, int(digits), interface, where=f"{path}:{line}")
+        found.append(Found(alias, path, line, ours=True))
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import RefusedError, UnsupportedError
-from ..model import IPV4, IPV6, MAX_PREFIX, Alias
+from ..model import IPV4, IPV6, MAX_PREFIX, Alias, canonical_address
 from ..text import ini
 
 SECTIONS = {IPV4: "ipv4", IPV6: "ipv6"}
@@ -72,6 +72,9 @@ def read_address(value: str, family: int) -> tuple[str | None, bool]:
     is missing or too long becomes 24 or 64; a field with another character in it, where
     no later field takes it, makes the daemon leave the whole address out.
     """
+    plain, _, digits = value.partition("/")
+    if digits == str(MAX_PREFIX[family]) and canonical_address(plain) == plain:
+        return (value, True) if (":" in plain) == (family == IPV6) else (None, False)
     address, rest, bad = _field(value, _ADDRESS_CHARACTERS)
     if bad or address is None:
         return None, False
