@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import DROPIN, NETWORK, STATE
+from loader_minion import DROPIN, NETWORK, STATE
 
 from rig.gentle import Monitor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import EXTMODS, FORMULA, LIBRARY, SYNCED
+from loader_minion import EXTMODS, FORMULA, LIBRARY, SYNCED
 
 from saltext.ipalias import __version__
 

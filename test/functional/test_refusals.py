@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import NETWORK, Minion
+from loader_minion import NETWORK, Minion
 
 GOOD = "198.51.100.10"
 ETH0 = "ipalias:interfaces:eth0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import DROPIN, NETWORK
+from loader_minion import DROPIN, NETWORK
 from test_functions import INTERFACES, NOBODY, block, live
 
 from rig.gentle import Monitor
