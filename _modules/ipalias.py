@@ -96,22 +96,35 @@ def _stamp(package):
     return newest
 
 
-def _engine(pillar="ipalias", data=None, root=None):
+def _engine(pillar="ipalias", data=None, root=None, confirm=False):
     """Return the engine on this host for a pillar path, or for data given directly."""
     system = _library("system")
     engine = _library("engine")
     if data is None:
         data = salt.utils.data.traverse_dict_and_list(__pillar__, pillar, {}, ":")
         root = pillar
-    settings = engine.Settings()
+    paths = _library("paths")
+    settings = paths.Settings(master=_master(), confirm=confirm)
     return engine.Engine(
-        host=system.RealHost(),
+        host=system.RealHost(settings.paths),
         data=data,
         root=root,
         settings=settings,
         locked=lambda purpose: system.lock(settings.paths, purpose),
         new_id=system.now_id,
     )
+
+
+def _master():
+    """
+    Return address and port of the master that this minion is connected to, or None.
+
+    ``master_uri`` holds the address already looked up: no name server is asked.
+    """
+    host, _, port = str(__opts__.get("master_uri") or "").removeprefix("tcp://").rpartition(":")
+    if __opts__.get("file_client") == "local" or not host or not port.isdigit():
+        return None
+    return host.strip("[]"), int(port)
 
 
 def _call(function, *args, **kwargs):
@@ -257,7 +270,7 @@ def remove(address, interface=None, pillar="ipalias", test=None):
     return _mutate(_engine(pillar).remove, test, addresses=addresses, interface=interface)
 
 
-def apply(name=None, pillar="ipalias", block=None, test=None):
+def apply(name=None, pillar="ipalias", block=None, confirm="auto", test=None):
     """
     Bring one interface, or all, to the whole list of the pillar, in one transaction.
 
@@ -273,6 +286,10 @@ def apply(name=None, pillar="ipalias", block=None, test=None):
     block
         The interface's block given directly instead of the pillar's.
 
+    confirm
+        ``auto``: it stands when it shows and the checks of ``guard`` pass; ``manual``: it
+        is undone after the guard's timeout unless ``ipalias.confirm`` comes first.
+
     test
         Show what would be done and do nothing.
 
@@ -283,10 +300,14 @@ def apply(name=None, pillar="ipalias", block=None, test=None):
         salt '*' ipalias.apply
         salt '*' ipalias.apply eth0 test=True
     """
+    if confirm not in ("auto", "manual"):
+        raise CommandExecutionError(f"confirm: {confirm!r} is unknown; auto or manual")
+    manual = confirm == "manual"
     if block is not None:
-        engine = _engine(data={"interfaces": {name: block}}, root=f"state {name}")
+        data = {"interfaces": {name: block}}
+        engine = _engine(data=data, root=f"state {name}", confirm=manual)
     else:
-        engine = _engine(pillar)
+        engine = _engine(pillar, confirm=manual)
     return _mutate(engine.managed, test, name=name)
 
 
@@ -613,6 +634,42 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
     force = _call(_library("pillar").parse_bool, force, "force")
     engine = _engine(pillar)
     return _mutate(_library("restore").restore, test, engine=engine, path=path, force=force)
+
+
+def confirm(pillar="ipalias"):
+    """
+    Keep the change that ``apply confirm=manual`` made.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 ipalias.confirm
+    """
+    _call(_library("engine").refuse_unprivileged, _library("system").is_root())
+    return _call(_library("upkeep").confirm, _engine(pillar))
+
+
+def rollback(pillar="ipalias", test=None):
+    """
+    Undo the change that waits to be confirmed, or else the last one committed.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be undone and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 ipalias.rollback test=True
+    """
+    return _mutate(_library("upkeep").rollback, test, engine=_engine(pillar))
 
 
 def journal(name=None, pillar="ipalias"):

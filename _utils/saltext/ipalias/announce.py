@@ -53,7 +53,7 @@ def render_garp(mac: str, address: str, reply: bool = False) -> bytes:
     :param reply: the form of ``arping -A`` instead of ``arping -U``.
     :raises InputError: where a value is not an address of its kind.
     """
-    hardware = _parse_mac(mac)
+    hardware = parse_mac(mac)
     try:
         protocol = ipaddress.IPv4Address(address).packed
     except ValueError as error:
@@ -73,7 +73,7 @@ def render_na(mac: str, address: str, router: bool = False) -> bytes:
         sees an advertisement without it takes the host off its list of routers.
     :raises InputError: where a value is not an address of its kind.
     """
-    hardware = _parse_mac(mac)
+    hardware = parse_mac(mac)
     try:
         target = ipaddress.IPv6Address(address).packed
     except ValueError as error:
@@ -90,7 +90,11 @@ def render_na(mac: str, address: str, router: bool = False) -> bytes:
     return ALL_NODES_MAC + hardware + struct.pack("!H", ETHERTYPE_IPV6) + header + icmp
 
 
-def _parse_mac(mac: str) -> bytes:
+def parse_mac(mac: str) -> bytes:
+    """Return a hardware address's six bytes.
+
+    :raises InputError: not an Ethernet address.
+    """
     try:
         hardware = bytes.fromhex(mac.replace(":", ""))
     except ValueError:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from .checks import CheckSpec
 from .errors import EffectError
 from .model import Command
 
@@ -46,7 +47,7 @@ class ReadLive:
 
 @dataclass(frozen=True)
 class ReadClock:
-    """Read a clock that no one sets; answers seconds."""
+    """Read the boot clock, which no one sets and which runs on in sleep; answers seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class MakeFolder:
-    """Make a folder and its parents where they are missing."""
+    """Make a folder and its parents where they are missing; answers those made, outermost first."""
 
     path: str
     mode: int = 0o755
@@ -145,6 +146,48 @@ class Send:
     interval: float = 0.0
 
 
+@dataclass(frozen=True)
+class Identify:
+    """Say who acts: answers process id, its start time and the id of this boot."""
+
+
+@dataclass(frozen=True)
+class StartGuard:
+    """Start the dead man of an open change; answers False where the platform has none."""
+
+    ident: str
+
+
+@dataclass(frozen=True)
+class AwaitArmed:
+    """Wait until the dead man has everything loaded and says so."""
+
+    ident: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """Run checks side by side; answers a problem for each, or an empty string."""
+
+    specs: tuple[CheckSpec, ...]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Ask a segment for addresses; answers those somebody has, with hardware addresses.
+
+    :param mac: our own hardware address on the interface.
+    :param listen: seconds to listen after each round.
+    """
+
+    interface: str
+    mac: str
+    asked: tuple[str, ...]
+    frames: tuple[bytes, ...]
+    rounds: int = 2
+    listen: float = 0.12
+
+
 Effect = (
     ReadFile
     | ReadLive
@@ -160,6 +203,11 @@ Effect = (
     | WriteKernel
     | Run
     | Send
+    | Identify
+    | StartGuard
+    | AwaitArmed
+    | Check
+    | Probe
 )
 
 #: A generator of effects that ends with a T.

@@ -7,8 +7,8 @@ plain data goes in and comes out, because no class survives a reload of the libr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -16,15 +16,18 @@ from . import targets
 from .backends import load
 from .effects import Effect, ReadLive, run
 from .errors import InputError, RefusedError
+from .files import write_state
+from .guarded import settle
 from .host import Host, Overlay
 from .ledger import Ledger, parse_ledger
 from .live import Snapshot
 from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
+from .paths import Paths, Settings
 from .pillar import DEFAULT, Announce, Config, InterfaceConfig, interface_names, parse_pillar
 from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
-from .transaction import Paths, Settings, apply, final_ledger, write_ledger, write_state
+from .transaction import apply, final_ledger, write_ledger
 
 Answer = dict[str, Any]
 
@@ -52,6 +55,8 @@ class Engine:
     settings: Settings = field(default_factory=Settings)
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
+    _purpose: str = ""
+    _settled: list[str] = field(default_factory=list)
 
     @property
     def paths(self) -> Paths:
@@ -137,8 +142,8 @@ class Engine:
                     chosen += plans
             if name is None:
                 chosen += self._pruned_plans(config, ledger, snapshot, chosen)
-            announce = config.interfaces[name].announce if name else config.base.announce
-            return self._carry_out(chosen, announce, test)
+            how = config.interfaces[name] if name else config.base
+            return self._carry_out(chosen, config, how, test)
 
     def _resolve(
         self, interface: InterfaceConfig, config: Config, ledger: Ledger, snapshot: Snapshot
@@ -180,10 +185,10 @@ class Engine:
             ledger = self.ledger()
             if not _left_pillar(interface_names(self.data, self.root), ledger):
                 # The usual case: neither the list of addresses nor the kernel matters then.
-                return self._carry_out((), Announce(count=0), test)
+                return self._carry_out((), Config(), Config().base, test)
             config = self.config()
             plans = self._pruned_plans(config, ledger, self.snapshot(), ())
-            return self._carry_out(plans, config.base.announce, test)
+            return self._carry_out(plans, config, config.base, test)
 
     def _pruned_plans(
         self, config: Config, ledger: Ledger, snapshot: Snapshot, before: Sequence[Plan]
@@ -229,7 +234,12 @@ class Engine:
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.added_target(situation, listed, persist=persist, live=live)
                 plans.append(self._plan(situation, target, settings, plans))
-            return self._carry_out(plans, announce or config.base.announce, test)
+            how = config.base
+            if len(by_interface) == 1:
+                how = self._settings_of(next(iter(by_interface)), config, ledger)
+            if announce is not None:
+                how = replace(how, announce=announce)
+            return self._carry_out(plans, config, how, test)
 
     def remove(
         self,
@@ -257,7 +267,7 @@ class Engine:
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.removed_target(situation, listed)
                 plans.append(self._plan(situation, target, settings, plans))
-            return self._carry_out(plans, config.base.announce, test)
+            return self._carry_out(plans, config, config.base, test)
 
     def clean(self, *, test: bool = False) -> Answer:
         """Take away everything of ours, whatever its origin, and nothing else."""
@@ -272,7 +282,7 @@ class Engine:
                 plans.append(self._plan(situation, target, settings, plans))
             ledger_after = replace(ledger, default={})
             plans = [_with_ledger(plan, ledger_after) for plan in plans]
-            return self._carry_out(plans, Announce(count=0), test)
+            return self._carry_out(plans, config, config.base, test)
 
     # -- what requests share ------------------------------------------------------------
 
@@ -299,33 +309,60 @@ class Engine:
             return config.interfaces[DEFAULT]
         return config.base
 
-    def lock(self, purpose: str, test: bool) -> AbstractContextManager[None]:
-        """Return the lock of this host; none for a rehearsal, which writes not even that."""
-        return nullcontext() if test else self.locked(purpose)
+    @contextmanager
+    def lock(self, purpose: str, test: bool) -> Iterator[None]:
+        """Hold the lock, and first put back what an earlier run left unfinished."""
+        self._purpose = purpose
+        if test:
+            yield
+            return
+        with self.locked(purpose):
+            self._settled = run(settle(self.host, self.paths), self.host.perform)
+            yield
 
-    def _carry_out(self, plans: Sequence[Plan], announce: Announce, test: bool) -> Answer:
-        """Show plans (`test`) or apply them, and answer with plain data."""
+    def _carry_out(
+        self, plans: Sequence[Plan], config: Config, how: InterfaceConfig, test: bool
+    ) -> Answer:
+        """Show plans (`test`) or apply them, and answer with plain data.
+
+        :param how: block whose settings count for announcing and for duplicates.
+        """
         todo = [plan for plan in plans if plan.touches_host]
         changes = _merged(describe(plan) for plan in todo)
-        notes = [note for plan in plans for note in self._notes(plan, todo)]
+        notes = [*self._settled, *(note for plan in plans for note in self._notes(plan, todo))]
         short, cut = cap(changes)
         answer: Answer = {"result": True, "changes": short, "notes": notes}
         if test:
             answer["result"] = None if todo else True
             answer["comment"] = _comment(plans, todo, notes, "would be")
             return answer
-        settings = replace(self.settings, announce=announce)
         if todo:
             # Plans that touch nothing ride along for their ledger entries.
             ordered = [*todo, *(plan for plan in plans if not plan.touches_host)]
-            run(apply(ordered, self.host, settings), self.host.perform)
+            notes += self._apply(ordered, config, how)
         elif plans:
-            run(write_ledger(final_ledger(plans), settings), self.host.perform)
+            run(write_ledger(final_ledger(plans), self.settings), self.host.perform)
         if cut:
             answer["journal"] = self._journal(changes)
             notes.append(f"the whole of it: `ipalias.journal {answer['journal']}`")
         answer["comment"] = _comment(plans, todo, notes, "were")
         return answer
+
+    def _apply(self, plans: Sequence[Plan], config: Config, how: InterfaceConfig) -> list[str]:
+        """Apply plans under journal and dead man; return notes."""
+        settings = replace(
+            self.settings,
+            announce=how.announce,
+            guard=config.guard,
+            check_duplicates=how.check_duplicates,
+        )
+        change = apply(plans, self.host, settings, self.new_id(), self._purpose)
+        verdict = run(change, self.host.perform)
+        notes = list(verdict.notes)
+        if verdict.waiting:
+            seconds = f"{config.guard.timeout:g} s"
+            notes.append(f"it is undone in {seconds} unless `ipalias.confirm` comes first")
+        return notes
 
     def _notes(self, plan: Plan, todo: Sequence[Plan]) -> list[str]:
         """Return what the operator should know of one plan."""

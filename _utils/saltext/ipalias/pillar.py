@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from .backends import REGISTRY
+from .checks import GuardConfig, parse_guard
 from .errors import InputError
 from .model import (
     IPV4,
@@ -32,11 +33,22 @@ SOURCES = (SOURCE_AUTO, SOURCE_NEVER)
 #: A range or block longer than this is a slip of the pen, not a wish.
 MAX_EXPANSION = 65536
 #: Keys of other components, read by them.
-COMPONENTS = ("dsr", "wan", "dhcp", "guard", "sysctl", "fleet", "providers")
+COMPONENTS = ("dsr", "wan", "dhcp", "sysctl", "fleet", "providers")
 #: Read by the SLS (`ipalias/map.jinja`), not here.
 SLS_KEYS = ("platform",)
-TOP_KEYS = ("backend", "interfaces", "purge", "adopt", "announce", "form", *SLS_KEYS, *COMPONENTS)
-INTERFACE_KEYS = ("addresses", "backend", "purge", "adopt", "announce", "form")
+TOP_KEYS = (
+    "backend",
+    "interfaces",
+    "purge",
+    "adopt",
+    "announce",
+    "form",
+    *SLS_KEYS,
+    "check_duplicates",
+    "guard",
+    *COMPONENTS,
+)
+INTERFACE_KEYS = ("addresses", "backend", "purge", "adopt", "announce", "form", "check_duplicates")
 ADDRESS_KEYS = ("address", "block", "label", "source")
 ANNOUNCE_KEYS = ("count", "interval")
 
@@ -74,6 +86,7 @@ class InterfaceConfig:
     purge: str = "owned"
     adopt: bool = False
     announce: Announce = field(default_factory=Announce)
+    check_duplicates: bool = True
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -83,6 +96,7 @@ class Config:
 
     interfaces: Mapping[str, InterfaceConfig] = field(default_factory=dict)
     base: InterfaceConfig = field(default_factory=lambda: InterfaceConfig(name="", where=ROOT))
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
 
 def interface_names(data: object, root: str = ROOT) -> tuple[str, ...]:
@@ -117,7 +131,7 @@ def parse_pillar(data: object, root: str = ROOT) -> Config:
             )
         interfaces[name] = _interface(name, _mapping(block, where), base, where)
     refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)
-    return Config(interfaces, base)
+    return Config(interfaces, base, parse_guard(top.get("guard"), f"{root}:guard"))
 
 
 def _interface(name: str, block: Mixed, base: InterfaceConfig, where: str) -> InterfaceConfig:
@@ -150,6 +164,9 @@ def _settings(block: Mixed, base: InterfaceConfig, where: str) -> InterfaceConfi
         config = replace(config, adopt=parse_bool(block["adopt"], f"{where}:adopt"))
     if "announce" in block:
         config = replace(config, announce=parse_announce(block["announce"], f"{where}:announce"))
+    if "check_duplicates" in block:
+        path = f"{where}:check_duplicates"
+        config = replace(config, check_duplicates=parse_bool(block["check_duplicates"], path))
     if "form" in block:
         form = _choice(block["form"], ("stanza", "post-up"), f"{where}:form")
         config = replace(config, options={**config.options, "form": form})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .backup import Original, parse_index, render_index
-from .effects import Effects, FileState, ReadFile, run
+from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
 from .errors import InputError, RefusedError
+from .files import write_file, write_state
+from .guarded import Verdict, guarded
+from .journal import Record
+from .live import Snapshot
+from .paths import Paths
 from .plan import render_diff
-from .transaction import Paths, write_file, write_state
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -28,16 +33,35 @@ def restore(
     :raises InputError: no original of that path is kept.
     :raises RefusedError: foreign edits would be lost.
     """
-    index = originals(engine)
+    with engine.lock("ipalias.restore", test):
+        index = originals(engine)
+        texts = _chosen(engine, index, path, force)
+        diffs = {
+            name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()
+        }
+        if texts and not test:
+            run(_guarded(engine, index, texts), engine.host.perform)
+    comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
+    if test and diffs:
+        comment = f"Would put back {', '.join(diffs)}"
+    return {
+        "result": None if test and diffs else True,
+        "changes": {"files": diffs} if diffs else {},
+        "comment": comment,
+    }
+
+
+def _chosen(
+    engine: Engine, index: dict[str, Original], path: str | None, force: bool
+) -> dict[str, str]:
+    """Return the originals that differ from what is there, by path."""
     if path is not None and path not in index:
         known = ", ".join(sorted(index)) or "none"
         raise InputError(
             f"no original of {path} is kept", where="path", way_out=f"kept originals: {known}"
         )
-    chosen = [index[path]] if path is not None else list(index.values())
-    diffs: dict[str, str] = {}
     texts: dict[str, str] = {}
-    for entry in chosen:
+    for entry in [index[path]] if path is not None else index.values():
         original = engine.host.read(f"{engine.paths.backup}/{entry.saved}")
         current = engine.host.read(entry.path)
         if original is None:
@@ -51,18 +75,21 @@ def restore(
                 where=entry.path,
                 way_out="look at the difference with test=True force=True, then force=True",
             )
-        diffs[entry.path] = render_diff(entry.path, current, original)
         texts[entry.path] = original
-    if texts and not test:
-        run(_put_back(engine.paths, index, texts), engine.host.perform)
-    comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
-    if test and diffs:
-        comment = f"Would put back {', '.join(diffs)}"
-    return {
-        "result": None if test and diffs else True,
-        "changes": {"files": diffs} if diffs else {},
-        "comment": comment,
-    }
+    return texts
+
+
+def _guarded(engine: Engine, index: dict[str, Original], texts: dict[str, str]) -> Effects[Verdict]:
+    """Put originals back as one change."""
+    files: dict[str, FileState | None] = {}
+    for path in (*texts, engine.paths.index):
+        files[path] = yield ReadFile(path)
+    before: Snapshot = yield ReadLive()
+    record = Record(engine.new_id(), "ipalias.restore", files=files)
+    body = _put_back(engine.paths, index, texts)
+    settings = replace(engine.settings, guard=engine.config().guard)
+    _, verdict = yield from guarded(record, body, before, engine.host, settings)
+    return verdict
 
 
 def _put_back(paths: Paths, index: dict[str, Original], texts: dict[str, str]) -> Effects[None]:

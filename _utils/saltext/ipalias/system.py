@@ -1,26 +1,31 @@
-"""The real host: the only module that opens files, runs commands and reads a clock."""
+"""The real host: reads it for the pure part, and performs the effects.
+
+With `disk`, `wire`, `processes` and `freeze`, which it calls, the only place where files
+are opened, commands run, frames sent and clocks read.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
-import json
 import os
-import posixpath
 import shutil
-import socket
-import stat
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from . import disk, freeze, processes, wire
+from .checks import CHECK_TIMEOUT, COMMAND, GATEWAY, CheckSpec
 from .effects import (
+    AwaitArmed,
+    Check,
     Effect,
-    FileState,
+    Identify,
     MakeFolder,
     Pause,
+    Probe,
     ReadClock,
     ReadFile,
     ReadLive,
@@ -28,19 +33,21 @@ from .effects import (
     Rename,
     Run,
     Send,
+    StartGuard,
     SyncFile,
     SyncFolder,
     Unlink,
     WriteKernel,
     WriteTemporary,
 )
-from .errors import EffectError, RefusedError
+from .errors import EffectError
 from .host import NOT_FOUND, TIMED_OUT, Result
 from .live import iproute2
-from .transaction import Paths
+from .paths import Paths
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
-_CODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+#: Longest wait for a dead man to have everything loaded (seconds); a busy machine is slow.
+ARMING = 20.0
 
 
 def _environment() -> dict[str, str]:
@@ -56,15 +63,16 @@ def _environment() -> dict[str, str]:
 
 
 class RealHost:
-    """Read this machine; see `host.Host`."""
+    """Read this machine (see `host.Host`) and perform effects on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, paths: Paths | None = None) -> None:
         self._environment = _environment()
+        self._paths = paths or Paths()
 
     def read(self, path: str) -> str | None:
         """Return a file's text with its own line ends, or None where there is none."""
         try:
-            with open(path, newline="", **_CODING) as file:  # type: ignore[call-overload]
+            with open(path, newline="", **disk.CODING) as file:  # type: ignore[call-overload]
                 text: str = file.read()
                 return text
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -102,7 +110,7 @@ class RealHost:
                 env=self._environment,
                 cwd="/",
                 check=False,
-                **_CODING,  # type: ignore[call-overload]
+                **disk.CODING,  # type: ignore[call-overload]
             )
         except subprocess.TimeoutExpired:
             return Result(TIMED_OUT, "", f"{argv[0]}: no end after {timeout:g} s")
@@ -127,19 +135,19 @@ class RealHost:
     def _perform(self, effect: Effect) -> Any:
         match effect:
             case ReadFile(path):
-                return _read_state(path)
+                return disk.read_state(path)
             case ReadLive():
                 return iproute2.read_snapshot(self)
             case ReadClock():
-                return time.monotonic()
+                return processes.boot_clock()
             case Pause(seconds):
                 time.sleep(seconds)
             case MakeFolder(path, mode):
-                _make_folder(path, mode)
+                return disk.make_folder(path, mode)
             case WriteTemporary():
-                _write_temporary(effect)
+                disk.write_temporary(effect)
             case SyncFile(path) | SyncFolder(path):
-                _sync(path)
+                disk.sync(path)
             case Rename(source, target):
                 os.replace(source, target)
             case Unlink(path):
@@ -149,15 +157,68 @@ class RealHost:
                 with contextlib.suppress(OSError):
                     os.rmdir(path)
             case WriteKernel(path, value):
-                return _write_kernel(path, value)
+                return disk.write_kernel(path, value)
             case Run(command, check):
                 result = self.command(command.argv, command.stdin, command.timeout)
                 if check and result.code not in command.ok:
                     raise _command_error(command.argv, result)
                 return result
             case Send():
-                _send(effect)
+                wire.send(effect)
+            case Probe():
+                return wire.probe(effect)
+            case Check(specs):
+                return self._run_checks(specs)
+            case Identify():
+                pid = os.getpid()
+                return pid, processes.start_time(pid), processes.boot_id()
+            case StartGuard(ident):
+                return self._start_guard(ident)
+            case AwaitArmed(ident):
+                self._await_armed(ident)
         return None
+
+    def _run_checks(self, specs: Sequence[CheckSpec]) -> list[str]:
+        """Run checks side by side: one that waits for its time limit delays no other."""
+        if not specs:
+            return []
+        with ThreadPoolExecutor(len(specs)) as pool:
+            return list(pool.map(self._check, specs))
+
+    def _check(self, spec: CheckSpec) -> str:
+        """Run a check; return the problem, or nothing."""
+        try:
+            if spec.kind == COMMAND:
+                result = self.command(spec.argv, None, CHECK_TIMEOUT * 5)
+                return "" if result.code == 0 else f"exit {result.code}"
+            if spec.kind == GATEWAY:
+                snapshot = iproute2.read_snapshot(self)
+                link = snapshot.by_link.get(spec.interface)
+                if link is None or not link.mac:
+                    return ""
+                return wire.check_gateway(spec, link.mac)
+            return wire.check_tcp(spec)
+        except OSError as error:
+            return error.strerror or str(error)
+
+    def _start_guard(self, ident: str) -> bool:
+        folder = freeze.freeze(self._paths)
+        if folder is None:
+            return False
+        argv = [*freeze.program(folder), "guard", self._paths.state, ident]
+        return processes.start_apart(argv, f"ipalias-guard-{ident}", self._environment)
+
+    def _await_armed(self, ident: str) -> None:
+        path = self._paths.armed(ident)
+        limit = time.monotonic() + ARMING
+        while not os.path.exists(path):
+            if time.monotonic() > limit:
+                raise EffectError(
+                    f"the dead man did not arm within {ARMING:g} s",
+                    where=path,
+                    way_out="look at the system log, or set `guard: false` to go without",
+                )
+            time.sleep(0.005)
 
 
 def _command_error(argv: Sequence[str], result: Result) -> EffectError:
@@ -167,138 +228,12 @@ def _command_error(argv: Sequence[str], result: Result) -> EffectError:
     return EffectError(f"exit {result.code}: {said}", where=f"`{' '.join(argv)[:200]}`")
 
 
-def _read_state(path: str) -> FileState | None:
-    """Read a file with owner and mode."""
-    real = os.path.realpath(path)
-    try:
-        with open(real, newline="", **_CODING) as file:  # type: ignore[call-overload]
-            status = os.fstat(file.fileno())
-            return FileState(
-                real, file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
-            )
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-
-
-def _make_folder(path: str, mode: int) -> None:
-    if os.path.isdir(path):
-        return
-    parent = posixpath.dirname(path)
-    if parent and parent != path:
-        _make_folder(parent, 0o755)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, mode)
-
-
-def _write_temporary(effect: WriteTemporary) -> None:
-    """Write a new file, refusing to follow anything planted under its name."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(effect.path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(effect.path, flags, 0o600)
-    try:
-        like = effect.like
-        if like is not None:
-            status = os.fstat(descriptor)
-            if (status.st_uid, status.st_gid) != (like.uid, like.gid):
-                os.fchown(descriptor, like.uid, like.gid)
-            _copy_attributes(like.real_path, descriptor)
-        os.fchmod(descriptor, like.mode if like is not None else effect.mode)
-        data = effect.text.encode("utf-8", "surrogateescape")
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
-
-
-def _copy_attributes(path: str, descriptor: int) -> None:
-    """Take over extended attributes (an SELinux context, an ACL) where the platform has them."""
-    if not hasattr(os, "listxattr"):
-        return
-    with contextlib.suppress(OSError):
-        for name in os.listxattr(path):
-            with contextlib.suppress(OSError):
-                os.setxattr(descriptor, name, os.getxattr(path, name))
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_kernel(path: str, value: str) -> str | None:
-    try:
-        with open(path, "r+", encoding="ascii") as file:
-            before = file.read()
-            file.seek(0)
-            file.write(value)
-            return before
-    except FileNotFoundError:
-        return None
-
-
-def _send(effect: Send) -> None:
-    """Send frames; a full queue or a link going down loses the rest, which is no error."""
-    family = getattr(socket, "AF_PACKET", None)
-    if family is None:
-        raise EffectError("this platform has no packet sockets", where=effect.interface)
-    with socket.socket(family, socket.SOCK_RAW) as sender:
-        sender.bind((effect.interface, 0))
-        for turn in range(effect.count):
-            if turn:
-                time.sleep(effect.interval)
-            for frame in effect.frames:
-                sender.send(frame)
-
-
 @contextlib.contextmanager
 def lock(paths: Paths, purpose: str, timeout: float = 60.0) -> Iterator[None]:
-    """Hold the one lock of this host's configuration.
-
-    A dead holder's lock is no lock: the kernel gives it up with the process.
-
-    :param purpose: what the holder does, for whoever waits in vain.
-    :param timeout: seconds to wait.
-    :raises RefusedError: naming the holder.
-    """
-    folder = paths.state
-    _make_folder(folder, 0o700)
-    path = f"{folder}/lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    # A child forked without exec would keep the lock after us.
-    os.register_at_fork(after_in_child=lambda: _close_quietly(descriptor, path))
-    try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    holder = os.pread(descriptor, 400, 0).decode("utf-8", "replace")
-                    raise RefusedError(
-                        f"another change is under way: {holder or 'holder unknown'}",
-                        where=path,
-                        way_out=f"waited {timeout:g} s; run again when it has ended",
-                    ) from None
-                time.sleep(0.02)
-        note = json.dumps({"pid": os.getpid(), "does": purpose, "since": int(time.time())})
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, note.encode(), 0)
+    """Hold the one lock of this host's configuration; see `processes.lock`."""
+    disk.make_folder(paths.state, 0o700)
+    with processes.lock(f"{paths.state}/lock", purpose, timeout):
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _close_quietly(descriptor: int, path: str) -> None:
-    """Close the lock in a forked child, if the number still means the lock."""
-    with contextlib.suppress(OSError):
-        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            os.close(descriptor)
 
 
 def is_root() -> bool:

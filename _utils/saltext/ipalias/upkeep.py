@@ -8,14 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .effects import run
+from .effects import Effects, Pause, ReadClock, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
-from .errors import InputError, ParseError
+from .errors import InputError, ParseError, RefusedError, VerifyError
+from .guarded import Verdict, guarded, take_back
+from .journal import COMMITTED, WAITING, Part, Record, parse_record
+from .live import Snapshot, ops
+from .livewrite import run_batch
 from .model import Command
-from .owner import choose, require_link, resolve_default
+from .owner import resolve_default
+from .paths import ROUTE_PROTOCOL, Paths, Settings
 from .pillar import DEFAULT, Announce, parse_interface
-from .transaction import announce_added, run_commands, write_ledger
+from .plan import render_diff
+from .recover import default_routes
+from .situation import Situation
+from .transaction import LOOK_AGAIN, announce_added, run_commands, write_ledger
 
+#: Longest wait for the primary addresses after a restart (seconds): a lease takes its time.
+RESTART_PATIENCE = 30.0
 #: What each owner is told at each level; ``{interface}`` and ``{file}`` are filled in. Never
 #: ``nmcli device reapply``: NetworkManager 1.42 and 1.52 take every IPv6 address of the link
 #: away with it and set them again, the primary included (seen). The gentlest level
@@ -52,43 +62,160 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dict[str, Any]:
-    """Run the owner's restart at one level, then bring live whatever fell with it.
+    """Run the owner's restart at one level, then bring live whatever of ours fell with it.
+
+    Under the dead man, as any change: a host that does not come back reverts.
 
     :param scope: ``alias``, ``interface`` or ``network``.
     :raises InputError: unknown interface or level.
     :raises EffectError: a command failed.
     """
     if scope not in CUTS:
-        raise InputError(
-            f"{scope!r} is unknown", where="scope", way_out=f"one of {', '.join(CUTS)}"
-        )
+        levels = ", ".join(CUTS)
+        raise InputError(f"{scope!r} is unknown", where="scope", way_out=f"one of {levels}")
     parse_interface(name, "interface")
-    with engine.locked(f"ipalias.restart {name}"):
+    with engine.lock(f"ipalias.restart {name}", test):
         config, ledger, snapshot = engine.config(), engine.ledger(), engine.snapshot()
         if name == DEFAULT:
             name = resolve_default((4,), snapshot, ledger, (), "interface")[4]
-        require_link(snapshot, name, "interface")
-        wanted = config.interfaces[name].backend if name in config.interfaces else "auto"
-        backend, evidence = choose(engine.host, name, wanted, ledger, "interface")
-        argvs = RESTARTS[backend.NAME][scope]
-        file = evidence.file or ""
-        if evidence.facts.get("renderer") == "NetworkManager" and scope != "network":
-            file = evidence.facts.get("keyfile", "")
-            argvs = (*RESTARTS["netplan"]["alias"], *RESTARTS["networkmanager"][scope])
-        commands = [
-            Command(tuple(word.format(interface=name, file=file) for word in argv), timeout=120.0)
-            for argv in argvs
-        ]
+        block = config.interfaces.get(name, config.base)
+        situation = engine.situation(name, block, ledger, snapshot)
+        commands = _commands(situation, scope)
         said = [" ".join(command.argv) for command in commands]
-        cuts = CUTS[scope].format(interface=name)
-        if not test:
-            run(run_commands(commands), engine.host.perform)
+        if commands and not test:
+            settings = replace(engine.settings, guard=config.guard)
+            change = _restarted(situation, commands, engine, settings)
+            run(change, engine.host.perform)
     verb = "Would run" if test else "Ran"
     listed = "; ".join(f"`{line}`" for line in said) or "nothing: aliases need no restart here"
     return {
-        "result": None if test else True,
+        "result": None if test and said else True,
         "changes": {"commands": said} if said else {},
-        "comment": f"{verb} {listed} ({cuts})",
+        "comment": f"{verb} {listed} ({CUTS[scope].format(interface=name)})",
+    }
+
+
+def _commands(situation: Situation, scope: str) -> list[Command]:
+    """Return the owner's commands of a level."""
+    evidence = situation.evidence
+    argvs, file = RESTARTS[situation.backend.NAME][scope], evidence.file or ""
+    if evidence.facts.get("renderer") == "NetworkManager" and scope != "network":
+        file = evidence.facts.get("keyfile", "")
+        argvs = (*RESTARTS["netplan"]["alias"], *RESTARTS["networkmanager"][scope])
+    return [
+        Command(
+            tuple(word.format(interface=situation.interface, file=file) for word in argv),
+            timeout=120.0,
+        )
+        for argv in argvs
+    ]
+
+
+def _restarted(
+    situation: Situation, commands: Sequence[Command], engine: Engine, settings: Settings
+) -> Effects[Verdict]:
+    """Run commands as one change."""
+    part = Part(
+        situation.interface,
+        situation.backend.NAME,
+        situation.evidence,
+        live=situation.snapshot.on(situation.interface),
+    )
+    record = Record(
+        engine.new_id(),
+        f"ipalias.restart {situation.interface}",
+        parts=(part,),
+        routes=default_routes(situation.snapshot, ROUTE_PROTOCOL),
+    )
+    body = _restart_body(situation, commands, settings)
+    _, verdict = yield from guarded(record, body, situation.snapshot, engine.host, settings)
+    return verdict
+
+
+def _restart_body(
+    situation: Situation, commands: Sequence[Command], settings: Settings
+) -> Effects[None]:
+    """Run the commands, wait for the primary addresses, add what of ours is missing."""
+    yield from run_commands(commands)
+    started: float = yield ReadClock()
+    primaries = set(situation.primaries.values())
+    while True:
+        now: Snapshot = yield ReadLive()
+        live = {address.address for address in now.on(situation.interface)}
+        clock: float = yield ReadClock()
+        if primaries <= live or clock - started > RESTART_PATIENCE:
+            break
+        yield Pause(LOOK_AGAIN)
+    if not primaries <= live:
+        gone = ", ".join(sorted(primaries - live))
+        raise VerifyError(
+            f"{gone} did not come back after the restart",
+            where=situation.interface,
+            way_out="everything was put back",
+        )
+    label_of = situation.backend.live_label
+    missing = [
+        (entry.alias, label_of(entry.alias, situation.evidence))
+        for entry in situation.entries.values()
+        if entry.live and entry.alias.address not in live
+    ]
+    yield from run_batch(situation.interface, ops.add_ops(missing, now), ())
+
+
+def confirm(engine: Engine) -> dict[str, Any]:
+    """Keep the change that waits to be confirmed.
+
+    :raises RefusedError: none waits; the dead man may have undone it.
+    """
+    with engine.locked("ipalias.confirm"):
+        record = _waiting(engine)
+        if record is None:
+            raise RefusedError(
+                "no change waits to be confirmed", way_out="it was undone, or kept before"
+            )
+        run(_confirmed(engine.paths, record), engine.host.perform)
+    return {"result": True, "changes": {}, "comment": f"{record.purpose} stands"}
+
+
+def _confirmed(paths: Paths, record: Record) -> Effects[None]:
+    yield Rename(paths.record(WAITING, record.id), paths.record(COMMITTED, record.id))
+    yield SyncFolder(paths.state)
+
+
+def _waiting(engine: Engine) -> Record | None:
+    for path in engine.host.glob(f"{engine.paths.state}/{WAITING}-*.json"):
+        return parse_record(engine.host.read(path) or "", path)
+    return None
+
+
+def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
+    """Undo the change that waits, or else the last one committed: files, kernel, ledger.
+
+    :raises RefusedError: there is none.
+    """
+    with engine.locked("ipalias.rollback"):
+        record, state = _waiting(engine), WAITING
+        if record is None:
+            kept = engine.host.glob(f"{engine.paths.state}/{COMMITTED}-*.json")
+            if not kept:
+                raise RefusedError("there is no change to undo", where=engine.paths.state)
+            record, state = parse_record(engine.host.read(kept[-1]) or "", kept[-1]), COMMITTED
+        files = {path: None if old is None else old.text for path, old in record.files.items()}
+        diffs = {
+            path: render_diff(path, engine.host.read(path), text)
+            for path, text in files.items()
+            if not path.startswith(engine.paths.state) and engine.host.read(path) != text
+        }
+        notes: list[str] = []
+        if not test:
+            change = take_back(state, record, engine.host, engine.paths)
+            notes = run(change, engine.host.perform)
+    verb = "Would undo" if test else "Undid"
+    left = [note for note in notes if "not put back" in note]
+    return {
+        "result": None if test else not left,
+        "changes": {"files": diffs} if diffs else {},
+        "comment": ". ".join([f"{verb} {record.purpose}", *left]),
     }
 
 
@@ -97,7 +224,7 @@ def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 
     :raises InputError: several default routes of one family.
     """
-    with engine.locked("ipalias.pin_default"):
+    with engine.lock("ipalias.pin_default", test):
         ledger, snapshot = engine.ledger(), engine.snapshot()
         families = [family for family in (4, 6) if snapshot.defaults(family)]
         fresh = replace(ledger, default={})

@@ -475,3 +475,18 @@ def _serves(route: Route, alias: Alias) -> bool:
     return route.destination != "default" and alias.network_object == ipaddress.ip_network(
         route.destination, strict=False
     )
+
+
+def route_back_line(route: Route) -> str:
+    """Return the batch line that puts a default route back as it was."""
+    words = ["route add", "default" if route.family == IPV4 else "::/0"]
+    if route.gateway:
+        words += ["via", route.gateway]
+    words += ["dev", route.interface]
+    if route.protocol:
+        words += ["proto", route.protocol]
+    if route.source:
+        words += ["src", route.source]
+    if route.metric:
+        words += ["metric", str(route.metric)]
+    return " ".join(words) + "\n"

@@ -1,0 +1,119 @@
+"""The disk as the executor uses it. Effects only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import stat
+
+from .effects import FileState, WriteTemporary
+
+CODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+def read_state(path: str) -> FileState | None:
+    """Read a file with owner and mode."""
+    real = os.path.realpath(path)
+    try:
+        with open(real, newline="", **CODING) as file:  # type: ignore[call-overload]
+            status = os.fstat(file.fileno())
+            return FileState(
+                real, file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+            )
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def make_folder(path: str, mode: int) -> list[str]:
+    """Make a folder and its parents; return those made, outermost first."""
+    if os.path.isdir(path):
+        return []
+    parent = posixpath.dirname(path)
+    made = make_folder(parent, 0o755) if parent and parent != path else []
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return made
+    return [*made, path]
+
+
+def write_temporary(effect: WriteTemporary) -> None:
+    """Write a new file, refusing to follow anything planted under its name."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(effect.path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(effect.path, flags, 0o600)
+    try:
+        like = effect.like
+        if like is not None:
+            status = os.fstat(descriptor)
+            if (status.st_uid, status.st_gid) != (like.uid, like.gid):
+                os.fchown(descriptor, like.uid, like.gid)
+            _copy_attributes(like.real_path, descriptor)
+        os.fchmod(descriptor, like.mode if like is not None else effect.mode)
+        data = effect.text.encode("utf-8", "surrogateescape")
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def _copy_attributes(path: str, descriptor: int) -> None:
+    """Take over extended attributes (an SELinux context, an ACL) where the platform has them."""
+    if not hasattr(os, "listxattr"):
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(path):
+            with contextlib.suppress(OSError):
+                os.setxattr(descriptor, name, os.getxattr(path, name))
+
+
+def sync(path: str) -> None:
+    """Force a file's content, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_kernel(path: str, value: str) -> str | None:
+    """Write a kernel setting; return the value before, or None where there is none."""
+    try:
+        with open(path, "r+", encoding="ascii") as file:
+            before = file.read()
+            file.seek(0)
+            file.write(value)
+            return before
+    except FileNotFoundError:
+        return None
+
+
+def claim(source: str, target: str) -> bool:
+    """Move a record to another state; False where somebody else was quicker."""
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        return False
+    with contextlib.suppress(OSError):
+        sync(posixpath.dirname(target))
+    return True
+
+
+def say(path: str, text: str) -> None:
+    """Write a small file of our own in one step."""
+    fresh = f"{path}.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(fresh, path)
+
+
+def forget(path: str) -> None:
+    """Remove a file of our own; an absent one is no error."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)

@@ -1,0 +1,59 @@
+"""Ask before adding whether somebody on the segment has an address already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .effects import Effects, Probe
+from .errors import EffectError, RefusedError
+from .live import Link, Snapshot
+from .plan import Plan
+from .probe import render_probe
+
+#: Rounds of probes, and seconds to listen after the last one. A host on the segment
+#: answers within a millisecond or two; the second round is for a lost frame.
+ROUNDS = 2
+LISTEN = 0.12
+
+
+def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot) -> Effects[None]:
+    """Refuse addresses that another host answers for: all asked at once, in parallel.
+
+    :raises RefusedError: naming address and hardware address of who answered.
+    """
+    for plan in plans:
+        link = snapshot.by_link.get(plan.interface)
+        asked = {alias.address: alias for alias in plan.live_add}
+        # An alias that is live with another prefix is our own: nobody else is to be asked.
+        asked = {
+            address: alias
+            for address, alias in asked.items()
+            if not any(live.address == address for live in snapshot.addresses)
+        }
+        if not asked or link is None or not probed(link):
+            continue
+        frames = tuple(render_probe(link.mac, address) for address in asked)
+        try:
+            taken: dict[str, str] = yield Probe(
+                plan.interface, link.mac, tuple(asked), frames, ROUNDS, LISTEN
+            )
+        except EffectError as error:
+            raise EffectError(
+                f"duplicates could not be looked for: {error.what}",
+                where=plan.interface,
+                way_out="set `check_duplicates: false` to go without",
+            ) from error
+        if taken:
+            address, mac = next(iter(taken.items()))
+            more = f" (and {len(taken) - 1} more are taken)" if len(taken) > 1 else ""
+            raise RefusedError(
+                f"{plan.interface}: {address} is taken: {mac} answers for it{more}",
+                where=asked[address].where,
+                way_out="nothing was written; take it off that host, "
+                "or set `check_duplicates: false` for a planned move",
+            )
+
+
+def probed(link: Link) -> bool:
+    """Tell whether a link is one on which addresses are asked for."""
+    return bool(link.mac) and not link.flags & {"NOARP", "LOOPBACK"} and "UP" in link.flags

@@ -1,0 +1,108 @@
+"""Write and remove files so that a reader, and the disk, see the old text or the new."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from . import backup
+from .effects import (
+    Effects,
+    FileState,
+    MakeFolder,
+    ReadFile,
+    RemoveFolder,
+    Rename,
+    SyncFile,
+    SyncFolder,
+    Unlink,
+    WriteTemporary,
+)
+from .errors import EffectError
+from .model import File
+from .paths import Paths
+
+#: Folders that exist for our files alone: removed with the last of them.
+OUR_FOLDERS = (".network.d", "/etc/network/ipalias")
+#: A leading dot and this ending: no daemon that reads folders takes it for its own.
+TEMPORARY = ".ipalias-new"
+
+
+def write_file(path: str, text: str, mode: int, before: FileState | None) -> Effects[None]:
+    """Replace a file in one step: temporary file, sync, rename, sync of the folder."""
+    target = before.real_path if before is not None else path
+    folder, name = posixpath.split(target)
+    temporary = f"{folder}/.{name}{TEMPORARY}"
+    yield from make_folder(folder)
+    try:
+        yield WriteTemporary(temporary, text, mode, before)
+        yield SyncFile(temporary)
+        yield Rename(temporary, target)
+    except EffectError:
+        with suppress(EffectError):
+            yield Unlink(temporary)
+        raise
+    yield SyncFolder(folder)
+
+
+def make_folder(path: str, mode: int = 0o755) -> Effects[None]:
+    """Make a folder, and sync the one above each that is new: else it may not outlast power."""
+    made: list[str] | None = yield MakeFolder(path, mode)
+    for folder in made or ():
+        yield SyncFolder(posixpath.dirname(folder))
+
+
+def remove_file(path: str, *, tidy: bool = False) -> Effects[None]:
+    """Remove a file; with `tidy`, its folder too where only we make such and it is empty."""
+    yield Unlink(path)
+    yield SyncFolder(posixpath.dirname(path))
+    if tidy:
+        yield from tidy_folder(path)
+
+
+def tidy_folder(path: str) -> Effects[None]:
+    """Remove a file's folder where only we make such and it is empty."""
+    folder = posixpath.dirname(path)
+    if folder.endswith(OUR_FOLDERS):
+        yield RemoveFolder(folder)
+
+
+def write_state(paths: Paths, path: str, text: str) -> Effects[None]:
+    """Write one of our own state files: 0600 in folders of 0700."""
+    yield from make_folder(paths.state, 0o700)
+    folder = posixpath.dirname(path)
+    if folder != paths.state:
+        yield from make_folder(folder, 0o700)
+    yield from write_file(path, text, 0o600, None)
+
+
+def put_files(files: Iterable[File], images: Mapping[str, FileState | None]) -> Effects[None]:
+    """Write or remove each file; a foreign one keeps mode, owner and attributes."""
+    for file in files:
+        image = images.get(file.path)
+        if file.text is None:
+            yield from remove_file(file.path, tidy=file.owned)
+        else:
+            yield from write_file(file.path, file.text, file.mode, None if file.owned else image)
+
+
+def keep_originals(
+    files: Iterable[File], images: Mapping[str, FileState | None], paths: Paths
+) -> Effects[None]:
+    """Keep the original of each foreign file before our first edit of it."""
+    edited = [
+        (file, image)
+        for file in files
+        if not file.owned and (image := images[file.path]) is not None and file.text is not None
+    ]
+    if not edited:
+        return
+    state: FileState | None = yield ReadFile(paths.index)
+    index = backup.parse_index(state.text if state is not None else None, paths.index)
+    for file, image in edited:
+        first = file.path not in index
+        index = backup.record(index, file.path, image.text, file.text or "", image.mode)
+        if first:
+            yield from write_state(paths, f"{paths.backup}/{index[file.path].saved}", image.text)
+    yield from write_state(paths, paths.index, backup.render_index(index))

@@ -1,0 +1,126 @@
+"""Write the frozen copy of the library and the boot unit. Effects only; see `frozen`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+
+from . import __version__, frozen
+from .frozen import CURRENT, RUN, SUMS, Copy
+from .paths import Paths
+
+UNIT = "ipalias-restore.service"
+UNITS = "/etc/systemd/system"
+
+
+def freeze(paths: Paths) -> str | None:
+    """Make sure a whole frozen copy is current; return its folder, or None if none can be.
+
+    Where /usr/local is read-only, the copy lies in the state folder.
+    """
+    if not sys.executable:
+        return None
+    copy = frozen.make_copy(__version__, _sources())
+    for folder in (paths.frozen, f"{paths.state}/frozen"):
+        with contextlib.suppress(OSError):
+            _install(copy, folder)
+            _install_unit(folder, paths)
+            return f"{folder}/{copy.name}"
+    return None
+
+
+def program(folder: str) -> list[str]:
+    """Return the command line of a frozen copy, without its arguments."""
+    return [sys.executable, "-I", f"{folder}/{RUN}"]
+
+
+def _sources() -> dict[str, str]:
+    """Return the library's own files, by path relative to the package."""
+    base = os.path.dirname(os.path.abspath(__file__))
+    found = {}
+    for folder, _, names in os.walk(base):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                with open(path, encoding="utf-8", newline="") as file:
+                    found[os.path.relpath(path, base)] = file.read()
+    return found
+
+
+def _install(copy: Copy, folder: str) -> None:
+    target = f"{folder}/{copy.name}"
+    if _damaged(target, copy):
+        os.makedirs(folder, 0o755, exist_ok=True)
+        fresh = f"{folder}/.new-{os.getpid()}"
+        shutil.rmtree(fresh, ignore_errors=True)
+        for path, text in copy.files.items():
+            os.makedirs(os.path.dirname(f"{fresh}/{path}"), 0o755, exist_ok=True)
+            _write(f"{fresh}/{path}", text)
+        if os.path.lexists(target):
+            old = f"{folder}/.old-{os.getpid()}"
+            os.rename(target, old)
+            shutil.rmtree(old, ignore_errors=True)
+        os.rename(fresh, target)
+    if _link_text(f"{folder}/{CURRENT}") != copy.name:
+        _relink(copy.name, f"{folder}/{CURRENT}")
+
+
+def _damaged(target: str, copy: Copy) -> bool:
+    """Tell whether a copy is missing or not as its checksums say."""
+    on_disk: dict[str, str | None] = {}
+    for path in copy.files:
+        try:
+            with open(f"{target}/{path}", encoding="utf-8", newline="") as file:
+                on_disk[path] = file.read()
+        except (OSError, ValueError):
+            return True
+    return on_disk[SUMS] != copy.files[SUMS] or bool(frozen.damaged(copy.files[SUMS], on_disk))
+
+
+def _write(path: str, text: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
+    with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _link_text(path: str) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _relink(text: str, path: str) -> None:
+    """Point a symbolic link somewhere else, in one step."""
+    fresh = f"{path}.new-{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(fresh)
+    os.symlink(text, fresh)
+    os.replace(fresh, path)
+
+
+def _install_unit(folder: str, paths: Paths) -> None:
+    """Install and enable the unit that puts back, at boot, what a crash left unfinished."""
+    if not os.path.isdir(UNITS):
+        return
+    path, text = f"{UNITS}/{UNIT}", frozen.render_unit(sys.executable, folder, paths.state)
+    try:
+        with open(path, encoding="utf-8") as file:
+            same = file.read() == text
+    except OSError:
+        same = False
+    if not same:
+        fresh = f"{UNITS}/.{UNIT}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(fresh)
+        _write(fresh, text)
+        os.replace(fresh, path)
+    wants = f"{UNITS}/sysinit.target.wants"
+    os.makedirs(wants, 0o755, exist_ok=True)
+    if _link_text(f"{wants}/{UNIT}") != path:
+        _relink(path, f"{wants}/{UNIT}")

@@ -1,0 +1,105 @@
+"""The frozen copy: what outlives a Salt job runs from a copy that no sync can touch.
+
+Salt's cache can vanish under a running process, a sync can bring a newer library, an
+upgrade can replace Salt itself. So the library is copied, with a checksum of each file,
+to a folder named after version and content, and ``current`` is switched to it by one
+rename. The copy is a top-level package of its own: a regular ``saltext`` package that
+another extension brought would hide ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PACKAGE = "ipalias_frozen"
+CURRENT = "current"
+SUMS = "SHA256SUMS"
+RUN = "run.py"
+
+_RUN = '''"""Run a part of the library from this copy: `run.py NAME ARGUMENTS`."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+if __name__ == "__main__":
+    from ipalias_frozen import outlive
+
+    sys.exit(outlive.main(sys.argv[1:]))
+'''
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Hold a frozen copy before it is written.
+
+    :param name: folder name: version and the first digits of the content's digest.
+    :param files: relative path → text, the checksums included.
+    """
+
+    name: str
+    files: Mapping[str, str]
+
+
+def make_copy(version: str, sources: Mapping[str, str]) -> Copy:
+    """Return the copy of the library.
+
+    :param sources: path relative to the package → text.
+    """
+    files = {f"{PACKAGE}/{path}": text for path, text in sorted(sources.items())}
+    files[RUN] = _RUN
+    sums = "".join(f"{_digest(text)}  {path}\n" for path, text in files.items())
+    files[SUMS] = sums
+    return Copy(f"{version}-{_digest(sums)[:12]}", files)
+
+
+def damaged(sums: str, files: Mapping[str, str | None]) -> list[str]:
+    """Return the files of a copy that are not what its checksums say.
+
+    :param files: relative path → text as it lies on disk; None: it is gone.
+    """
+    wrong = []
+    for line in sums.splitlines():
+        digest, _, path = line.partition("  ")
+        text = files.get(path)
+        if text is None or _digest(text) != digest:
+            wrong.append(path)
+    return wrong
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def render_unit(interpreter: str, frozen: str, state: str) -> str:
+    """Return the unit that puts back, at boot, what a crash left unfinished.
+
+    Before any service that reads the files; a oneshot that does not even start where there
+    is nothing to do. Format: systemd.unit(5), systemd.service(5).
+    """
+    folder = interpreter.rsplit("/", 1)[0]
+    conditions = "".join(
+        f"ConditionPathExistsGlob=|{state}/{kind}-*.json\n"
+        for kind in ("open", "firing", "waiting")
+    )
+    return f"""# Written by the ipalias formula.
+[Unit]
+Description=Put back a network change that was cut short (ipalias)
+DefaultDependencies=no
+RequiresMountsFor={state} {frozen} {folder}
+Wants=network-pre.target
+Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service
+Conflicts=shutdown.target
+Before=shutdown.target
+{conditions}
+[Service]
+Type=oneshot
+ExecStart={interpreter} -I {frozen}/{CURRENT}/{RUN} boot {state}
+TimeoutStartSec=60
+
+[Install]
+WantedBy=sysinit.target
+"""

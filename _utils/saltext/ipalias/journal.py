@@ -1,0 +1,176 @@
+"""The journal of an open change: everything needed to put back what was there before.
+
+One file a change, in the state folder. Its name is its state, and one rename moves it
+from a state to the next, so that of two that race exactly one wins:
+
+``open-ID`` → ``committed-ID`` (the change stands) or ``firing-ID`` (it is being put back,
+by the dead man, the next run or at boot) or ``waiting-ID`` (applied, to be confirmed).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .effects import FileState
+from .errors import ParseError
+from .live import LiveAddress, Route
+from .model import Alias, Evidence
+
+SCHEMA = 1
+OPEN, WAITING, FIRING, COMMITTED = "open", "waiting", "firing", "committed"
+#: States in which a change is neither done nor undone.
+UNFINISHED = (OPEN, WAITING, FIRING)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hold what one change does to one interface.
+
+    :param live: the interface's addresses before.
+    :param touched: ``address/prefix`` of what the change adds, removes or sets anew.
+    """
+
+    interface: str
+    backend: str
+    evidence: Evidence
+    added: tuple[Alias, ...] = ()
+    removed: tuple[Alias, ...] = ()
+    live: tuple[LiveAddress, ...] = ()
+    touched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """Hold a change as it must be undone.
+
+    :param purpose: function and argument, for messages.
+    :param pid: process that applies it.
+    :param started: that process's start time as the kernel counts it; with the pid it
+        names one process for ever.
+    :param deadline: seconds of the boot clock at which the dead man fires; None: no dead man.
+    :param boot: id of the boot the deadline belongs to.
+    :param files: before-images; None: the file was not there.
+    :param owned: paths of files that are wholly ours.
+    :param routes: default routes before, those of our own protocol number left out.
+    """
+
+    id: str
+    purpose: str
+    pid: int = 0
+    started: int = 0
+    deadline: float | None = None
+    boot: str = ""
+    files: Mapping[str, FileState | None] = field(default_factory=dict)
+    owned: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def name(self, state: str) -> str:
+        """Return the file name of the record in a state."""
+        return f"{state}-{self.id}.json"
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Return state and id of a journal file's name, or None for another file."""
+    stem, dot, ending = name.rpartition(".")
+    state, dash, ident = stem.partition("-")
+    known = state in (*UNFINISHED, COMMITTED)
+    return (state, ident) if dot and dash and ending == "json" and known and ident else None
+
+
+def render_record(record: Record) -> str:
+    """Return a record as JSON text; undecodable bytes are kept as escaped surrogates."""
+    data: dict[str, Any] = {"schema": SCHEMA}
+    data |= {
+        key: getattr(record, key)
+        for key in ("id", "purpose", "pid", "started", "deadline", "boot", "owned")
+    }
+    data["files"] = {
+        path: None if state is None else asdict(state) for path, state in record.files.items()
+    }
+    data["parts"] = [_part_data(part) for part in record.parts]
+    data["routes"] = [asdict(route) for route in record.routes]
+    return json.dumps(data) + "\n"
+
+
+def parse_record(text: str, path: str) -> Record:
+    """Read a record.
+
+    :raises ParseError: not a record, or of a schema newer than this version.
+    """
+    way_out = "move it away, and look at `ipalias.diff`"
+    try:
+        data = json.loads(text)
+        if int(data["schema"]) > SCHEMA:
+            raise ParseError(
+                path,
+                1,
+                f"journal of schema {data['schema']}, this version reads up to {SCHEMA}",
+                way_out="install the newer version of the formula again",
+            )
+        return Record(
+            id=str(data["id"]),
+            purpose=str(data["purpose"]),
+            pid=int(data["pid"]),
+            started=int(data["started"]),
+            deadline=None if data["deadline"] is None else float(data["deadline"]),
+            boot=str(data["boot"]),
+            owned=tuple(data["owned"]),
+            files={
+                name: None if row is None else FileState(**row)
+                for name, row in data["files"].items()
+            },
+            parts=tuple(_part(row) for row in data["parts"]),
+            routes=tuple(Route(**row) for row in data["routes"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None
+
+
+def _alias_data(alias: Alias) -> list[Any]:
+    return [alias.address, alias.prefix, alias.label, alias.source, alias.number]
+
+
+def _part_data(part: Part) -> dict[str, Any]:
+    evidence = replace(part.evidence, facts=dict(part.evidence.facts))
+    return {
+        "interface": part.interface,
+        "backend": part.backend,
+        "evidence": asdict(evidence),
+        "added": [_alias_data(alias) for alias in part.added],
+        "removed": [_alias_data(alias) for alias in part.removed],
+        "touched": list(part.touched),
+        "live": [
+            [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
+            for a in part.live
+        ],
+    }
+
+
+def _part(row: Mapping[str, Any]) -> Part:
+    interface = str(row["interface"])
+    evidence = dict(row["evidence"])
+    evidence["reasons"] = tuple(evidence["reasons"])
+
+    def alias(item: list[Any]) -> Alias:
+        address, prefix, label, source, number = item
+        return Alias(address, prefix, interface, label, source, number)
+
+    def live(item: list[Any]) -> LiveAddress:
+        address, prefix, label, scope, flags, protocol, zero = item
+        return LiveAddress(
+            interface, address, prefix, label, scope, frozenset(flags), protocol, zero
+        )
+
+    return Part(
+        interface,
+        str(row["backend"]),
+        Evidence(**evidence),
+        tuple(alias(item) for item in row["added"]),
+        tuple(alias(item) for item in row["removed"]),
+        tuple(live(item) for item in row["live"]),
+        tuple(str(cidr) for cidr in row["touched"]),
+    )

@@ -1,0 +1,87 @@
+"""Bring the kernel's addresses to what a plan wants: one ``ip -batch``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .effects import Effects, Run, WriteKernel
+from .errors import EffectError
+from .live import LiveAddress, Snapshot, ops
+from .live.iproute2 import BATCH, Op, render_batch
+from .model import Command
+from .plan import Plan
+
+
+def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
+    """Bring the kernel to what the plan wants, in one ``ip -batch``.
+
+    An IPv4 address that only changes its prefix is added before the old form goes, so that
+    it never leaves.
+    """
+    now = {address.cidr: address for address in current.on(plan.interface)}
+    recreate = set(plan.recreate)
+    again = [
+        (alias, label)
+        for alias, label in plan.live_wanted
+        if alias.family == 4 and alias.cidr in recreate and alias.cidr in now
+    ]
+    missing = [(alias, label) for alias, label in plan.live_wanted if alias.cidr not in now]
+    going = [now[live.cidr] for live in plan.live_remove if live.cidr in now]
+    # The kernel holds an IPv6 address once, whatever its prefix: here the old form goes first.
+    twice = {alias.address for alias, _ in missing if alias.family == 6}
+    first = [now[alias.cidr] for alias, _ in again]
+    first += [live for live in going if live.address in twice]
+    going = [live for live in going if live.address not in twice]
+    stay = [alias for alias, _ in plan.live_wanted]
+    batch = [
+        *ops.delete_ops(first, current, stay),
+        *ops.add_ops([*again, *missing], current),
+        *ops.change_ops(
+            alias
+            for alias, _ in plan.live_wanted
+            if alias.family == 6 and alias.cidr in recreate and alias.cidr in now
+        ),
+        *ops.delete_ops(going, current, stay),
+    ]
+    yield from run_batch(plan.interface, batch, [*first, *going])
+
+
+def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+    """Run live operations; name the address that failed.
+
+    Deleting an address that heads its subnet takes the others of that subnet along,
+    unless the kernel is told to promote one: so it is, for the moment this takes.
+    """
+    if not batch:
+        return
+    heads = any(live.family == 4 and live.prefix < 32 for live in deleted)
+    switch = f"/proc/sys/net/ipv4/conf/{interface}/promote_secondaries"
+    before: str | None = None
+    if heads:
+        before = yield WriteKernel(switch, "1")
+    borrowed = before is not None and before.strip() != "1"
+    try:
+        result = yield Run(Command(BATCH, render_batch(batch), timeout=120.0), check=False)
+    except EffectError:
+        if borrowed:
+            yield from _set_back(switch, str(before).strip())
+        raise
+    if borrowed:
+        yield from _set_back(switch, str(before).strip())
+    if result.code != 0:
+        raise ops.batch_error(interface, batch, result.err or result.out)
+
+
+def _set_back(switch: str, value: str) -> Effects[None]:
+    """Give a kernel setting its value again.
+
+    :raises EffectError: naming the value it is left at: no roll-back can mend that.
+    """
+    try:
+        yield WriteKernel(switch, value)
+    except EffectError as error:
+        raise EffectError(
+            f"{error.what}; not put back: it is 1, it was {value}",
+            where=switch,
+            way_out="write it back by hand",
+        ) from error

@@ -1,0 +1,105 @@
+"""What outlives a Salt job, run from the frozen copy: the dead man, and the boot restore.
+
+Neither needs Salt, a name server or the network. Everything is imported and read before
+the dead man says ``armed``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from . import disk, journal, processes, system
+from .backends import load
+from .effects import run
+from .errors import IpaliasError
+from .journal import OPEN, UNFINISHED, WAITING, Record
+from .paths import Paths
+from .recover import recover
+
+#: Seconds between two looks at the journal and at the clock.
+POLL = 0.1
+COMMITTED, RESTORED, IN_PART = 0, 1, 2
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``guard STATE ID`` or ``boot STATE``; return the exit code."""
+    verb, state, *rest = arguments
+    if verb == "guard":
+        return guard(Paths(state), rest[0])
+    return boot(Paths(state))
+
+
+def guard(paths: Paths, ident: str) -> int:
+    """Watch one open change until it is committed, or put it back.
+
+    It fires at its deadline, and at once where the process that applies the change has
+    died: half a change is never left to wait. The deadline is boot time: a clock that is
+    set and a host that sleeps move nothing.
+
+    :return: `COMMITTED` (or another put it back first), `RESTORED`, `IN_PART`.
+    """
+    host = system.RealHost()
+    path = paths.record(OPEN, ident)
+    record = journal.parse_record(host.read(path) or "", path)
+    for part in record.parts:
+        load(part.backend)
+    disk.say(paths.armed(ident), "armed\n")
+    try:
+        while not _is_due(host, paths, record):
+            if not _is_pending(host, paths, ident):
+                return COMMITTED
+            time.sleep(POLL)
+        if not _claim(paths, ident, (OPEN, WAITING)):
+            return COMMITTED
+        processes.end_process(record.pid, record.started)
+        with system.lock(paths, f"dead man of {record.purpose}", timeout=600.0):
+            return _put_back(host, paths, record)
+    finally:
+        disk.forget(paths.armed(ident))
+
+
+def _claim(paths: Paths, ident: str, states: Sequence[str]) -> bool:
+    """Take a record over, to put back what it says; False where another was quicker."""
+    firing = paths.record(journal.FIRING, ident)
+    return any(disk.claim(paths.record(state, ident), firing) for state in states)
+
+
+def _is_pending(host: system.RealHost, paths: Paths, ident: str) -> bool:
+    return any(host.exists(paths.record(state, ident)) for state in (OPEN, WAITING))
+
+
+def _is_due(host: system.RealHost, paths: Paths, record: Record) -> bool:
+    if record.deadline is not None and processes.boot_clock() >= record.deadline:
+        return True
+    waiting = host.exists(paths.record(WAITING, record.id))
+    return not waiting and not processes.is_alive(record.pid, record.started)
+
+
+def _put_back(host: system.RealHost, paths: Paths, record: Record, *, live: bool = True) -> int:
+    """Put a claimed change back, if nobody else has done so."""
+    firing = paths.record(journal.FIRING, record.id)
+    if not host.exists(firing):
+        return COMMITTED
+    problems = run(recover(record, host, live=live), host.perform)
+    disk.forget(firing)
+    left = f"; not put back: {'; '.join(problems)}" if problems else ""
+    processes.log(f"{record.purpose}: no commit came, everything was put back{left}")
+    return IN_PART if problems else RESTORED
+
+
+def boot(paths: Paths) -> int:
+    """Put back the files of every change that a crash left unfinished, before the network."""
+    host = system.RealHost()
+    worst = COMMITTED
+    with system.lock(paths, "boot restore"):
+        for state in UNFINISHED:
+            for path in host.glob(f"{paths.state}/{state}-*.json"):
+                try:
+                    record = journal.parse_record(host.read(path) or "", path)
+                    _claim(paths, record.id, (state,))
+                    worst = max(worst, _put_back(host, paths, record, live=False))
+                except IpaliasError as error:
+                    processes.log(f"boot restore: {error}")
+                    worst = IN_PART
+    return worst

@@ -1,0 +1,161 @@
+"""Processes, clocks and locks as the executor uses them. Effects only.
+
+What a platform may lack (fcntl, a boot clock, systemd) is asked for where it is used, so
+that the library imports everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+from .errors import RefusedError
+
+_held: set[int] = set()
+_registered = False
+
+
+def boot_clock() -> float:
+    """Return seconds since boot, sleep included; no one can set this clock."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.clock_gettime(clock) if clock is not None else time.monotonic()
+
+
+def boot_id() -> str:
+    """Return the id of this boot; empty where the platform has none."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+    return ""
+
+
+def start_time(pid: int) -> int:
+    """Return a process's start time in the kernel's ticks; 0 where it is gone or unknown.
+
+    Format: proc(5), field 22 of /proc/PID/stat; the name before it may hold anything.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+        return 0 if fields[0] in ("Z", "X") else int(fields[19])
+    return 0
+
+
+def is_alive(pid: int, started: int) -> bool:
+    """Tell whether a process still runs: that one, not another that got its number."""
+    return pid > 0 and start_time(pid) == started != 0
+
+
+def end_process(pid: int, started: int) -> None:
+    """End a process that hangs in a change that is being put back."""
+    if pid != os.getpid() and is_alive(pid, started):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        limit = time.monotonic() + 5
+        while is_alive(pid, started) and time.monotonic() < limit:
+            time.sleep(0.01)
+
+
+def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool:
+    """Start a process that a stop of the minion's service does not end.
+
+    By systemd a unit of its own, outside the minion's control group; elsewhere a session
+    of its own.
+    """
+    if os.path.isdir("/run/systemd/system"):
+        command = ["systemd-run", "--quiet", "--collect", "--no-block", f"--unit={name}"]
+        command += ["--property=DefaultDependencies=no", "--property=KillMode=process"]
+        with contextlib.suppress(OSError):
+            done = subprocess.run(
+                [*command, "--", *argv], env=environment, capture_output=True, check=False
+            )
+            if done.returncode == 0:
+                return True
+    nothing = subprocess.DEVNULL
+    subprocess.Popen(
+        argv,
+        stdin=nothing,
+        stdout=nothing,
+        stderr=nothing,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+        close_fds=True,
+    )
+    return True
+
+
+@contextlib.contextmanager
+def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
+    """Hold the one lock of this host's configuration.
+
+    A dead holder's lock is no lock: the kernel gives it up with the process.
+
+    :param path: lock file, 0600.
+    :param purpose: what the holder does, for whoever waits in vain.
+    :param timeout: seconds to wait.
+    :raises RefusedError: naming the holder.
+    """
+    import fcntl  # not on every platform
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise RefusedError(
+                        f"another change is under way: {_holder(descriptor)}",
+                        where=path,
+                        way_out=f"waited {timeout:g} s; run again when it has ended",
+                    ) from None
+                time.sleep(0.02)
+        _keep_from_children(descriptor)
+        note = {"pid": os.getpid(), "does": purpose, "since": boot_clock()}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Return who holds the lock, what for, and since when."""
+    try:
+        note = json.loads(os.pread(descriptor, 4096, 0))
+        age = boot_clock() - float(note["since"])
+        return f"{note['does']} (pid {int(note['pid'])}, for {age:.0f} s)"
+    except (ValueError, KeyError, TypeError):
+        return "holder unknown"
+
+
+def _keep_from_children(descriptor: int) -> None:
+    """Close the lock in every child: one forked without exec would keep it after us."""
+    global _registered
+    _held.add(descriptor)
+    if not _registered and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_close_held)
+        _registered = True
+
+
+def _close_held() -> None:
+    for descriptor in list(_held):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _held.clear()
+
+
+def log(text: str) -> None:
+    """Write a line to the system log, where the platform has one."""
+    with contextlib.suppress(ImportError, OSError):
+        import syslog
+
+        syslog.openlog("ipalias", 0, syslog.LOG_DAEMON)
+        syslog.syslog(syslog.LOG_WARNING, text.replace("\0", "")[:2000])

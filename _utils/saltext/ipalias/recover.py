@@ -1,0 +1,143 @@
+"""Put back what an unfinished change found: the one way back for every cause.
+
+A failed step, a killed minion, the dead man, the next run and the next boot all come
+here with the journal's record. It can be run again after a crash of its own.
+"""
+
+from __future__ import annotations
+
+from .backends import load
+from .effects import Effects, FileState, ReadFile, ReadLive, Run
+from .errors import EffectError, IpaliasError
+from .files import remove_file, write_file
+from .host import Host
+from .journal import Part, Record
+from .live import LiveAddress, Route, Snapshot, ops
+from .live.iproute2 import BATCH, route_back_line
+from .livewrite import run_batch
+from .model import Change, Command, File
+
+
+def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[str]]:
+    """Put files and, unless told not to, the kernel back; return what could not be.
+
+    :param live: False at boot, before the network is up: files only.
+    """
+    problems: list[str] = []
+    backward = []
+    for part in record.parts:
+        backend = load(part.backend)
+        change = _reverse(part, record)
+        backward.append((part, backend.activate(change, host), backend.validate(change, host)))
+    if live:
+        for _, activation, _ in backward:
+            yield from attempt(activation.before, problems)
+    for path, image in record.files.items():
+        try:
+            yield from _restore(path, image, owned=path in record.owned)
+        except EffectError as error:
+            problems.append(error.text())
+    for _, activation, checks in backward:
+        yield from attempt(checks, problems)
+        if live:
+            yield from attempt(activation.up, problems)
+    if live:
+        yield from _restore_kernel(record, problems)
+        for _, activation, _ in backward:
+            yield from attempt(activation.tell, problems)
+    return problems
+
+
+def _reverse(part: Part, record: Record) -> Change:
+    """Return the change that leads back."""
+    files = tuple(
+        File(path, None if image is None else image.text, owned=path in record.owned)
+        for path, image in record.files.items()
+    )
+    return Change(part.interface, part.evidence, part.removed, part.added, files)
+
+
+def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:
+    """Put one file back as it was."""
+    now: FileState | None = yield ReadFile(path)
+    if image is None:
+        if now is not None:
+            yield from remove_file(path, tidy=owned)
+    elif now is None or (now.text, now.mode) != (image.text, image.mode):
+        yield from write_file(path, image.text, image.mode, image)
+
+
+def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) -> Effects[None]:
+    """Run commands of the way back; note a failure and go on."""
+    for command in commands:
+        try:
+            yield Run(command)
+        except EffectError as error:
+            problems.append(error.text())
+
+
+def _restore_kernel(record: Record, problems: list[str]) -> Effects[None]:
+    """Put addresses and default routes back."""
+    try:
+        current: Snapshot = yield ReadLive()
+        for part in record.parts:
+            if part.interface in current.by_link:
+                yield from _restore_live(part, current)
+            else:
+                problems.append(f"{part.interface} is gone: its addresses are not put back")
+        if record.routes:
+            yield from _restore_routes(record, (yield ReadLive()))
+    except IpaliasError as error:
+        problems.append(error.text())
+
+
+def _restore_live(part: Part, current: Snapshot) -> Effects[None]:
+    """Take back exactly what the change did to addresses; what others did meanwhile stays."""
+    now = {address.cidr: address for address in current.on(part.interface)}
+    was = {address.cidr: address for address in part.live}
+    touched = set(part.touched)
+    going: list[LiveAddress] = []
+    back: list[LiveAddress] = []
+    for cidr in part.touched:
+        live, old = now.get(cidr), was.get(cidr)
+        differs = live is None or old is None or _looks(old) != _looks(live)
+        if live is not None and differs:
+            going.append(live)
+        if old is not None and differs:
+            back.append(old)
+    # The primary and foreign addresses that fell with a command of the owner's.
+    lasting = {"dynamic", "temporary", "tentative", "dadfailed"}
+    back += [
+        old
+        for cidr, old in was.items()
+        if cidr not in touched and cidr not in now and not old.flags & lasting
+    ]
+    batch = [*ops.delete_ops(going, current), *ops.add_back_ops(back, current)]
+    yield from run_batch(part.interface, batch, going)
+
+
+def _looks(address: LiveAddress) -> tuple[object, ...]:
+    """Return what we ever change of an address."""
+    return (address.label, address.scope, address.preferred_zero)
+
+
+def _restore_routes(record: Record, current: Snapshot) -> Effects[None]:
+    """Put default routes back that fell, each on its own: one may be refused, others not."""
+    now = {(r.family, r.interface, r.gateway, r.metric) for r in current.routes}
+    for route in record.routes:
+        key = (route.family, route.interface, route.gateway, route.metric)
+        if key not in now and route.protocol != "ra":
+            yield Run(Command(BATCH, route_back_line(route)))
+
+
+def default_routes(snapshot: Snapshot, left_out: str) -> tuple[Route, ...]:
+    """Return the default routes that a change must not lose.
+
+    :param left_out: protocol whose routes are another component's business.
+    """
+    return tuple(
+        route
+        for family in (4, 6)
+        for route in snapshot.defaults(family)
+        if route.protocol != left_out
+    )
