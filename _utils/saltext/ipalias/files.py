@@ -29,11 +29,16 @@ OUR_FOLDERS = (".network.d", "/etc/network/ipalias")
 TEMPORARY = ".ipalias-new"
 
 
+def temporary_name(path: str) -> str:
+    """Return the name under which a file's new text is written, beside the old one."""
+    folder, name = posixpath.split(path)
+    return f"{folder}/.{name}{TEMPORARY}"
+
+
 def write_file(path: str, text: str, mode: int, before: FileState | None) -> Effects[None]:
     """Replace a file in one step: temporary file, sync, rename, sync of the folder."""
     target = before.real_path if before is not None else path
-    folder, name = posixpath.split(target)
-    temporary = f"{folder}/.{name}{TEMPORARY}"
+    folder, temporary = posixpath.dirname(target), temporary_name(target)
     yield from make_folder(folder)
     try:
         yield WriteTemporary(temporary, text, mode, before)

@@ -7,9 +7,9 @@ here with the journal's record. It can be run again after a crash of its own.
 from __future__ import annotations
 
 from .backends import load
-from .effects import Effects, FileState, ReadFile, ReadLive, Run
+from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink
 from .errors import EffectError, IpaliasError
-from .files import remove_file, write_file
+from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops
@@ -58,11 +58,16 @@ def _reverse(part: Part, record: Record) -> Change:
 
 
 def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:
-    """Put one file back as it was."""
+    """Put one file back as it was, and take away what a cut-off write left beside it."""
+    real_path = image.real_path if image is not None else path
+    if (yield ReadFile(temporary_name(real_path))) is not None:
+        yield Unlink(temporary_name(real_path))
     now: FileState | None = yield ReadFile(path)
     if image is None:
         if now is not None:
             yield from remove_file(path, tidy=owned)
+        elif owned:
+            yield from tidy_folder(path)
     elif now is None or (now.text, now.mode) != (image.text, image.mode):
         yield from write_file(path, image.text, image.mode, image)
 
