@@ -8,7 +8,7 @@ VENV := .venv$(addprefix -,$(SALT))
 
 export SALT LANES
 
-.PHONY: help demo test setup lint format proof-alias bench clean-venv
+.PHONY: help demo test setup lint format proof-alias proof-safety bench clean-venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ format: setup ## Format the Python files
 
 proof-alias: setup ## Measure the promises about aliases (FULL=1, SABOTAGE=n|all, SEED=n)
 	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/alias.py
+
+proof-safety: setup ## Measure the promises about safety (FULL=1, SABOTAGE=n|all, SEED=n)
+	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/safety.py
 
 bench: setup ## Benchmarks beside the peers
 	@$(VENV)/bin/python test/bench/bench.py

@@ -75,8 +75,11 @@ class Check:
         return (self.function.__doc__ or "").strip()
 
 
-#: Every check by its number.
-CHECKS: dict[int, Check] = {}
+#: Checks by number.
+Book = dict[int, Check]
+#: The promises about aliases, and those about safety.
+CHECKS: Book = {}
+SAFETY: Book = {}
 
 
 def cases(setups: Sequence[str] = tuple(SETUPS), suites: Sequence[str] = SUITES) -> list[Case]:
@@ -90,17 +93,19 @@ def check(
     *,
     over: Sequence[Case] | None = None,
     alone: bool = False,
+    book: Book = CHECKS,
 ) -> Callable[[Function], Function]:
     """Register a function as a check.
 
     :param over: the combinations it applies to; None for every set-up on every release.
+    :param book: the proof it belongs to.
     """
 
     def register(function: Function) -> Function:
-        if number in CHECKS:
+        if number in book:
             raise ValueError(f"two checks with number {number}")
         listed = tuple(cases() if over is None else over)
-        CHECKS[number] = Check(number, title, listed, function, alone)
+        book[number] = Check(number, title, listed, function, alone)
         return function
 
     return register

@@ -1,0 +1,5 @@
+"""The checks of safety; importing this package registers all of them."""
+
+from proof.checks_safety import crashes
+
+__all__ = ["crashes"]
