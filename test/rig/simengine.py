@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from saltext.ipalias.ledger import Ledger, parse_ledger
 from saltext.ipalias.model import Alias
 from saltext.ipalias.pillar import parse_item
 
+#: Ids of changes, each used once, as on a real host.
+_ids = itertools.count(1)
 LEDGER = "/var/lib/ipalias/ledger.json"
 
 
@@ -34,7 +37,7 @@ def present(names: tuple[str, ...] = backends.REGISTRY) -> list[str]:
 
 def engine(host: SimHost, pillar: dict[str, Any] | None = None) -> Engine:
     """Return an engine on a host, the pillar being the block ``ipalias``."""
-    return Engine(host=host, data=pillar, new_id=lambda: "id-1")
+    return Engine(host=host, data=pillar, new_id=lambda: f"id-{next(_ids):06d}")
 
 
 def fit(dialect: str, items: list[object]) -> list[object]:

@@ -117,15 +117,16 @@ class SimFiles:
 
     # -- system calls -----------------------------------------------------------------
 
-    def make_folders(self, path: str, mode: int = 0o755) -> None:
-        """Make a folder and its parents where they are missing."""
+    def make_folders(self, path: str, mode: int = 0o755) -> list[str]:
+        """Make a folder and its parents where they are missing; return those made."""
         real = self.real(path)
         if real in self.nodes:
             if self.nodes[real].kind != FOLDER:
                 raise NotADirectoryError(20, "Not a directory", path)
-            return
-        self.make_folders(posixpath.dirname(real))
+            return []
+        made = self.make_folders(posixpath.dirname(real))
         self.nodes[real] = Node(FOLDER, mode=mode)
+        return [*made, real]
 
     def create(self, path: str, node: Node) -> None:
         """Make a file anew; O_CREAT with O_EXCL and O_NOFOLLOW."""

@@ -7,18 +7,24 @@ effects of a change, makes one fail, stops between two of them, or replays them 
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rig.simfiles import FILE, FOLDER, Node, SimFiles
 from rig.simip import Ip
-from rig.simnet import SimNet
+from rig.simnet import SimLink, SimNet
+from saltext.ipalias.checks import CheckSpec
 from saltext.ipalias.effects import (
+    AwaitArmed,
+    Check,
     Effect,
     FileState,
+    Identify,
     MakeFolder,
     Pause,
+    Probe,
     ReadClock,
     ReadFile,
     ReadLive,
@@ -26,6 +32,7 @@ from saltext.ipalias.effects import (
     Rename,
     Run,
     Send,
+    StartGuard,
     SyncFile,
     SyncFolder,
     Unlink,
@@ -39,7 +46,7 @@ from saltext.ipalias.live.iproute2 import read_snapshot
 #: A program: takes its arguments and standard input.
 Program = Callable[[Sequence[str], "str | None"], Result]
 #: Effects that change nothing.
-READING = (ReadFile, ReadLive, ReadClock, Pause)
+READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, Check, Probe)
 STATE = "/var/lib/ipalias"
 
 
@@ -54,11 +61,15 @@ class Fault:
     :param at: index in the log of the effect, counted from 0.
     :param done: True when it has its effect all the same, and only then fails.
     :param crash: True for the end of the process instead of an error.
+    :param errno: error number of the system call that fails.
+    :param result: what the command says, without or with having done its work.
     """
 
     at: int
     done: bool = False
     crash: bool = False
+    errno: int = 0
+    result: Result | None = None
 
 
 @dataclass
@@ -75,16 +86,42 @@ class SimHost:
         self.programs.setdefault("ip", self.ip)
         self.log: list[Effect] = []
         self.frames: list[Send] = []
+        #: Who acts: process id, its start time; and which boot this is.
+        self.pid, self.started, self.boot = 4242, 77, "boot-1"
+        #: What a check says, by its text, and hardware addresses by taken address.
+        self.votes: Callable[[CheckSpec], str] = _passes
+        self.taken: dict[str, str] = {}
+        self.guard_works = True
+        self.guards: list[str] = []
+        #: Called before each effect with its index in the log.
+        self.watch: Callable[[int, Effect], None] | None = None
 
     def twin(self) -> SimHost:
-        """Return a copy with a log of its own, to be changed apart."""
-        return copy.deepcopy(self)
+        """Return a copy with a log of its own, to be changed apart; nobody watches it."""
+        watch, self.watch = self.watch, None
+        log, self.log = self.log, []
+        try:
+            twin = copy.deepcopy(self)
+        finally:
+            self.watch, self.log = watch, log
+        twin.log = list(log)
+        return twin
+
+    def successor(self) -> SimHost:
+        """Return a copy as a new process finds it: no log, no faults."""
+        fresh = self.twin()
+        fresh.log, fresh.faults = [], []
+        fresh.pid, fresh.started = self.pid + 1, self.started + 1
+        return fresh
 
     # -- reading: host.Host -----------------------------------------------------------
 
     def read(self, path: str) -> str | None:
         if path.startswith("/sys/class/net/"):
             return self._sys(path)
+        if path.startswith("/proc/sys/net/ipv4/conf/"):
+            link = self._promoted(path)
+            return f"{link.promote}\n" if link is not None else None
         return self.files.read(path)
 
     def _sys(self, path: str) -> str | None:
@@ -119,23 +156,27 @@ class SimHost:
         :raises Crash: the process ends here.
         """
         at = len(self.log)
+        if self.watch is not None:
+            self.watch(at, effect)
         self.log.append(effect)
         fault = next((fault for fault in self.faults if fault.at == at), None)
-        if fault is not None and not fault.done:
-            self._raise(fault, effect)
         try:
+            if fault is not None and not fault.done:
+                return self._fail(fault, effect)
             answer = self._perform(effect)
+            return answer if fault is None else self._fail(fault, effect)
         except OSError as error:
             raise EffectError(
                 f"{type(effect).__name__}: {error.strerror}", where=where_of(effect)
             ) from error
-        if fault is not None:
-            self._raise(fault, effect)
-        return answer
 
-    def _raise(self, fault: Fault, effect: Effect) -> None:
+    def _fail(self, fault: Fault, effect: Effect) -> Any:
         if fault.crash:
             raise Crash(f"at effect {fault.at}: {effect}")
+        if fault.errno:
+            raise OSError(fault.errno, os.strerror(fault.errno))
+        if fault.result is not None and isinstance(effect, Run):
+            return _checked(effect, fault.result)
         raise EffectError(f"fault at effect {fault.at}", where=where_of(effect))
 
     def _perform(self, effect: Effect) -> Any:
@@ -150,7 +191,7 @@ class SimHost:
             case Pause(seconds):
                 self.net.now += seconds
             case MakeFolder(path, mode):
-                files.make_folders(path, mode)
+                return files.make_folders(path, mode)
             case WriteTemporary(path, text, mode, like):
                 node = Node(FILE, text, mode)
                 if like is not None:
@@ -170,14 +211,19 @@ class SimHost:
                 self._quietly(files.remove_folder, path, OSError)
             case WriteKernel(path, value):
                 return self._write_kernel(path, value)
-            case Run(command, check):
-                result = self.run(command.argv, command.stdin, command.timeout)
-                if check and result.code not in command.ok:
-                    said = (result.err or result.out).strip() or "no output"
-                    raise EffectError(f"exit {result.code}: {said}", where=where_of(effect))
-                return result
+            case Run(command):
+                return _checked(effect, self.run(command.argv, command.stdin, command.timeout))
             case Send():
                 self.frames.append(effect)
+            case Identify():
+                return self.pid, self.started, self.boot
+            case StartGuard(ident):
+                self.guards.append(ident)
+                return self.guard_works
+            case Check(specs):
+                return [self.votes(spec) for spec in specs]
+            case Probe():
+                return {a: self.taken[a] for a in effect.asked if a in self.taken}
         return None
 
     def _state(self, path: str) -> FileState | None:
@@ -195,12 +241,15 @@ class SimHost:
             return
 
     def _write_kernel(self, path: str, value: str) -> str | None:
-        parts = path.split("/")
-        link = self.net.links.get(parts[6]) if path.endswith("/promote_secondaries") else None
+        link = self._promoted(path)
         if link is None:
             return None
         before, link.promote = link.promote, value
         return f"{before}\n"
+
+    def _promoted(self, path: str) -> SimLink | None:
+        name = path.split("/")[6]
+        return self.net.links.get(name) if path.endswith("/promote_secondaries") else None
 
     # -- looking back -----------------------------------------------------------------
 
@@ -212,10 +261,15 @@ class SimHost:
     def state(self) -> dict[str, Any]:
         """Return everything a change may touch: to compare before and after.
 
-        Kept originals and journal only ever grow; they are left out, and so are the folders
-        of our own state.
+        The journal, and the record by which the last change can be undone, are left out, and
+        so are the folders of our own state.
         """
-        tree = self.files.tree(f"{STATE}/backup", f"{STATE}/journal")
+        tree = {
+            path: node
+            for path, node in self.files.tree(f"{STATE}/journal").items()
+            if not path.startswith(f"{STATE}/committed-")
+        }
+        tree.pop(f"{STATE}/backup", None)
         ledger = tree.pop(f"{STATE}/ledger.json", None)
         tree.pop(STATE, None)
         tree.pop("/var/lib", None)
@@ -227,6 +281,18 @@ class SimHost:
             "promote": {name: link.promote for name, link in self.net.links.items()},
             "ledger": ledger.text if ledger is not None else None,
         }
+
+
+def _passes(check: CheckSpec) -> str:
+    return ""
+
+
+def _checked(effect: Run, result: Result) -> Result:
+    """Return what a command said, or raise as the real host does."""
+    if effect.check and result.code not in effect.command.ok:
+        said = (result.err or result.out).strip() or "no output"
+        raise EffectError(f"exit {result.code}: {said}", where=where_of(effect))
+    return result
 
 
 def where_of(effect: Effect) -> str:

@@ -92,15 +92,29 @@ def put_files(files: Iterable[File], images: Mapping[str, FileState | None]) -> 
             yield from write_file(file.path, file.text, file.mode, None if file.owned else image)
 
 
-def keep_originals(
+def originals(
     files: Iterable[File], images: Mapping[str, FileState | None], paths: Paths
-) -> Effects[None]:
-    """Keep the original of each foreign file before our first edit of it."""
-    edited = [
+) -> list[str]:
+    """Return the paths at which the originals of files that a change edits lie."""
+    return [f"{paths.backup}/{backup.saved_name(file.path)}" for file, _ in _edited(files, images)]
+
+
+def _edited(
+    files: Iterable[File], images: Mapping[str, FileState | None]
+) -> list[tuple[File, FileState]]:
+    """Return the foreign files that a change edits, as they were."""
+    return [
         (file, image)
         for file in files
         if not file.owned and (image := images[file.path]) is not None and file.text is not None
     ]
+
+
+def keep_originals(
+    files: Iterable[File], images: Mapping[str, FileState | None], paths: Paths
+) -> Effects[None]:
+    """Keep the original of each foreign file before our first edit of it."""
+    edited = _edited(files, images)
     if not edited:
         return
     state: FileState | None = yield ReadFile(paths.index)

@@ -90,6 +90,7 @@ def render_unit(interpreter: str, frozen: str, state: str) -> str:
 Description=Put back a network change that was cut short (ipalias)
 DefaultDependencies=no
 RequiresMountsFor={state} {frozen} {folder}
+After=systemd-remount-fs.service
 Wants=network-pre.target
 Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service
 Conflicts=shutdown.target

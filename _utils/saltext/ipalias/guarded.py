@@ -27,12 +27,13 @@ from .effects import (
     Unlink,
 )
 from .errors import EffectError, IpaliasError, RefusedError, VerifyError
-from .files import write_state
+from .files import TEMPORARY, write_state
 from .host import Host
 from .journal import (
     COMMITTED,
     FIRING,
     OPEN,
+    UNFINISHED,
     WAITING,
     Record,
     parse_record,
@@ -78,7 +79,7 @@ def guarded(
     if guard.enabled:
         now: float = yield ReadClock()
         record = replace(record, deadline=now + guard.timeout)
-    yield from write_state(paths, paths.record(OPEN, record.id), render_record(record))
+    yield from _open(record, paths)
     try:
         armed = False
         if guard.enabled:
@@ -99,6 +100,19 @@ def guarded(
     if not settings.confirm:
         yield from _forget_older(record, host, paths)
     return value, Verdict(tuple(notes), settings.confirm)
+
+
+def _open(record: Record, paths: Paths) -> Effects[None]:
+    """Write the record; what cannot be written, and synced, is taken away again."""
+    path = paths.record(OPEN, record.id)
+    try:
+        yield from write_state(paths, path, render_record(record))
+    except EffectError as error:
+        with suppress(EffectError):
+            yield Unlink(path)
+        raise EffectError(
+            error.what, where=error.where, way_out="nothing was changed: no journal, no change"
+        ) from error
 
 
 def _first_votes(checks: Sequence[CheckSpec], notes: list[str]) -> Effects[list[CheckSpec]]:
@@ -137,19 +151,18 @@ def _fall_back(
     record: Record, error: IpaliasError, host: Host, paths: Paths
 ) -> Effects[IpaliasError]:
     """Put everything back, unless the dead man was quicker; return what to raise."""
-    firing = paths.record(FIRING, record.id)
-    try:
-        yield Rename(paths.record(OPEN, record.id), firing)
-    except EffectError:
+    if not (yield from _claim(record, host, paths)):
         return EffectError(
-            f"{error.what}; the dead man was quicker and put everything back",
+            f"{error.what}; the dead man was quicker and puts everything back",
             where=error.where,
             way_out="see the system log",
         )
     problems = yield from recover(record, host)
     if not problems:
+        for state in (*UNFINISHED, COMMITTED):
+            with suppress(EffectError):
+                yield Unlink(paths.record(state, record.id))
         with suppress(EffectError):
-            yield Unlink(firing)
             yield SyncFolder(paths.state)
         return _explained(error)
     # The record stays: the next run, or the next boot, tries again.
@@ -158,6 +171,21 @@ def _fall_back(
         where=error.where,
         way_out="look at `ipalias.diff` and run again",
     )
+
+
+def _claim(record: Record, host: Host, paths: Paths) -> Effects[bool]:
+    """Take the record from the dead man; False where he was quicker.
+
+    It may be committed already, and only the disk has not said so. A disk that refuses the
+    rename is no reason to leave a half change standing.
+    """
+    for state in (OPEN, WAITING, COMMITTED):
+        path = paths.record(state, record.id)
+        if host.exists(path):
+            with suppress(EffectError):
+                yield Rename(path, paths.record(FIRING, record.id))
+            return True
+    return False
 
 
 def _explained(error: IpaliasError) -> IpaliasError:
@@ -185,6 +213,7 @@ def settle(host: Host, paths: Paths) -> Effects[list[str]]:
     :raises RefusedError: a change waits for `ipalias.confirm`.
     """
     notes: list[str] = []
+    yield from sweep(host, paths)
     for path in host.glob(f"{paths.state}/*.json"):
         named = split_name(posixpath.basename(path))
         if named is None or named[0] == COMMITTED:
@@ -219,8 +248,52 @@ def take_back(state: str, record: Record, host: Host, paths: Paths) -> Effects[l
             yield Rename(paths.record(state, record.id), firing)
         except EffectError:
             return []
-    problems = yield from recover(record, host)
-    yield Unlink(firing)
-    yield SyncFolder(paths.state)
+    problems = yield from put_back(record, host, paths)
     said = f"{record.purpose} was put back first: it had been cut short"
     return [f"{said}; not put back: {'; '.join(problems[:5])}" if problems else said]
+
+
+def put_back(
+    record: Record, host: Host, paths: Paths, *, live: bool = True, keep: bool = False
+) -> Effects[list[str]]:
+    """Put back what a claimed record says, and forget it; return what could not be.
+
+    :param keep: leave the record where something could not be put back, so that the next
+        run tries once more; only for one after which no other change comes.
+    """
+    problems = yield from recover(record, host, live=live)
+    if not (problems and keep):
+        yield Unlink(paths.record(FIRING, record.id))
+        yield SyncFolder(paths.state)
+    return problems
+
+
+def put_back_at_boot(host: Host, paths: Paths) -> Effects[list[str]]:
+    """Put back the files of every change that a crash left unfinished, before the network.
+
+    :return: a sentence for each change, and for what could not be put back.
+    """
+    said: list[str] = []
+    yield from sweep(host, paths)
+    for path in host.glob(f"{paths.state}/*.json"):
+        named = split_name(posixpath.basename(path))
+        if named is None or named[0] == COMMITTED:
+            continue
+        try:
+            record = parse_record(host.read(path) or "", path)
+            if named[0] != FIRING:
+                yield Rename(path, paths.record(FIRING, record.id))
+            problems = yield from put_back(record, host, paths, live=False, keep=True)
+            left = f"; not put back: {'; '.join(problems[:5])}" if problems else ""
+            said.append(f"{record.purpose}: cut short, its files were put back{left}")
+        except IpaliasError as error:
+            said.append(f"not put back: {error}")
+    return said
+
+
+def sweep(host: Host, paths: Paths) -> Effects[None]:
+    """Take away what a cut-off write left in our own folders; the caller holds the lock."""
+    for folder in (paths.state, paths.backup, paths.journal):
+        for path in host.glob(f"{folder}/.*{TEMPORARY}"):
+            with suppress(EffectError):
+                yield Unlink(path)

@@ -31,6 +31,7 @@ class Part:
 
     :param live: the interface's addresses before.
     :param touched: ``address/prefix`` of what the change adds, removes or sets anew.
+    :param files: paths of the owner's files that it changes.
     """
 
     interface: str
@@ -40,6 +41,7 @@ class Part:
     removed: tuple[Alias, ...] = ()
     live: tuple[LiveAddress, ...] = ()
     touched: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Record:
     :param files: before-images; None: the file was not there.
     :param owned: paths of files that are wholly ours.
     :param routes: default routes before, those of our own protocol number left out.
+    :param kernel: kernel settings that the change borrows, by path, as they were before.
     """
 
     id: str
@@ -67,6 +70,7 @@ class Record:
     owned: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     routes: tuple[Route, ...] = ()
+    kernel: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, state: str) -> str:
         """Return the file name of the record in a state."""
@@ -93,6 +97,7 @@ def render_record(record: Record) -> str:
     }
     data["parts"] = [_part_data(part) for part in record.parts]
     data["routes"] = [asdict(route) for route in record.routes]
+    data["kernel"] = dict(record.kernel)
     return json.dumps(data) + "\n"
 
 
@@ -125,6 +130,7 @@ def parse_record(text: str, path: str) -> Record:
             },
             parts=tuple(_part(row) for row in data["parts"]),
             routes=tuple(Route(**row) for row in data["routes"]),
+            kernel={str(name): str(value) for name, value in data["kernel"].items()},
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None
@@ -143,6 +149,7 @@ def _part_data(part: Part) -> dict[str, Any]:
         "added": [_alias_data(alias) for alias in part.added],
         "removed": [_alias_data(alias) for alias in part.removed],
         "touched": list(part.touched),
+        "files": list(part.files),
         "live": [
             [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
             for a in part.live
@@ -173,4 +180,5 @@ def _part(row: Mapping[str, Any]) -> Part:
         tuple(alias(item) for item in row["removed"]),
         tuple(live(item) for item in row["live"]),
         tuple(str(cidr) for cidr in row["touched"]),
+        tuple(str(path) for path in row["files"]),
     )

@@ -46,6 +46,11 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
     yield from run_batch(plan.interface, batch, [*first, *going])
 
 
+def promotion(interface: str) -> str:
+    """Return the kernel setting that decides what follows the head of a subnet."""
+    return f"/proc/sys/net/ipv4/conf/{interface}/promote_secondaries"
+
+
 def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
     """Run live operations; name the address that failed.
 
@@ -55,7 +60,7 @@ def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -
     if not batch:
         return
     heads = any(live.family == 4 and live.prefix < 32 for live in deleted)
-    switch = f"/proc/sys/net/ipv4/conf/{interface}/promote_secondaries"
+    switch = promotion(interface)
     before: str | None = None
     if heads:
         before = yield WriteKernel(switch, "1")

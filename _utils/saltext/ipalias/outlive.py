@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from . import disk, journal, processes, system
 from .backends import load
 from .effects import run
-from .errors import IpaliasError
-from .journal import OPEN, UNFINISHED, WAITING, Record
+from .guarded import put_back, put_back_at_boot
+from .journal import OPEN, WAITING, Record
 from .paths import Paths
-from .recover import recover
 
 #: Seconds between two looks at the journal and at the clock.
 POLL = 0.1
@@ -76,13 +75,11 @@ def _is_due(host: system.RealHost, paths: Paths, record: Record) -> bool:
     return not waiting and not processes.is_alive(record.pid, record.started)
 
 
-def _put_back(host: system.RealHost, paths: Paths, record: Record, *, live: bool = True) -> int:
+def _put_back(host: system.RealHost, paths: Paths, record: Record) -> int:
     """Put a claimed change back, if nobody else has done so."""
-    firing = paths.record(journal.FIRING, record.id)
-    if not host.exists(firing):
+    if not host.exists(paths.record(journal.FIRING, record.id)):
         return COMMITTED
-    problems = run(recover(record, host, live=live), host.perform)
-    disk.forget(firing)
+    problems = run(put_back(record, host, paths, keep=True), host.perform)
     left = f"; not put back: {'; '.join(problems)}" if problems else ""
     processes.log(f"{record.purpose}: no commit came, everything was put back{left}")
     return IN_PART if problems else RESTORED
@@ -91,15 +88,10 @@ def _put_back(host: system.RealHost, paths: Paths, record: Record, *, live: bool
 def boot(paths: Paths) -> int:
     """Put back the files of every change that a crash left unfinished, before the network."""
     host = system.RealHost()
-    worst = COMMITTED
     with system.lock(paths, "boot restore"):
-        for state in UNFINISHED:
-            for path in host.glob(f"{paths.state}/{state}-*.json"):
-                try:
-                    record = journal.parse_record(host.read(path) or "", path)
-                    _claim(paths, record.id, (state,))
-                    worst = max(worst, _put_back(host, paths, record, live=False))
-                except IpaliasError as error:
-                    processes.log(f"boot restore: {error}")
-                    worst = IN_PART
-    return worst
+        said = run(put_back_at_boot(host, paths), host.perform)
+    for sentence in said:
+        processes.log(sentence)
+    if any("not put back" in sentence for sentence in said):
+        return IN_PART
+    return RESTORED if said else COMMITTED

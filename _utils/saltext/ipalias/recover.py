@@ -7,7 +7,7 @@ here with the journal's record. It can be run again after a crash of its own.
 from __future__ import annotations
 
 from .backends import load
-from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink
+from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
 from .errors import EffectError, IpaliasError
 from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
@@ -25,9 +25,10 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     """
     problems: list[str] = []
     backward = []
+    current = (yield from _look(problems)) if live else Snapshot()
     for part in record.parts:
         backend = load(part.backend)
-        change = _reverse(part, record)
+        change = _reverse(part, record, current)
         backward.append((part, backend.activate(change, host), backend.validate(change, host)))
     if live:
         for _, activation, _ in backward:
@@ -42,19 +43,31 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         if live:
             yield from attempt(activation.up, problems)
     if live:
-        yield from _restore_kernel(record, problems)
+        yield from _restore_kernel(record, host, problems)
         for _, activation, _ in backward:
             yield from attempt(activation.tell, problems)
     return problems
 
 
-def _reverse(part: Part, record: Record) -> Change:
-    """Return the change that leads back."""
+def _look(problems: list[str]) -> Effects[Snapshot]:
+    """Return what the kernel holds; nothing where it cannot be asked."""
+    try:
+        snapshot: Snapshot = yield ReadLive()
+    except IpaliasError as error:
+        problems.append(error.text())
+        return Snapshot()
+    return snapshot
+
+
+def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
+    """Return the change that leads back from what is there now."""
+    images = {path: record.files[path] for path in part.files}
     files = tuple(
         File(path, None if image is None else image.text, owned=path in record.owned)
-        for path, image in record.files.items()
+        for path, image in images.items()
     )
-    return Change(part.interface, part.evidence, part.removed, part.added, files)
+    live = frozenset(address.cidr for address in current.on(part.interface))
+    return Change(part.interface, part.evidence, part.removed, part.added, files, live=live)
 
 
 def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:
@@ -81,7 +94,7 @@ def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) 
             problems.append(error.text())
 
 
-def _restore_kernel(record: Record, problems: list[str]) -> Effects[None]:
+def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[None]:
     """Put addresses and default routes back."""
     try:
         current: Snapshot = yield ReadLive()
@@ -92,6 +105,10 @@ def _restore_kernel(record: Record, problems: list[str]) -> Effects[None]:
                 problems.append(f"{part.interface} is gone: its addresses are not put back")
         if record.routes:
             yield from _restore_routes(record, (yield ReadLive()))
+        for switch, value in record.kernel.items():
+            now = host.read(switch)
+            if now is not None and now.strip() != value:
+                yield WriteKernel(switch, value)
     except IpaliasError as error:
         problems.append(error.text())
 

@@ -242,5 +242,9 @@ def is_root() -> bool:
 
 
 def now_id() -> str:
-    """Return an id for a journal entry: UTC time and process."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+    """Return an id for a change: UTC time to the nanosecond, and process.
+
+    Used once: the dead man of the change before may not have ended when the next one opens.
+    """
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}-{rest:09d}-{os.getpid()}"

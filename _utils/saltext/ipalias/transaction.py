@@ -6,19 +6,19 @@ journal, dead man and commit around it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from . import announce
 from .duplicates import refuse_taken
 from .effects import Effects, FileState, Pause, ReadClock, ReadFile, ReadLive, Run, Send
 from .errors import EffectError, VerifyError
-from .files import keep_originals, put_files, write_state
+from .files import keep_originals, originals, put_files, write_state
 from .guarded import Verdict, guarded
 from .host import Host
 from .journal import Part, Record
 from .ledger import Ledger, render_ledger
 from .live import Snapshot
-from .livewrite import bring_live
+from .livewrite import bring_live, promotion
 from .model import Alias, Command
 from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import Announce
@@ -43,21 +43,28 @@ def apply(
     """
     before = plans[0].situation.snapshot
     images = yield from take_images(plans)
-    ledger: FileState | None = yield ReadFile(settings.paths.ledger)
-    index: FileState | None = yield ReadFile(settings.paths.index)
+    ours = yield from _own_images(plans, images, settings)
     record = Record(
         ident,
         purpose,
-        files={**images, settings.paths.ledger: ledger, settings.paths.index: index},
+        files={**images, **ours},
         owned=tuple(file.path for plan in plans for file in plan.files if file.owned),
         parts=tuple(_part(plan) for plan in plans if plan.touches_host),
         routes=default_routes(before, ROUTE_PROTOCOL),
+        kernel=_kernel_settings(plans, host),
     )
     body = _body(plans, host, settings)
     after, verdict = yield from guarded(record, body, before, host, settings)
     added = [alias for plan in plans for alias in plan.live_add]
     yield from announce_added(added, after, settings.announce)
     return verdict
+
+
+def _kernel_settings(plans: Sequence[Plan], host: Host) -> dict[str, str]:
+    """Return the kernel settings that a change borrows, as they are."""
+    switches = [promotion(plan.interface) for plan in plans if plan.touches_host]
+    values = {switch: host.read(switch) for switch in switches}
+    return {switch: value.strip() for switch, value in values.items() if value is not None}
 
 
 def _part(plan: Plan) -> Part:
@@ -72,6 +79,7 @@ def _part(plan: Plan) -> Part:
         plan.change.removed,
         plan.situation.snapshot.on(plan.interface),
         tuple(touched),
+        tuple(file.path for file in plan.files),
     )
 
 
@@ -95,6 +103,18 @@ def take_images(plans: Sequence[Plan]) -> Effects[dict[str, FileState | None]]:
                     way_out="run again; nothing was changed",
                 )
     return images
+
+
+def _own_images(
+    plans: Sequence[Plan], images: Mapping[str, FileState | None], settings: Settings
+) -> Effects[dict[str, FileState | None]]:
+    """Read what the change will touch of our own state: ledger, originals and their index."""
+    paths = settings.paths
+    files = [file for plan in plans for file in plan.files]
+    ours: dict[str, FileState | None] = {}
+    for path in (paths.ledger, *originals(files, images, paths), paths.index):
+        ours[path] = yield ReadFile(path)
+    return ours
 
 
 def _body(plans: Sequence[Plan], host: Host, settings: Settings) -> Effects[Snapshot]:
