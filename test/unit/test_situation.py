@@ -202,7 +202,7 @@ def test_one_subnet_has_one_scope() -> None:
 def test_networkd_holds_8192_addresses_a_link() -> None:
     host = networkd()
     # The two primaries in its file count.
-    addresses = ["10.20.0.0-10.20.31.255"]
+    addresses = ["2001:db8:9::-2001:db8:9::1fff"]
     message = refused(host, *addresses)
     assert message.startswith("ipalias:interfaces:eth0:addresses: eth0: 8192 aliases and 2 other")
     assert "networkd holds 8192 on a link; list at most 8190 aliases" in message
