@@ -9,6 +9,7 @@ are not ours survive it, and a failure puts everything back.
 Pillar and platforms: see the formula's ``docs``.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -53,11 +54,12 @@ def _import(name):
     for folder in __opts__.get("utils_dirs") or ():
         if os.path.isdir(folder) and folder not in sys.path:
             sys.path.append(folder)
-    importlib.invalidate_caches()
     package = sys.modules.get("saltext.ipalias")
-    if package is not None and getattr(package, "loaded_stamp", None) != _stamp(package):
+    known = package is not None and getattr(package, "loaded_stamp", None) == _stamp(package)
+    if not known:
         for key in [key for key in sys.modules if key.split(".")[:2] == ["saltext", "ipalias"]]:
             del sys.modules[key]
+        importlib.invalidate_caches()
     try:
         package = importlib.import_module("saltext.ipalias")
     except ImportError as error:
@@ -73,7 +75,8 @@ def _import(name):
             f"{where} is version {package.__version__}, this module is {LIBRARY}; "
             "remove the one that is not wanted, or run saltutil.sync_all"
         )
-    package.loaded_stamp = _stamp(package)
+    if not known:
+        package.loaded_stamp = _stamp(package)
     return importlib.import_module(f"saltext.ipalias.{name}")
 
 
@@ -88,11 +91,15 @@ def _absence():
 def _stamp(package):
     """Return what changes when a file of the library changes on disk."""
     newest = 0
-    for folder in getattr(package, "__path__", []):
-        for base, _, names in os.walk(folder):
-            for name in names:
-                if name.endswith(".py"):
-                    newest = max(newest, os.stat(os.path.join(base, name)).st_mtime_ns)
+    folders = list(getattr(package, "__path__", []))
+    while folders:
+        # Not os.walk: this runs a dozen times in a state run, and the listing has the types.
+        with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    newest = max(newest, entry.stat().st_mtime_ns)
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
     return newest
 
 
@@ -484,12 +491,9 @@ def uses(backend, pillar="ipalias"):
         salt '*' ipalias.uses networkd
     """
     try:
-        found = _library("report").situations(_engine(pillar))
+        return _library("report").uses(_engine(pillar), backend)
     except _library("errors").IpaliasError:
         return False
-    return any(
-        backend == situation.backend.NAME and situation.evidence.strength > 1 for situation in found
-    )
 
 
 def backends():
