@@ -147,13 +147,13 @@ def _test_mode(test):
     """Return whether nothing may change: as given, else as the minion is told."""
     if test is None:
         return bool(__opts__.get("test"))
-    return _call(_library("pillar").parse_bool, test, "test")
+    return _call(_library("values").parse_bool, test, "test")
 
 
 def _aliases(address, interface, label, source):
     """Return the aliases that arguments name."""
-    pillar = _library("pillar")
-    name = pillar.parse_interface(interface, "interface")
+    addresses = _library("addresses")
+    name = _library("values").parse_interface(interface, "interface")
     listed = address if isinstance(address, list) else str(address).split(",")
     aliases = []
     for item in listed:
@@ -163,8 +163,8 @@ def _aliases(address, interface, label, source):
                 item["label"] = label
             if source is not None:
                 item["source"] = source
-        aliases.extend(pillar.parse_item(item, name, "address"))
-    pillar.refuse_duplicates(aliases)
+        aliases.extend(addresses.parse_item(item, name, "address"))
+    addresses.refuse_duplicates(aliases)
     return aliases
 
 
@@ -221,11 +221,10 @@ def add(
         salt '*' ipalias.add 198.51.100.12
         salt web1 ipalias.add 198.51.100.12 interface=eth1 label=failover1 test=True
     """
-    library = _library("pillar")
-    persist = _call(library.parse_bool, persist, "persist")
-    live = _call(library.parse_bool, live, "live")
+    persist = _call(_library("values").parse_bool, persist, "persist")
+    live = _call(_library("values").parse_bool, live, "live")
     if announce is not None:
-        announce = _call(library.parse_announce, announce, "announce")
+        announce = _call(_library("pillar").parse_announce, announce, "announce")
     aliases = _call(_aliases, address, interface, label, source)
     return _mutate(
         _engine(pillar).add, test, aliases=aliases, persist=persist, live=live, announce=announce
@@ -256,11 +255,10 @@ def remove(address, interface=None, pillar="ipalias", test=None):
 
         salt '*' ipalias.remove 198.51.100.12
     """
-    library = _library("pillar")
     listed = address if isinstance(address, list) else str(address).split(",")
     if interface is not None:
-        interface = _call(library.parse_interface, interface, "interface")
-    addresses = [_call(library.parse_named, item, "address") for item in listed]
+        interface = _call(_library("values").parse_interface, interface, "interface")
+    addresses = [_call(_library("addresses").parse_named, item, "address") for item in listed]
     return _mutate(_engine(pillar).remove, test, addresses=addresses, interface=interface)
 
 
@@ -614,7 +612,7 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
 
         salt web1 ipalias.restore /etc/network/interfaces test=True
     """
-    force = _call(_library("pillar").parse_bool, force, "force")
+    force = _call(_library("values").parse_bool, force, "force")
     engine = _engine(pillar)
     return _mutate(_library("restore").restore, test, engine=engine, path=path, force=force)
 

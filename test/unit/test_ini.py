@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from saltext.ipalias.errors import ParseError
 from saltext.ipalias.text import ini
 

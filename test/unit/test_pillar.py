@@ -8,19 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saltext.ipalias.addresses import parse_cidr, parse_item, parse_label, parse_named
 from saltext.ipalias.errors import InputError
-from saltext.ipalias.pillar import (
-    Announce,
-    iter_aliases,
-    parse_announce,
-    parse_bool,
-    parse_cidr,
-    parse_interface,
-    parse_item,
-    parse_label,
-    parse_named,
-    parse_pillar,
-)
+from saltext.ipalias.pillar import Announce, iter_aliases, parse_announce, parse_pillar
+from saltext.ipalias.values import parse_bool, parse_interface
 
 WHERE = "ipalias:interfaces:eth0:addresses[0]"
 

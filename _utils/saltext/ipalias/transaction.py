@@ -35,7 +35,7 @@ from .errors import EffectError, IpaliasError, VerifyError
 from .host import Host
 from .ledger import Ledger, render_ledger
 from .live import LiveAddress, Snapshot, ops
-from .live.iproute2 import BATCH, Op, render_batch
+from .live.batch import BATCH, Op, render_batch
 from .model import Alias, Change, Command, File
 from .pillar import Announce
 from .plan import Plan, activation_of

@@ -13,8 +13,9 @@ from .engine import Engine
 from .errors import InputError, ParseError
 from .model import Command
 from .owner import choose, require_link, resolve_default
-from .pillar import DEFAULT, Announce, parse_interface
+from .pillar import DEFAULT, Announce
 from .transaction import announce_added, run_commands, write_ledger
+from .values import parse_interface
 
 #: What each owner is told at each level; ``{interface}`` and ``{file}`` are filled in. Never
 #: ``nmcli device reapply``: NetworkManager 1.42 and 1.52 take every IPv6 address of the link
@@ -63,7 +64,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
             f"{scope!r} is unknown", where="scope", way_out=f"one of {', '.join(CUTS)}"
         )
     parse_interface(name, "interface")
-    with engine.locked(f"ipalias.restart {name}"):
+    with engine.lock(f"ipalias.restart {name}", test):
         config, ledger, snapshot = engine.config(), engine.ledger(), engine.snapshot()
         if name == DEFAULT:
             name = resolve_default((4,), snapshot, ledger, (), "interface")[4]
@@ -97,7 +98,7 @@ def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 
     :raises InputError: several default routes of one family.
     """
-    with engine.locked("ipalias.pin_default"):
+    with engine.lock("ipalias.pin_default", test):
         ledger, snapshot = engine.ledger(), engine.snapshot()
         families = [family for family in (4, 6) if snapshot.defaults(family)]
         fresh = replace(ledger, default={})
