@@ -105,7 +105,9 @@ def test_no_file_names(kind):
 
 
 def test_only_documentation_addresses_are_used():
-    found = {name: strange_addresses(text) for name, text in texts() if name != "LICENSE"}
+    # Addresses of all classes are what classful masks are about.
+    left_out = ("LICENSE", "test/unit/test_ifupdown.py", "test/unit/test_stanzas.py")
+    found = {name: strange_addresses(text) for name, text in texts() if name not in left_out}
     assert {name: addresses for name, addresses in found.items() if addresses} == {}
 
 

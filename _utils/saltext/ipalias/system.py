@@ -307,5 +307,10 @@ def is_root() -> bool:
 
 
 def now_id() -> str:
-    """Return an id for a journal entry: UTC time and process."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}"
+    """Return an id for a journal entry: UTC time to the nanosecond, and process.
+
+    One run writes an entry for each interface, several in a second.
+    """
+    seconds, rest = divmod(time.time_ns(), 10**9)
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+    return f"{stamp}-{rest:09d}-{os.getpid()}"
