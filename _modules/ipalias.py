@@ -9,6 +9,7 @@ are not ours survive it, and a failure puts everything back.
 Pillar and platforms: see the formula's ``docs``.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -53,11 +54,12 @@ def _import(name):
     for folder in __opts__.get("utils_dirs") or ():
         if os.path.isdir(folder) and folder not in sys.path:
             sys.path.append(folder)
-    importlib.invalidate_caches()
     package = sys.modules.get("saltext.ipalias")
-    if package is not None and getattr(package, "loaded_stamp", None) != _stamp(package):
+    known = package is not None and getattr(package, "loaded_stamp", None) == _stamp(package)
+    if not known:
         for key in [key for key in sys.modules if key.split(".")[:2] == ["saltext", "ipalias"]]:
             del sys.modules[key]
+        importlib.invalidate_caches()
     try:
         package = importlib.import_module("saltext.ipalias")
     except ImportError as error:
@@ -73,7 +75,8 @@ def _import(name):
             f"{where} is version {package.__version__}, this module is {LIBRARY}; "
             "remove the one that is not wanted, or run saltutil.sync_all"
         )
-    package.loaded_stamp = _stamp(package)
+    if not known:
+        package.loaded_stamp = _stamp(package)
     return importlib.import_module(f"saltext.ipalias.{name}")
 
 
@@ -88,11 +91,15 @@ def _absence():
 def _stamp(package):
     """Return what changes when a file of the library changes on disk."""
     newest = 0
-    for folder in getattr(package, "__path__", []):
-        for base, _, names in os.walk(folder):
-            for name in names:
-                if name.endswith(".py"):
-                    newest = max(newest, os.stat(os.path.join(base, name)).st_mtime_ns)
+    folders = list(getattr(package, "__path__", []))
+    while folders:
+        # Not os.walk: this runs a dozen times in a state run, and the listing has the types.
+        with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    newest = max(newest, entry.stat().st_mtime_ns)
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
     return newest
 
 
@@ -153,13 +160,13 @@ def _test_mode(test):
     """Return whether nothing may change: as given, else as the minion is told."""
     if test is None:
         return bool(__opts__.get("test"))
-    return _call(_library("pillar").parse_bool, test, "test")
+    return _call(_library("values").parse_bool, test, "test")
 
 
 def _aliases(address, interface, label, source):
     """Return the aliases that arguments name."""
-    pillar = _library("pillar")
-    name = pillar.parse_interface(interface, "interface")
+    addresses = _library("addresses")
+    name = _library("values").parse_interface(interface, "interface")
     listed = address if isinstance(address, list) else str(address).split(",")
     aliases = []
     for item in listed:
@@ -169,8 +176,8 @@ def _aliases(address, interface, label, source):
                 item["label"] = label
             if source is not None:
                 item["source"] = source
-        aliases.extend(pillar.parse_item(item, name, "address"))
-    pillar.refuse_duplicates(aliases)
+        aliases.extend(addresses.parse_item(item, name, "address"))
+    addresses.refuse_duplicates(aliases)
     return aliases
 
 
@@ -227,11 +234,10 @@ def add(
         salt '*' ipalias.add 198.51.100.12
         salt web1 ipalias.add 198.51.100.12 interface=eth1 label=failover1 test=True
     """
-    library = _library("pillar")
-    persist = _call(library.parse_bool, persist, "persist")
-    live = _call(library.parse_bool, live, "live")
+    persist = _call(_library("values").parse_bool, persist, "persist")
+    live = _call(_library("values").parse_bool, live, "live")
     if announce is not None:
-        announce = _call(library.parse_announce, announce, "announce")
+        announce = _call(_library("pillar").parse_announce, announce, "announce")
     aliases = _call(_aliases, address, interface, label, source)
     return _mutate(
         _engine(pillar).add, test, aliases=aliases, persist=persist, live=live, announce=announce
@@ -262,11 +268,10 @@ def remove(address, interface=None, pillar="ipalias", test=None):
 
         salt '*' ipalias.remove 198.51.100.12
     """
-    library = _library("pillar")
     listed = address if isinstance(address, list) else str(address).split(",")
     if interface is not None:
-        interface = _call(library.parse_interface, interface, "interface")
-    addresses = [_call(library.parse_named, item, "address") for item in listed]
+        interface = _call(_library("values").parse_interface, interface, "interface")
+    addresses = [_call(_library("addresses").parse_named, item, "address") for item in listed]
     return _mutate(_engine(pillar).remove, test, addresses=addresses, interface=interface)
 
 
@@ -505,12 +510,9 @@ def uses(backend, pillar="ipalias"):
         salt '*' ipalias.uses networkd
     """
     try:
-        found = _library("report").situations(_engine(pillar))
+        return _library("report").uses(_engine(pillar), backend)
     except _library("errors").IpaliasError:
         return False
-    return any(
-        backend == situation.backend.NAME and situation.evidence.strength > 1 for situation in found
-    )
 
 
 def backends():
@@ -631,7 +633,7 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
 
         salt web1 ipalias.restore /etc/network/interfaces test=True
     """
-    force = _call(_library("pillar").parse_bool, force, "force")
+    force = _call(_library("values").parse_bool, force, "force")
     engine = _engine(pillar)
     return _mutate(_library("restore").restore, test, engine=engine, path=path, force=force)
 

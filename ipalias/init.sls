@@ -1,6 +1,5 @@
+#!yaml
 # Everything the pillar asks for.
 include:
   - ipalias.alias
-{%- for dialect in ("ifupdown", "netplan", "networkd", "networkmanager") %}
-  - ipalias.platform.{{ dialect }}
-{%- endfor %}
+  - ipalias.platform

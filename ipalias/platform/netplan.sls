@@ -1,15 +1,5 @@
-# What netplan needs around the files: its service, started at boot. Looked at only after a
-# change; whether netplan owns an interface of the pillar is the module's own detection.
-{%- from "ipalias/map.jinja" import parameters with context %}
-{%- set service = parameters["platform"]["netplan"]["service"] %}
+#!yaml
+# What netplan needs around the files. The states of all dialects stand in one SLS, and each
+# does something only where its dialect owns an interface.
 include:
-  - ipalias.alias
-{%- if service %}
-
-ipalias-platform-netplan-service:
-  ipalias.boot_service:
-    - name: {{ service | json }}
-    - backend: netplan
-    - onchanges:
-      - sls: ipalias.alias
-{%- endif %}
+  - ipalias.platform

@@ -15,7 +15,7 @@ from rig.process import wait_until
 from rig.roots import SUITES
 from saltext.ipalias.backends import load
 from saltext.ipalias.host import Result
-from saltext.ipalias.live import iproute2
+from saltext.ipalias.live import batch as batch_lines
 from saltext.ipalias.model import Alias, Change, Evidence, Wanted
 
 BACKEND = load("networkmanager")
@@ -69,9 +69,9 @@ def apply(
     assert checks
     for command in checks:
         machine.run(command.argv, command.stdin)
-    ops = [iproute2.Op(entry) for entry in added]
-    ops += [iproute2.Op(entry, delete=True) for entry in removed]
-    machine.run(iproute2.BATCH, iproute2.render_batch(ops))
+    ops = [batch_lines.Op(entry) for entry in added]
+    ops += [batch_lines.Op(entry, delete=True) for entry in removed]
+    machine.run(batch_lines.BATCH, batch_lines.render_batch(ops))
     for command in BACKEND.activate(change, host).tell:
         machine.run(command.argv)
     return change

@@ -14,6 +14,7 @@ from rig.netns import NetHost, Segment
 from rig.process import wait_until
 from saltext.ipalias import announce
 from saltext.ipalias.host import Result
+from saltext.ipalias.live import batch as batch_lines
 from saltext.ipalias.live import iproute2
 from saltext.ipalias.model import SOURCE_NEVER, Alias
 
@@ -71,22 +72,22 @@ def alias(cidr: str, source: str = "auto") -> Alias:
     return Alias(address, int(prefix), "eth0", source=source)
 
 
-def batch(host: NetHost, ops: Sequence[iproute2.Op], check: bool = True) -> Result:
-    text = iproute2.render_batch(ops)
-    return Result(*host.run(iproute2.BATCH, text, timeout=60.0, check=check))
+def batch(host: NetHost, ops: Sequence[batch_lines.Op], check: bool = True) -> Result:
+    text = batch_lines.render_batch(ops)
+    return Result(*host.run(batch_lines.BATCH, text, timeout=60.0, check=check))
 
 
 EVERY_FORM = [
-    iproute2.Op(alias("198.51.100.10/32")),
-    iproute2.Op(alias("198.51.100.11/32"), label="eth0:fo1"),
-    iproute2.Op(alias("198.51.100.12/32"), label="failover1"),
-    iproute2.Op(alias("198.51.100.13/32", SOURCE_NEVER)),
-    iproute2.Op(alias("198.51.100.14/31")),
-    iproute2.Op(alias("192.0.2.200/24")),
-    iproute2.Op(alias("203.0.113.10/24", SOURCE_NEVER), label="eth0:w", route=True),
-    iproute2.Op(alias("2001:db8:1::10/128")),
-    iproute2.Op(alias("2001:db8:1::11/128", SOURCE_NEVER)),
-    iproute2.Op(alias("2001:db8:2::11/64", SOURCE_NEVER)),
+    batch_lines.Op(alias("198.51.100.10/32")),
+    batch_lines.Op(alias("198.51.100.11/32"), label="eth0:fo1"),
+    batch_lines.Op(alias("198.51.100.12/32"), label="failover1"),
+    batch_lines.Op(alias("198.51.100.13/32", SOURCE_NEVER)),
+    batch_lines.Op(alias("198.51.100.14/31")),
+    batch_lines.Op(alias("192.0.2.200/24")),
+    batch_lines.Op(alias("203.0.113.10/24", SOURCE_NEVER), label="eth0:w", route=True),
+    batch_lines.Op(alias("2001:db8:1::10/128")),
+    batch_lines.Op(alias("2001:db8:1::11/128", SOURCE_NEVER)),
+    batch_lines.Op(alias("2001:db8:2::11/64", SOURCE_NEVER)),
 ]
 
 
@@ -132,7 +133,7 @@ def test_taking_every_form_away_leaves_what_was(host: NetHost) -> None:
     batch(host, EVERY_FORM)
     after = iproute2.read_snapshot(Inside(host))
     undo = [
-        iproute2.Op(op.alias, delete=True, route=iproute2.frees_route(op.alias, after))
+        batch_lines.Op(op.alias, delete=True, route=batch_lines.frees_route(op.alias, after))
         for op in EVERY_FORM
     ]
     assert sum(op.route for op in undo) == 1
@@ -156,9 +157,9 @@ def test_text_reads_the_same_as_json(host: NetHost) -> None:
 
 
 def test_preferred_lifetime_changes_in_place(host: NetHost) -> None:
-    batch(host, [iproute2.Op(alias("2001:db8:1::10/128"))])
+    batch(host, [batch_lines.Op(alias("2001:db8:1::10/128"))])
     for source in (SOURCE_NEVER, "auto"):
-        batch(host, [iproute2.Op(alias("2001:db8:1::10/128", source), change=True)])
+        batch(host, [batch_lines.Op(alias("2001:db8:1::10/128", source), change=True)])
         (found,) = (
             found
             for found in iproute2.read_snapshot(Inside(host)).on("eth0")
@@ -169,15 +170,15 @@ def test_preferred_lifetime_changes_in_place(host: NetHost) -> None:
 
 def test_batch_stops_at_the_change_it_names(host: NetHost) -> None:
     ops = [
-        iproute2.Op(alias("203.0.113.10/24", SOURCE_NEVER), route=True),
-        iproute2.Op(alias("198.51.100.10/32")),
-        iproute2.Op(alias("198.51.100.11/32")),
-        iproute2.Op(alias("198.51.100.12/32")),
+        batch_lines.Op(alias("203.0.113.10/24", SOURCE_NEVER), route=True),
+        batch_lines.Op(alias("198.51.100.10/32")),
+        batch_lines.Op(alias("198.51.100.11/32")),
+        batch_lines.Op(alias("198.51.100.12/32")),
     ]
     host.ip("address", "add", "198.51.100.11/32", "dev", "eth0")
     result = batch(host, ops, check=False)
     assert result.code != 0
-    assert iproute2.parse_batch_error(result.err, ops) == 2
+    assert batch_lines.parse_batch_error(result.err, ops) == 2
     assert host.has("203.0.113.10/24")
     assert host.has("198.51.100.10/32")
     assert not host.has("198.51.100.12/32")
@@ -188,10 +189,10 @@ def test_two_thousand_go_in_and_out_in_one_batch_each(host: NetHost) -> None:
     aliases += [alias(f"2001:db8::{n >> 12:x}:{n & 0xFFF:x}:a0/128") for n in range(1, 1_751)]
     aliases = [replace(entry, address=str(ip_address(entry.address))) for entry in aliases]
     before = iproute2.read_snapshot(Inside(host))
-    batch(host, [iproute2.Op(entry) for entry in aliases])
+    batch(host, [batch_lines.Op(entry) for entry in aliases])
     live = {found.cidr for found in iproute2.read_snapshot(Inside(host)).on("eth0")}
     assert live >= {entry.cidr for entry in aliases}
-    batch(host, [iproute2.Op(entry, delete=True) for entry in reversed(aliases)])
+    batch(host, [batch_lines.Op(entry, delete=True) for entry in reversed(aliases)])
     assert iproute2.read_snapshot(Inside(host)) == before
 
 
@@ -208,11 +209,11 @@ def neighbour(segment: Segment, address: str) -> str | None:
 def test_neighbour_takes_the_new_owner(segment: Segment, form: str) -> None:
     moved = alias("2001:db8::a1/128" if form == "advertisement" else "198.51.100.10/32")
     with NetHost(segment) as old, NetHost(segment) as new:
-        batch(old, [iproute2.Op(moved)])
+        batch(old, [batch_lines.Op(moved)])
         assert segment.ping(moved.address)
         assert neighbour(segment, moved.address) == mac(old)
-        batch(old, [iproute2.Op(moved, delete=True)])
-        batch(new, [iproute2.Op(moved)])
+        batch(old, [batch_lines.Op(moved, delete=True)])
+        batch(new, [batch_lines.Op(moved)])
         assert neighbour(segment, moved.address) == mac(old), "nobody has told it yet"
         if form == "reply":
             frame = announce.render_garp(mac(new), moved.address, reply=True)

@@ -93,7 +93,7 @@ def test_salt_call_sees_the_pillar_and_the_checkout(nethost: NetHost) -> None:
     pillar = {"some": {"key": ["Käse", 1]}}
     assert json.loads(nethost.salt_call(*words, pillar=pillar)) == ["Käse", 1]
     assert json.loads(nethost.salt_call(*words)) == ["Käse", 1]
-    assert nethost.salt_call("config.get", "file_roots") == {"base": ["/srv/ipalias"]}
+    assert nethost.salt_call("config.get", "file_roots") == {"base": ["/srv/formula"]}
     with pytest.raises(CommandFailed, match="out of paper"):
         nethost.salt_call("test.exception", "out of paper")
 

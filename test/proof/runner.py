@@ -111,14 +111,14 @@ def run_checks(
     def one(check: Check, case: Case, first: bool) -> Outcome | None:
         return None if late(BESIDE) and not first else run_case(check, case)
 
-    with ThreadPoolExecutor(WIDTH) as pool:
+    turns = [(check, case, turn) for check, cases in beside for turn, case in enumerate(cases)]
+    if seconds is not None:
         # The first of each line, then the second of each: what time cuts off is cut evenly.
+        turns.sort(key=lambda found: found[2])
+    with ThreadPoolExecutor(WIDTH) as pool:
         futures: dict[int, list[Future[Outcome | None]]] = {pair[0].number: [] for pair in beside}
-        for turn in range(max((len(cases) for _, cases in beside), default=0)):
-            for check, cases in beside:
-                if turn < len(cases):
-                    future = pool.submit(one, check, cases[turn], turn == 0)
-                    futures[check.number].append(future)
+        for check, case, turn in turns:
+            futures[check.number].append(pool.submit(one, check, case, turn == 0))
         try:
             for check, _ in beside:
                 _fill(lines[check.number], (future.result() for future in futures[check.number]))

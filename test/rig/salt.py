@@ -13,6 +13,10 @@ from rig.process import CommandFailed
 
 CONFIG = "/etc/salt/minion"
 PILLAR = "/srv/pillar"
+#: File root: the formula's folders alone. Salt walks the whole root at each `state.apply`,
+#: and a checkout holds a virtual environment of a hundred packages.
+FILE_ROOT = "/srv/formula"
+FORMULA = ("_modules", "_states", "_utils", "ipalias")
 
 _MAIN = "from salt.scripts import salt_call; salt_call()"
 
@@ -48,12 +52,12 @@ class SaltMinion(Machine):
     def salt_prepare(self, pillar: Mapping[str, Any] | None = None) -> None:
         """Write the minion's configuration, and the pillar unless it is None.
 
-        The checkout is file root and module folder at once: nothing has to be synced.
+        The checkout is module folder, its formula is file root: nothing has to be synced.
         """
         config = {
             "id": self.name,
             "file_client": "local",
-            "file_roots": {"base": [self.checkout]},
+            "file_roots": {"base": [FILE_ROOT]},
             "pillar_roots": {"base": [PILLAR]},
             "module_dirs": [self.checkout],
             "utils_dirs": [f"{self.checkout}/_utils"],
@@ -68,6 +72,9 @@ class SaltMinion(Machine):
             files[f"{PILLAR}/test.sls"] = f"#!json\n{json.dumps(dict(pillar))}"
         for path, text in files.items():
             self.write(path, text)
+        links = [f"{self.checkout}/{name}" for name in FORMULA]
+        self.run(["mkdir", "-p", FILE_ROOT])
+        self.run(["ln", "-sfn", "-t", FILE_ROOT, *links])
 
     def salt_call(
         self,

@@ -10,11 +10,11 @@ import pytest
 
 from rig.simhost import READING, SimHost
 from saltext.ipalias import backends, owner
+from saltext.ipalias.addresses import parse_item
 from saltext.ipalias.effects import Effect
 from saltext.ipalias.engine import Answer, Engine
 from saltext.ipalias.ledger import Ledger, parse_ledger
 from saltext.ipalias.model import Alias
-from saltext.ipalias.pillar import parse_item
 
 #: Ids of changes, each used once, as on a real host.
 _ids = itertools.count(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Sequence
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -98,7 +97,7 @@ class Ip:
         """Run lines until one fails; the earlier ones stay done."""
         said, failed = "", 0
         for number, line in enumerate(text.split("\n"), 1):
-            words = shlex.split(line, comments=True)
+            words = line.partition("#")[0].split()
             if not words:
                 continue
             self.lines += 1

@@ -61,6 +61,7 @@ class SimLink:
     promote: str = "0"
     addresses4: list[SimAddress] = field(default_factory=list)
     addresses6: list[SimAddress] = field(default_factory=list)
+    known6: dict[str, SimAddress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class SimNet:
     def add6(self, name: str, new: SimAddress, *, exclusive: bool = True) -> None:
         """Add an address; the same one with another prefix length is refused too."""
         link = self.link(name)
-        old = next((a for a in link.addresses6 if a.address == new.address), None)
+        old = link.known6.get(new.address)
         if old is not None:
             if exclusive:
                 raise KernelError("Error: ipv6: address already assigned.")
@@ -218,8 +219,10 @@ class SimNet:
             len(link.addresses6),
         )
         link.addresses6.insert(at, new)
+        link.known6[new.address] = new
         route = self._route6(link, new)
-        if link.up and new.prefix_route and route not in self.routes:
+        # Of one address alone there is no other's route; ten thousand would be looked for.
+        if link.up and new.prefix_route and (new.prefix == 128 or route not in self.routes):
             self.routes.append(route)
 
     def _route6(self, link: SimLink, address: SimAddress) -> SimRoute:
@@ -228,12 +231,11 @@ class SimNet:
     def delete6(self, name: str, address: str, prefix: int) -> None:
         """Delete an address, and its subnet's route with the last address of it."""
         link = self.link(name)
-        gone = next(
-            (a for a in link.addresses6 if a.address == address and a.prefix == prefix), None
-        )
-        if gone is None:
+        gone = link.known6.get(address)
+        if gone is None or gone.prefix != prefix:
             raise KernelError("Error: ipv6: address not found.")
         link.addresses6.remove(gone)
+        del link.known6[address]
         if not any(a.subnet == gone.subnet for a in link.addresses6):
             route = self._route6(link, gone)
             self.routes = [r for r in self.routes if r != route]

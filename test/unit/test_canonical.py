@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from saltext.ipalias.addresses import _address, parse_cidr
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.model import canonical_address
-from saltext.ipalias.pillar import _address, parse_cidr
 
 ANY = st.one_of(
     st.integers(0, 2**32 - 1).map(lambda number: str(IPv4Address(number))),

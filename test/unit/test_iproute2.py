@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from saltext.ipalias.errors import EffectError
 from saltext.ipalias.host import NOT_FOUND, Result
-from saltext.ipalias.live import LiveAddress, Route
+from saltext.ipalias.live import LiveAddress, Route, batch
 from saltext.ipalias.live import iproute2 as live
 from saltext.ipalias.model import SOURCE_NEVER, Alias
 
@@ -345,26 +345,26 @@ class TestReadSnapshot:
     ],
 )  # fmt: skip
 def test_line_that_adds(entry: Alias, label: str | None, line: str) -> None:
-    assert live.add_line(entry, label) == line
+    assert batch.add_line(entry, label) == line
 
 
 @pytest.mark.parametrize(("source", "lifetime"), [(SOURCE_NEVER, "0"), ("auto", "forever")])
 def test_line_that_changes_the_preferred_lifetime(source: str, lifetime: str) -> None:
-    assert live.render_batch([live.Op(alias("2001:db8::10/128", source), change=True)]) == (
+    assert batch.render_batch([batch.Op(alias("2001:db8::10/128", source), change=True)]) == (
         f"address change 2001:db8::10/128 dev v0 valid_lft forever preferred_lft {lifetime}\n"
     )
 
 
 def test_line_without_broadcast() -> None:
-    assert live.add_line(alias("192.0.2.10/24"), broadcast=False) == (
+    assert batch.add_line(alias("192.0.2.10/24"), broadcast=False) == (
         "address add 192.0.2.10/24 dev v0"
     )
 
 
 def test_batch_puts_a_route_behind_its_address_and_takes_it_away_before() -> None:
     wide = alias("198.51.100.10/24", SOURCE_NEVER)
-    assert live.render_batch(
-        [live.Op(wide, delete=True, route=True), live.Op(wide, route=True)]
+    assert batch.render_batch(
+        [batch.Op(wide, delete=True, route=True), batch.Op(wide, route=True)]
     ) == (
         "route delete 198.51.100.0/24 dev v0 scope link\n"
         "address delete 198.51.100.10/24 dev v0\n"
@@ -376,20 +376,20 @@ def test_batch_puts_a_route_behind_its_address_and_takes_it_away_before() -> Non
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.data())
 def test_error_names_the_change_whose_line_failed(routes: list[bool], data: st.DataObject) -> None:
     wide = alias("198.51.100.10/24", SOURCE_NEVER)
-    ops = [live.Op(wide, route=route) for route in routes]
+    ops = [batch.Op(wide, route=route) for route in routes]
     expected = data.draw(st.integers(0, len(ops) - 1))
-    first = len(live.render_batch(ops[:expected]).splitlines())
-    last = len(live.render_batch(ops[: expected + 1]).splitlines())
+    first = len(batch.render_batch(ops[:expected]).splitlines())
+    last = len(batch.render_batch(ops[: expected + 1]).splitlines())
     failed = data.draw(st.integers(first + 1, last))
     stderr = f"RTNETLINK answers: File exists\nCommand failed -:{failed}\n"
-    assert live.parse_batch_error(stderr, ops) == expected
+    assert batch.parse_batch_error(stderr, ops) == expected
 
 
 @pytest.mark.parametrize(
     "stderr", ["", "Cannot open netlink socket", "Command failed -:3", "Command failed -:0"]
 )
 def test_error_that_names_no_line_of_the_batch(stderr: str) -> None:
-    assert live.parse_batch_error(stderr, [live.Op(alias("192.0.2.10/32"))]) is None
+    assert batch.parse_batch_error(stderr, [batch.Op(alias("192.0.2.10/32"))]) is None
 
 
 class TestSubnetRoute:
@@ -397,15 +397,15 @@ class TestSubnetRoute:
     ours = '[{"dst":"198.51.100.0/24","dev":"v0","scope":"link","flags":[]}]'
 
     def test_wanted_where_there_is_none(self) -> None:
-        assert live.wants_route(self.wide, live.parse_json(ADDRESSES_JSON))
+        assert batch.wants_route(self.wide, live.parse_json(ADDRESSES_JSON))
 
     def test_not_wanted_beside_the_primary_s_own(self) -> None:
         found = live.parse_json(ADDRESSES_JSON, ROUTES4_JSON)
-        assert not live.wants_route(alias("192.0.2.10/24", SOURCE_NEVER), found)
+        assert not batch.wants_route(alias("192.0.2.10/24", SOURCE_NEVER), found)
 
     def test_not_wanted_on_a_link_that_is_down(self) -> None:
         down = live.parse_json('[{"ifname":"v0","flags":["BROADCAST"]}]')
-        assert not live.wants_route(self.wide, down)
+        assert not batch.wants_route(self.wide, down)
 
     @pytest.mark.parametrize(
         "entry",
@@ -417,16 +417,16 @@ class TestSubnetRoute:
     )
     def test_only_for_wide_never_source_ipv4(self, entry: Alias) -> None:
         found = live.parse_json(ADDRESSES_JSON, self.ours)
-        assert not live.wants_route(entry, live.parse_json(ADDRESSES_JSON))
-        assert not live.frees_route(entry, found)
+        assert not batch.wants_route(entry, live.parse_json(ADDRESSES_JSON))
+        assert not batch.frees_route(entry, found)
 
     def test_freed_with_the_last_alias_of_the_subnet(self) -> None:
         found = live.parse_json(ADDRESSES_JSON, self.ours)
         other = alias("198.51.100.11/24", SOURCE_NEVER)
-        assert live.frees_route(self.wide, found)
-        assert live.frees_route(self.wide, found, [self.wide, alias("192.0.2.9/24", SOURCE_NEVER)])
-        assert not live.frees_route(self.wide, found, [other])
+        assert batch.frees_route(self.wide, found)
+        assert batch.frees_route(self.wide, found, [self.wide, alias("192.0.2.9/24", SOURCE_NEVER)])
+        assert not batch.frees_route(self.wide, found, [other])
 
     def test_a_route_that_is_not_of_our_form_stays(self) -> None:
         foreign = ROUTES4_JSON.replace("192.0.2.0/24", "198.51.100.0/24")
-        assert not live.frees_route(self.wide, live.parse_json(ADDRESSES_JSON, foreign))
+        assert not batch.frees_route(self.wide, live.parse_json(ADDRESSES_JSON, foreign))

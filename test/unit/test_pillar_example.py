@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from saltext.ipalias.pillar import ADDRESS_KEYS, INTERFACE_KEYS, parse_pillar
+from saltext.ipalias.addresses import ADDRESS_KEYS
+from saltext.ipalias.pillar import INTERFACE_KEYS, parse_pillar
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / "pillar.example").read_text(encoding="utf-8")

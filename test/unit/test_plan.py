@@ -254,8 +254,8 @@ def work_of(dialect: str, count: int) -> tuple[int, int, int]:
 
     host = OWNERS[dialect]()
     ip = Counting(host, "ip")
-    last = count - 1
-    pillar = block(f"10.20.0.0-10.20.{last >> 8}.{last & 255}")
+
+    pillar = block(f"2001:db8:9::-2001:db8:9::{count - 1:x}")
     lines = 0
 
     def trace(frame: Any, event: str, arg: Any) -> Any:
@@ -285,7 +285,7 @@ def test_ten_times_the_aliases_are_ten_times_the_work(dialect: str) -> None:
 
 def test_ten_thousand_aliases_are_one_batch_and_one_small_answer() -> None:
     host = ifupdown()
-    pillar = block("10.20.0.0-10.20.39.15")
+    pillar = block("2001:db8:9::-2001:db8:9::270f")
     answer = engine(host, pillar).managed()
     batches = [e for e in host.mutating if "'-batch'" in str(e)[:80]]
     assert len(batches) == 1

@@ -226,6 +226,6 @@ def test_a_journal_entry_is_looked_up_by_its_id_alone(name: str) -> None:
 
 def test_the_journal_lists_what_it_holds() -> None:
     host = networkd()
-    engine(host, block("10.20.0.0-10.20.1.255")).managed()
+    engine(host, block("2001:db8:9::-2001:db8:9::1ff")).managed()
     assert journal(engine(host, None), None) == ["id-1"]
     assert len(journal(engine(host, None), "id-1")["addresses"]["added"]) == 512

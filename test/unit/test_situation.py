@@ -202,7 +202,7 @@ def test_one_subnet_has_one_scope() -> None:
 def test_networkd_holds_8192_addresses_a_link() -> None:
     host = networkd()
     # The two primaries in its file count.
-    addresses = ["10.20.0.0-10.20.31.255"]
+    addresses = ["2001:db8:9::-2001:db8:9::1fff"]
     message = refused(host, *addresses)
     assert message.startswith("ipalias:interfaces:eth0:addresses: eth0: 8192 aliases and 2 other")
     assert "networkd holds 8192 on a link; list at most 8190 aliases" in message
@@ -271,3 +271,27 @@ def test_an_alias_live_by_someone_else_becomes_ours_by_the_pillar(owned: SimHost
     engine(owned, block("203.0.113.1")).managed()
     engine(owned, None).add(aliases("203.0.113.2"))
     assert set(ledger(owned).on("eth0")) == {"203.0.113.1/32", "203.0.113.2/32"}
+
+
+# Beside another interface
+
+
+@pytest.mark.parametrize("dialect", ["networkd", "netplan"])
+def test_a_reload_for_one_link_costs_no_other_its_foreign_address(dialect: str) -> None:
+    host = OWNERS[dialect](links=("eth0", "eth1"))
+    host.ip(["ip", "address", "add", "203.0.113.99/32", "dev", "eth1"], None)
+    pillar = {
+        "interfaces": {
+            "eth1": {"addresses": ["203.0.113.1"]},
+            "eth0": {"addresses": []},
+        }
+    }
+    told = engine(host, pillar).managed()
+    assert "203.0.113.99" in told["comment"]
+    pillar["interfaces"]["eth0"]["addresses"] = ["203.0.113.2"]
+    told = engine(host, pillar).managed()
+    assert "that would take 203.0.113.99/32 of eth1 away" in told["comment"]
+    assert {"203.0.113.1/32", "203.0.113.99/32"} < live(host, "eth1")
+    host.ip(["ip", "address", "delete", "203.0.113.99/32", "dev", "eth1"], None)
+    pillar["interfaces"]["eth0"]["addresses"] = ["203.0.113.3"]
+    assert "not told" not in engine(host, pillar).managed()["comment"]

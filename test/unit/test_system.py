@@ -147,7 +147,8 @@ def test_what_fails_is_an_effect_error_that_names_it(
     host: RealHost, tmp_path: Path, effect: object
 ) -> None:
     (tmp_path / "file").write_text("")
-    fields = {k: v.format(tmp_path) if isinstance(v, str) else v for k, v in vars(effect).items()}
+    given = {name: getattr(effect, name) for name in type(effect).__annotations__}
+    fields = {k: v.format(tmp_path) if isinstance(v, str) else v for k, v in given.items()}
     made = type(effect)(**fields)
     with pytest.raises(EffectError) as caught:
         host.perform(made)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from .effects import Effects, Run, WriteKernel
 from .errors import EffectError
 from .live import LiveAddress, Snapshot, ops
-from .live.iproute2 import BATCH, Op, render_batch
+from .live.batch import BATCH, Op, render_batch
 from .model import Command
 from .plan import Plan
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .backends import Backend, all_backends, load
 from .errors import InputError, OwnerError, RefusedError
-from .host import Host
+from .host import Host, Remembered
 from .ledger import Ledger
 from .live import Snapshot
 from .model import Evidence
@@ -15,7 +15,8 @@ from .pillar import AUTO, DEFAULT
 
 def detect_all(host: Host, interface: str) -> list[Evidence]:
     """Return every backend's evidence, the owner's first."""
-    evidence = [backend.detect(host, interface) for backend in all_backends()]
+    asked = Remembered(host)
+    evidence = [backend.detect(asked, interface) for backend in all_backends()]
     return sorted(evidence, key=lambda item: (not item.owns, -item.strength))
 
 
@@ -29,7 +30,7 @@ def choose(
     """
     if wanted != AUTO:
         backend = load(wanted)
-        return backend, backend.assume(host, interface)
+        return backend, backend.assume(Remembered(host), interface)
     found = detect_all(host, interface)
     if found and found[0].owns:
         return load(found[0].backend), found[0]

@@ -10,12 +10,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from .backends import load
+from .errors import IpaliasError
 from .host import Host
 from .ledger import Entry
 from .live import LiveAddress
 from .model import Activation, Alias, Change, File, Wanted
 from .situation import Situation, Target, check_dialect, check_target
 
+#: What makes networkd read the files of all links at once.
+RELOAD = ("networkctl", "reload")
+#: Dialects whose interfaces a reload of networkd can reach.
+RELOADED = ("networkd", "netplan")
 #: Lines of a unified diff that a return carries; Salt trims an event over 1 MiB.
 MAX_DIFF_LINES = 200
 #: Addresses that a return lists; the rest is counted.
@@ -68,14 +74,50 @@ class Plan:
 def activation_of(plan: Plan, change: Change, host: Host) -> Activation:
     """Return what makes the owner take a change, as far as the plan allows.
 
-    An owner told to read its files would bring an alias live that shall not be (``live=False``).
+    An owner told to read its files would bring an alias live that shall not be
+    (``live=False``); one that reads the files of every interface at once also acts on those
+    of another interface of which it was not told, and why.
     """
     activation = plan.situation.backend.activate(change, host)
+    if not activation.tell:
+        return activation
+    if not plan.files:
+        return replace(activation, tell=(), note="")
     held = [entry.alias.cidr for entry in plan.entries if entry.file and not entry.live]
-    if held and activation.tell:
-        note = f"its owner was not told: that would bring {', '.join(held[:5])} live"
-        return replace(activation, tell=(), note=note)
-    return activation
+    lost: list[str] = []
+    if any(command.argv == RELOAD for command in activation.tell):
+        held, lost = _risks(plan, host, held)
+    if not (held or lost):
+        return activation
+    said = [f"bring {', '.join(held[:5])} live"] if held else []
+    said += [f"take {', '.join(lost[:5])} away"] if lost else []
+    note = f"its owner was not told: that would {' and '.join(said)}; it reads the file at its"
+    return replace(activation, tell=(), note=f"{note} next start")
+
+
+def _risks(plan: Plan, host: Host, held: list[str]) -> tuple[list[str], list[str]]:
+    """Return what a reload of all files would bring live, and take away, elsewhere too."""
+    held, lost = list(held), []
+    ledger = plan.situation.ledger
+    for name, entries in ledger.interfaces.items():
+        if name == plan.interface or name not in plan.situation.snapshot.by_link:
+            continue
+        if ledger.backends.get(name) not in RELOADED:
+            continue
+        backend = load(ledger.backends[name])
+        try:
+            evidence = backend.assume(host, name)
+            found = tuple(backend.parse(host, evidence))
+        except IpaliasError:
+            continue
+        other = Situation(name, backend, evidence, plan.situation.snapshot, ledger, found)
+        lost += [f"{cidr} of {name}" for cidr in other.foreign_live]
+        for cidr, entry in entries.items():
+            if entry.file and not entry.live:
+                held.append(f"{cidr} of {name}")
+            elif entry.live and not entry.file:
+                lost.append(f"{cidr} of {name}")
+    return held, lost
 
 
 def make_plan(

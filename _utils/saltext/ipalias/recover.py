@@ -13,7 +13,7 @@ from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops
-from .live.iproute2 import BATCH, route_back_line
+from .live.batch import BATCH, route_back_line
 from .livewrite import run_batch
 from .model import Change, Command, File
 

@@ -8,15 +8,18 @@ from typing import Any
 from .backends import REGISTRY, all_backends, load
 from .engine import Engine
 from .errors import IpaliasError
+from .host import Remembered
 from .ledger import Ledger
 from .live import LiveAddress, Snapshot
 from .model import Alias, Evidence
 from .owner import detect_all
-from .pillar import DEFAULT, InterfaceConfig
+from .pillar import DEFAULT, InterfaceConfig, interface_names
 from .situation import Situation
 from .verify import address_problem
 
 Row = dict[str, Any]
+#: Strength of evidence from which on a dialect does own an interface now; see `Evidence`.
+RUNS = 2
 
 
 def situations(engine: Engine, interface: str | None = None) -> list[Situation]:
@@ -156,6 +159,27 @@ def problems(engine: Engine, interface: str | None = None) -> list[str]:
             if not in_file and (entry is None or entry.file):
                 said.append(f"{situation.interface}: {cidr} is in no file")
     return said
+
+
+def uses(engine: Engine, name: str) -> bool:
+    """Tell whether a dialect owns an interface of the pillar or of the ledger now.
+
+    A configuration file whose daemon does not run is no ownership here. The dialect alone is
+    asked first, for most are not even installed.
+    """
+    if name not in REGISTRY:
+        return False
+    ledger = engine.ledger()
+    listed = {*interface_names(engine.data, engine.root), *ledger.interfaces}
+    if DEFAULT not in listed or ledger.default:
+        listed = listed - {DEFAULT} | set(ledger.default.values())
+        backend, host = load(name), Remembered(engine.host)
+        if all(backend.detect(host, interface).strength < RUNS for interface in listed):
+            return False
+    return any(
+        name == situation.backend.NAME and situation.evidence.strength >= RUNS
+        for situation in situations(engine)
+    )
 
 
 def ours(engine: Engine) -> dict[str, Row]:

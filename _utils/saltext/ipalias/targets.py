@@ -115,9 +115,7 @@ def _claimed(before: Entry | None, alias: Alias) -> Entry:
         alias = replace(alias, label=before.alias.label)
     if origin in (ORIGIN_HAND, ORIGIN_UNKNOWN):
         origin = ORIGIN_PILLAR
-    if before.alias.number != alias.number:
-        alias = replace(alias, number=before.alias.number)
-    return Entry(alias, origin)
+    return Entry(alias.numbered(before.alias.number), origin)
 
 
 def added_target(

@@ -18,11 +18,12 @@ from .livewrite import run_batch
 from .model import Command
 from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Paths, Settings
-from .pillar import DEFAULT, Announce, parse_interface
+from .pillar import DEFAULT, Announce
 from .plan import render_diff
 from .recover import default_routes
 from .situation import Situation
 from .transaction import LOOK_AGAIN, announce_added, run_commands, write_ledger
+from .values import parse_interface
 
 #: Longest wait for the primary addresses after a restart (seconds): a lease takes its time.
 RESTART_PATIENCE = 30.0

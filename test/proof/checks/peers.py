@@ -162,8 +162,8 @@ def answers(stage: Stage) -> None:
 
 
 STALE = (
-    "# from before netplan\nauto lo\niface lo inet loopback\n\n"
-    "auto eth0\niface eth0 inet static\n\taddress 203.0.113.9/24\n"
+    "# from before netplan\nauto lo\niface lo inet loopback\n\n",
+    "auto eth0\niface eth0 inet static\n\taddress 203.0.113.9/24\n",
 )
 
 
@@ -174,7 +174,11 @@ STALE = (
 )
 def interfaces_untouched(stage: Stage) -> None:
     """A stanza for eth0 that nothing reads any more draws no alias to itself."""
-    stage.boot(lambda host: host.write(MAIN["ifupdown"], STALE))
+    # NetworkManager leaves alone what the file names: there the stanza can only be a comment.
+    head, stanza = STALE
+    if stage.setup == "netplan_nm":
+        stanza = "".join(f"#{line}\n" for line in stanza.splitlines())
+    stage.boot(lambda host: host.write(MAIN["ifupdown"], head + stanza))
     before = stage.host.tree("/etc/network")
     stage.apply(*THREE)
     stage.demand_live(*THREE32)

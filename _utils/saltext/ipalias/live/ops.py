@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ..errors import EffectError
 from ..model import SOURCE_AUTO, SOURCE_NEVER, Alias
 from . import LiveAddress, Snapshot
-from .iproute2 import Op, frees_route, parse_batch_error, wants_route
+from .batch import Op, frees_route, parse_batch_error, wants_route
 
 
 def alias_of(live: LiveAddress) -> Alias:

@@ -119,8 +119,9 @@ def insert_block(
     where = len(lines) if at is None else at
     before = "".join(lines[:where])
     if before and not before.endswith("\n"):
+        # A bare newline whatever the file's own: taking it away again cannot take too much.
         notes.append(NO_EOL)
-        before += newline
+        before += "\n"
     block = [_begin(name, frozenset(notes), indent), *body.split("\n")[:-1]]
     block.append(f"{indent}# END ipalias {name}")
     return before + "".join(line + newline for line in block) + "".join(lines[where:])
@@ -141,7 +142,7 @@ def remove_block(text: str, name: str, path: str) -> str | None:
     before, after = lines[: block.first], lines[block.last + 1 :]
     if not after:
         if NO_EOL in block.notes and before:
-            before[-1] = re.sub(r"\r?\n$", "", before[-1])
+            before[-1] = before[-1].removesuffix("\n")
         return None if NEW_FILE in block.notes and not before else "".join(before)
     if block.notes and (follower := _BEGIN.match(after[0].rstrip("\n"))):
         ending = after[0][len(after[0].rstrip("\r\n")) :]

@@ -48,7 +48,7 @@ class AddressCommand:
 def classful_prefix(address: str) -> int:
     """Return the prefix of a bare IPv4 address by its class.
 
-    ifconfig and ifupdown 0.8.41 both fill it in so: 10.0.0.1 is a /8, 203.0.113.9 a /24.
+    ifconfig and ifupdown 0.8.41 both fill it in so: a class A address is a /8, 203.0.113.9 a /24.
     """
     first = int(address.split(".")[0])
     return 8 if first < 128 else 16 if first < 192 else 24

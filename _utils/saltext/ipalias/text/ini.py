@@ -86,9 +86,12 @@ class Document:
     keeps thousands of them linear, and show in `text()` only; parse that to look again.
     """
 
-    def __init__(self, path: str, lines: list[str], sections: list[Section]) -> None:
+    def __init__(
+        self, path: str, lines: list[str], sections: list[Section], open_line: int = 0
+    ) -> None:
         self.path = path
         self.sections = sections
+        self._open = open_line
         self._lines = lines
         self._dropped: set[int] = set()
         self._inserted: dict[int, list[str]] = {}
@@ -101,7 +104,17 @@ class Document:
         """Insert an assignment behind the last one of a section.
 
         Blank lines and comments before the next header stay before that header.
+
+        :raises ParseError: the file ends within this section in a continued line, which
+            would swallow what is put behind it.
         """
+        if self._open and section.last_line >= self._open:
+            raise ParseError(
+                self.path,
+                self._open,
+                "the last line ends in a backslash and continues nowhere",
+                way_out="take the backslash out",
+            )
         self._inserted.setdefault(section.last_line, []).append(f"{key}={value}")
 
     def remove_entry(self, entry: Entry) -> None:
@@ -174,7 +187,10 @@ def parse(text: str, path: str, syntax: Syntax = SYSTEMD) -> Document:
     """
     lines = _split(text, syntax)
     sections: list[Section] = []
+    open_line = 0
     for own, logical in _logical_lines(lines, syntax):
+        last = lines[own[-1] - 1].rstrip("\r\n")
+        open_line = own[0] if syntax.continued and _ends_escaped(last) else 0
         bare = logical.strip(_BLANK)
         if bare.startswith("["):
             sections.append(Section(_section_name(bare, path, own[0]), own[0]))
@@ -193,7 +209,7 @@ def parse(text: str, path: str, syntax: Syntax = SYSTEMD) -> Document:
         value = value.lstrip(_BLANK)
         value = value.rstrip("\r\n") if syntax.keep_trailing else value.rstrip(_BLANK)
         sections[-1].entries.append(Entry(key, value, own[0], own))
-    return Document(path, lines, sections)
+    return Document(path, lines, sections, open_line)
 
 
 def _split(text: str, syntax: Syntax) -> list[str]:
