@@ -10,6 +10,7 @@ from rig.simafter import settle
 from rig.simengine import aliases, block, changed, engine, fit, live, only_present, present
 from rig.simhost import Fault, SimHost, replay
 from rig.simnm import OWNERS
+from rig.simowners import IFSTATE
 from rig.simscenes import (
     FOREIGN_LIVE,
     SCENES,
@@ -20,7 +21,6 @@ from rig.simscenes import (
     leftovers,
     scene_of,
 )
-from rig.simowners import IFSTATE
 from saltext.ipalias.effects import Run, Send, Unlink
 from saltext.ipalias.errors import EffectError, IpaliasError, VerifyError
 
