@@ -23,6 +23,9 @@ class Node:
     uid: int = 0
     gid: int = 0
 
+    def __deepcopy__(self, memo: object) -> Node:
+        return self
+
 
 class SimFiles:
     """A file tree; the errors are those of the system calls."""

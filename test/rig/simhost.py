@@ -41,6 +41,7 @@ from saltext.ipalias.effects import (
 )
 from saltext.ipalias.errors import EffectError
 from saltext.ipalias.host import NOT_FOUND, Result
+from saltext.ipalias.journal import split_name
 from saltext.ipalias.live.iproute2 import read_snapshot
 
 #: A program: takes its arguments and standard input.
@@ -261,13 +262,12 @@ class SimHost:
     def state(self) -> dict[str, Any]:
         """Return everything a change may touch: to compare before and after.
 
-        The journal, and the record by which the last change can be undone, are left out, and
-        so are the folders of our own state.
+        The journal, the records of changes, and the folders of our own state are left out.
         """
         tree = {
             path: node
             for path, node in self.files.tree(f"{STATE}/journal").items()
-            if not path.startswith(f"{STATE}/committed-")
+            if not (path.startswith(f"{STATE}/") and split_name(path.rsplit("/", 1)[1]))
         }
         tree.pop(f"{STATE}/backup", None)
         ledger = tree.pop(f"{STATE}/ledger.json", None)

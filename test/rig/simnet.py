@@ -6,6 +6,7 @@ Order and side effects are those of Linux (``net/ipv4/devinet.c``, ``fib_fronten
 
 from __future__ import annotations
 
+import copy
 from dataclasses import astuple, dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -39,6 +40,9 @@ class SimAddress:
         number, bits = int(ip_address(self.address)), 128 if ":" in self.address else 32
         #: Stands for the subnet; a whole number, for it is compared ten thousand times over.
         self.subnet = number >> (bits - self.prefix) << (bits - self.prefix + 8) | self.prefix
+
+    def __deepcopy__(self, memo: object) -> SimAddress:
+        return copy.copy(self)
 
     @property
     def network(self) -> IPv4Network | IPv6Network:
@@ -76,6 +80,9 @@ class SimRoute:
     protocol: str = ""
     scope: str = ""
     metric: int = 0
+
+    def __deepcopy__(self, memo: object) -> SimRoute:
+        return self
 
 
 class SimNet:

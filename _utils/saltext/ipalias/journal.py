@@ -32,6 +32,10 @@ class Part:
     :param live: the interface's addresses before.
     :param touched: ``address/prefix`` of what the change adds, removes or sets anew.
     :param files: paths of the owner's files that it changes.
+    :param foreign: addresses that the owner did not set: told to read its files, it might
+        take them away.
+    :param quiet: True where the owner must not be told at all: it would bring an alias live
+        that shall be in the files alone.
     """
 
     interface: str
@@ -42,6 +46,8 @@ class Part:
     live: tuple[LiveAddress, ...] = ()
     touched: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,8 @@ def _part_data(part: Part) -> dict[str, Any]:
         "removed": [_alias_data(alias) for alias in part.removed],
         "touched": list(part.touched),
         "files": list(part.files),
+        "foreign": list(part.foreign),
+        "quiet": part.quiet,
         "live": [
             [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
             for a in part.live
@@ -181,4 +189,6 @@ def _part(row: Mapping[str, Any]) -> Part:
         tuple(live(item) for item in row["live"]),
         tuple(str(cidr) for cidr in row["touched"]),
         tuple(str(path) for path in row["files"]),
+        tuple(str(cidr) for cidr in row["foreign"]),
+        bool(row["quiet"]),
     )

@@ -69,24 +69,10 @@ def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -
         result = yield Run(Command(BATCH, render_batch(batch), timeout=120.0), check=False)
     except EffectError:
         if borrowed:
-            yield from _set_back(switch, str(before).strip())
+            yield WriteKernel(switch, str(before).strip())
         raise
     if borrowed:
-        yield from _set_back(switch, str(before).strip())
+        # Where this fails, the journal has the value.
+        yield WriteKernel(switch, str(before).strip())
     if result.code != 0:
         raise ops.batch_error(interface, batch, result.err or result.out)
-
-
-def _set_back(switch: str, value: str) -> Effects[None]:
-    """Give a kernel setting its value again.
-
-    :raises EffectError: naming the value it is left at: no roll-back can mend that.
-    """
-    try:
-        yield WriteKernel(switch, value)
-    except EffectError as error:
-        raise EffectError(
-            f"{error.what}; not put back: it is 1, it was {value}",
-            where=switch,
-            way_out="write it back by hand",
-        ) from error

@@ -6,9 +6,11 @@ here with the journal's record. It can be run again after a crash of its own.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .backends import load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
-from .errors import EffectError, IpaliasError
+from .errors import IpaliasError
 from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
 from .journal import Part, Record
@@ -29,15 +31,15 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     for part in record.parts:
         backend = load(part.backend)
         change = _reverse(part, record, current)
-        backward.append((part, backend.activate(change, host), backend.validate(change, host)))
+        activation = backend.activate(change, host)
+        if part.quiet:
+            activation = replace(activation, tell=())
+        backward.append((part, activation, backend.validate(change, host)))
     if live:
         for _, activation, _ in backward:
             yield from attempt(activation.before, problems)
     for path, image in record.files.items():
-        try:
-            yield from _restore(path, image, owned=path in record.owned)
-        except EffectError as error:
-            problems.append(error.text())
+        yield from _noted(_restore(path, image, owned=path in record.owned), problems)
     for _, activation, checks in backward:
         yield from attempt(checks, problems)
         if live:
@@ -66,8 +68,16 @@ def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
         File(path, None if image is None else image.text, owned=path in record.owned)
         for path, image in images.items()
     )
-    live = frozenset(address.cidr for address in current.on(part.interface))
-    return Change(part.interface, part.evidence, part.removed, part.added, files, live=live)
+    now = current.on(part.interface)
+    known = {address.cidr for address in part.live} | {*part.touched, *part.foreign}
+    # What came in the meantime is nobody's that the owner knows.
+    passing = {"dynamic", "mngtmpaddr", "temporary"}
+    fresh = [
+        a.cidr for a in now if a.cidr not in known and a.scope != "link" and not a.flags & passing
+    ]
+    live = frozenset(address.cidr for address in now)
+    foreign = (*part.foreign, *fresh)
+    return Change(part.interface, part.evidence, part.removed, part.added, files, foreign, live)
 
 
 def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:
@@ -88,29 +98,40 @@ def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None
 def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) -> Effects[None]:
     """Run commands of the way back; note a failure and go on."""
     for command in commands:
-        try:
-            yield Run(command)
-        except EffectError as error:
-            problems.append(error.text())
+        yield from _noted(_run(command), problems)
+
+
+def _run(command: Command) -> Effects[None]:
+    yield Run(command)
 
 
 def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[None]:
-    """Put addresses and default routes back."""
+    """Put addresses, default routes and borrowed settings back, each as far as it goes."""
+    current = yield from _look(problems)
+    for part in record.parts if current.links else ():
+        if part.interface in current.by_link:
+            yield from _noted(_restore_live(part, current), problems)
+        else:
+            problems.append(f"{part.interface} is gone: its addresses are not put back")
+    if record.routes:
+        current = yield from _look(problems)
+        yield from _noted(_restore_routes(record, current), problems)
+    for switch, value in record.kernel.items():
+        now = host.read(switch)
+        if now is not None and now.strip() != value:
+            yield from _noted(_write_setting(switch, value), problems)
+
+
+def _noted(effects: Effects[None], problems: list[str]) -> Effects[None]:
+    """Carry out a part of the way back; note a failure and go on."""
     try:
-        current: Snapshot = yield ReadLive()
-        for part in record.parts:
-            if part.interface in current.by_link:
-                yield from _restore_live(part, current)
-            else:
-                problems.append(f"{part.interface} is gone: its addresses are not put back")
-        if record.routes:
-            yield from _restore_routes(record, (yield ReadLive()))
-        for switch, value in record.kernel.items():
-            now = host.read(switch)
-            if now is not None and now.strip() != value:
-                yield WriteKernel(switch, value)
+        yield from effects
     except IpaliasError as error:
         problems.append(error.text())
+
+
+def _write_setting(path: str, value: str) -> Effects[None]:
+    yield WriteKernel(path, value)
 
 
 def _restore_live(part: Part, current: Snapshot) -> Effects[None]:

@@ -24,6 +24,7 @@ from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import Announce
 from .plan import Plan, activation_of
 from .recover import default_routes
+from .situation import Situation
 from .verify import check_files, check_live
 
 #: Wait between two looks at addresses that the kernel or a daemon is still busy with (s).
@@ -80,7 +81,20 @@ def _part(plan: Plan) -> Part:
         plan.situation.snapshot.on(plan.interface),
         tuple(touched),
         tuple(file.path for file in plan.files),
+        *what_owner_lacks(plan.situation),
     )
+
+
+def what_owner_lacks(situation: Situation) -> tuple[tuple[str, ...], bool]:
+    """Return what the owner's files, as they are, do not say of the kernel.
+
+    :return: addresses that it did not set, and whether it must not be told to read them;
+        see `journal.Part`.
+    """
+    entries = situation.entries.items()
+    alone = [cidr for cidr, entry in entries if entry.live and not entry.file]
+    held = any(entry.file and not entry.live for _, entry in entries)
+    return (*situation.foreign_live, *alone), held
 
 
 def take_images(plans: Sequence[Plan]) -> Effects[dict[str, FileState | None]]:

@@ -22,7 +22,13 @@ from .pillar import DEFAULT, Announce
 from .plan import render_diff
 from .recover import default_routes
 from .situation import Situation
-from .transaction import LOOK_AGAIN, announce_added, run_commands, write_ledger
+from .transaction import (
+    LOOK_AGAIN,
+    announce_added,
+    run_commands,
+    what_owner_lacks,
+    write_ledger,
+)
 from .values import parse_interface
 
 #: Longest wait for the primary addresses after a restart (seconds): a lease takes its time.
@@ -116,11 +122,14 @@ def _restarted(
     situation: Situation, commands: Sequence[Command], engine: Engine, settings: Settings
 ) -> Effects[Verdict]:
     """Run commands as one change."""
+    foreign, quiet = what_owner_lacks(situation)
     part = Part(
         situation.interface,
         situation.backend.NAME,
         situation.evidence,
         live=situation.snapshot.on(situation.interface),
+        foreign=foreign,
+        quiet=quiet,
     )
     record = Record(
         engine.new_id(),

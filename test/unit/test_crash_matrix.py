@@ -1,0 +1,175 @@
+"""A change cut short at every effect: whatever comes after leads to the old state or the new.
+
+A process that is killed leaves files and kernel, and nothing else. So the stills of a run,
+one before each effect that changes something and one at the end, are all that a crash
+before or after any effect can leave; what stands between two of them (half a file, half a
+batch) is added by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rig import simafter
+from rig.simengine import changed, only_present
+from rig.simhost import READING, SimHost
+from rig.simnm import OWNERS
+from rig.simscenes import SCENES, comparable, differences, leftovers, scene_of
+from saltext.ipalias.effects import Effect, Run, WriteTemporary
+
+#: With FULL set, a crash is followed by one at every effect of each recovery.
+FULL = bool(os.environ.get("FULL"))
+SECOND_CRASHES = 1 if FULL else 7
+Way = Callable[[SimHost], object]
+
+
+@pytest.fixture(autouse=True)
+def _present(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_present(monkeypatch)
+
+
+@pytest.fixture(params=[f"{d}-{s}" for d in sorted(OWNERS) for s in SCENES])
+def scene(request: pytest.FixtureRequest) -> tuple[SimHost, Any]:
+    dialect, _, name = request.param.partition("-")
+    return scene_of(dialect, name)
+
+
+def stills(host: SimHost, run: Way) -> Iterator[tuple[str, SimHost]]:
+    """Return the host as a crash at each effect of a run leaves it, with what it was at."""
+    found: list[tuple[str, SimHost]] = []
+    subject = host.successor()
+
+    def watch(at: int, effect: Effect) -> None:
+        if isinstance(effect, READING):
+            return
+        found.append((f"before {at}: {effect}"[:300], subject.successor()))
+        torn = inside(subject, effect)
+        if torn is not None:
+            found.append((f"within {at}: {effect}"[:300], torn))
+
+    subject.watch = watch
+    run(subject)
+    subject.watch = None
+    found.append(("at the end", subject.successor()))
+    return iter(found)
+
+
+def inside(host: SimHost, effect: Effect) -> SimHost | None:
+    """Return the host in the middle of an effect that is no single step."""
+    half = host.successor()
+    match effect:
+        case WriteTemporary(text=text):
+            half.perform(replace(effect, text=text[: len(text) // 2]))
+        case Run(command) if command.argv[0] == "ip" and (command.stdin or "").count("\n") > 1:
+            lines = str(command.stdin).splitlines(keepends=True)
+            half.run(command.argv, "".join(lines[: len(lines) // 2]))
+        case _:
+            return None
+    half.log = []
+    return half
+
+
+def ends(host: SimHost, request: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the old state and the new one."""
+    done = host.successor()
+    request(done)
+    return comparable(host), comparable(done)
+
+
+def check(host: SimHost, old: dict[str, Any], new: dict[str, Any], said: str) -> None:
+    state = comparable(host)
+    if state not in (old, new):
+        pytest.fail(
+            f"torn: {said}\nfrom the old state: {differences(old, state)}\n"
+            f"from the new state: {differences(new, state)}"
+        )
+    assert leftovers(host) == [], said
+
+
+def follow(still: SimHost, way: Way, old: Any, new: Any, said: str, turn: int) -> int:
+    """Go one way on from a still, and with a second crash on it; return the crashes seen."""
+    done = 1
+    if turn % SECOND_CRASHES == 0:
+        for again, second in stills(still, way):
+            way(second)
+            check(second, old, new, f"{said}, and again {again}")
+            done += 1
+    way(still)
+    check(still, old, new, said)
+    return done
+
+
+def test_the_next_run_puts_back_what_was_cut_short(scene: Any) -> None:
+    host, request = scene
+    old, new = ends(host, request)
+    for turn, (said, still) in enumerate(stills(host, request)):
+        follow(still, simafter.settle, old, new, said, turn)
+        request(still)
+        assert differences(new, comparable(still)) == [], said
+        assert changed(still, lambda still=still: request(still)) == []
+
+
+def test_the_dead_man_puts_back_what_was_cut_short(scene: Any) -> None:
+    host, request = scene
+    old, new = ends(host, request)
+
+    def way(host: SimHost) -> None:
+        simafter.dead_man(host)
+        # A journal that was cut short while it was written, and a dead man that was: swept.
+        simafter.settle(host)
+
+    for turn, (said, still) in enumerate(stills(host, request)):
+        follow(still, way, old, new, said, turn + 3)
+
+
+def test_the_next_boot_puts_back_what_was_cut_short(scene: Any) -> None:
+    host, request = scene
+    old, new = booted(host, request)
+    for turn, (said, still) in enumerate(stills(host, request)):
+        dark = simafter.power_up(still)
+        if turn % SECOND_CRASHES == 1:
+            for again, second in stills(dark, simafter.boot_restore):
+                check_booted(simafter.reboot(second), old, new, f"{said}, and again {again}")
+        simafter.boot_restore(dark)
+        simafter.bring_up(dark)
+        check_booted(dark, old, new, said)
+        request(dark)
+        assert changed(dark, lambda dark=dark: request(dark)) == []
+
+
+def booted(host: SimHost, request: Any) -> tuple[Any, Any]:
+    """Return what the old state and the new one are after a boot."""
+    done = host.successor()
+    request(done)
+    return as_booted(simafter.reboot(host)), as_booted(simafter.reboot(done))
+
+
+def as_booted(host: SimHost) -> dict[str, Any]:
+    state = comparable(host)
+    return {key: state[key] for key in ("files", "addresses", "ledger")}
+
+
+def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:
+    state = as_booted(host)
+    if state not in (old, new):
+        pytest.fail(
+            f"torn after a boot: {said}\nfrom the old state: {differences(old, state)}\n"
+            f"from the new state: {differences(new, state)}"
+        )
+    assert leftovers(host) == [], said
+
+
+def test_each_way_is_needed(scene: Any) -> None:
+    """Without any of them, most stills are neither: so the checks above can fail."""
+    host, request = scene
+    old, new = ends(host, request)
+    torn = [said for said, still in stills(host, request) if comparable(still) not in (old, new)]
+    assert len(torn) > 3
+    old, new = booted(host, request)
+    rebooted = [simafter.reboot(still, restore=False) for _, still in stills(host, request)]
+    assert any(as_booted(host) not in (old, new) for host in rebooted)
