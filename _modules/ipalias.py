@@ -688,6 +688,6 @@ def journal(name=None, pillar="ipalias"):
 
     .. code-block:: bash
 
-        salt-call ipalias.journal 20260102T030405Z-1234
+        salt-call ipalias.journal 20260102T030405-123456789-1234
     """
     return _call(_library("upkeep").journal, _engine(pillar), name)

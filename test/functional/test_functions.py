@@ -246,6 +246,24 @@ def test_journal_keeps_what_a_return_cannot_carry(minion):
     assert "no journal entry" in minion.refusal("ipalias.journal", "../ledger")
 
 
+def test_two_journal_entries_of_one_second_do_not_meet(minion):
+    ranges = [f"2001:db8:{n}::1-2001:db8:{n}::c9" for n in (1, 2)]
+    [first, second] = [
+        ["call", "ipalias.add", [ranges[0]], {"live": False}],
+        ["call", "ipalias.add", [ranges[1]], {"live": False}],
+    ]
+    told = [outcome.value for outcome in minion.ask(first, second)]
+    names = [answer["journal"] for answer in told]
+    assert minion.call("ipalias.journal") == sorted(names)
+    for name, answer in zip(names, told, strict=True):
+        whole = minion.call("ipalias.journal", name)
+        assert set(whole["files"]) == set(answer["changes"]["files"])
+        assert (
+            whole["files"][DROPIN].splitlines()[:200]
+            == (answer["changes"]["files"][DROPIN].splitlines()[:200])
+        )
+
+
 #: Functions that change something, with what makes them do so, and how the host is made ready.
 CHANGES = {
     "add": (("198.51.100.40",), {}),

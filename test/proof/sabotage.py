@@ -220,8 +220,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "what was adopted is noted as the pillar's",
         (
             "targets.py",
-            "Entry(replace(alias, label=label, number=_number(old, alias)), ORIGIN_ADOPTED)",
-            "Entry(replace(alias, label=label, number=_number(old, alias)), ORIGIN_PILLAR)",
+            "label=label, number=number), ORIGIN_ADOPTED)",
+            "label=label, number=number), ORIGIN_PILLAR)",
         ),
     ),
     35: broken(

@@ -55,8 +55,8 @@ class Paths:
 class Settings:
     """Say how a change is carried out.
 
-    :param verify_timeout: seconds until addresses that do not appear count as failed;
-        duplicate address detection alone takes up to two.
+    :param verify_timeout: seconds without progress until addresses that do not appear count
+        as failed; duplicate address detection alone takes up to two.
     :param guard: the dead man and its votes.
     :param master: address and port of the Salt master, where the minion has one.
     :param confirm: True to wait for `ipalias.confirm` instead of committing.
