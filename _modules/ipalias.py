@@ -244,7 +244,7 @@ def add(
     )
 
 
-def remove(address, interface=None, pillar="ipalias", test=None):
+def remove(address, interface=None, force=None, pillar="ipalias", test=None):
     """
     Remove one or more aliases of ours, from the configuration and from the kernel.
 
@@ -255,6 +255,10 @@ def remove(address, interface=None, pillar="ipalias", test=None):
 
     interface
         Interface; default: the one it is on.
+
+    force
+        The address itself, once more: take it away even if the connection to the master, or
+        the default route, hangs on it.
 
     pillar
         Pillar path of the formula's block.
@@ -272,7 +276,12 @@ def remove(address, interface=None, pillar="ipalias", test=None):
     if interface is not None:
         interface = _call(_library("values").parse_interface, interface, "interface")
     addresses = [_call(_library("addresses").parse_named, item, "address") for item in listed]
-    return _mutate(_engine(pillar).remove, test, addresses=addresses, interface=interface)
+    engine = _engine(pillar)
+    if force is not None:
+        named = force if isinstance(force, list) else str(force).split(",")
+        parse = _library("addresses").parse_named
+        engine.forced = frozenset(_call(parse, item, "force")[0] for item in named)
+    return _mutate(engine.remove, test, addresses=addresses, interface=interface)
 
 
 def apply(name=None, pillar="ipalias", block=None, confirm="auto", test=None):

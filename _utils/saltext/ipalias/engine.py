@@ -20,6 +20,7 @@ from .files import write_state
 from .guarded import settle
 from .host import Host, Overlay
 from .ledger import Ledger, parse_ledger
+from .lifeline import refuse_cuts
 from .live import Snapshot
 from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
@@ -47,6 +48,7 @@ class Engine:
     :param root: pillar path of that block.
     :param locked: gives the lock of this host for a purpose.
     :param new_id: gives an id for a journal entry.
+    :param forced: addresses to be taken away even if this host is reached by them.
     """
 
     host: Machine
@@ -55,6 +57,7 @@ class Engine:
     settings: Settings = field(default_factory=Settings)
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
+    forced: frozenset[str] = frozenset()
     _purpose: str = ""
     _settled: list[str] = field(default_factory=list)
 
@@ -328,6 +331,7 @@ class Engine:
         :param how: block whose settings count for announcing and for duplicates.
         """
         todo = [plan for plan in plans if plan.touches_host]
+        refuse_cuts(todo, self.host, self.settings.master, self.forced)
         changes = _merged(describe(plan) for plan in todo)
         notes = [*self._settled, *(note for plan in plans for note in self._notes(plan, todo))]
         short, cut = cap(changes)

@@ -1,0 +1,98 @@
+"""What must not be cut: the address of the master's connection, the way to the gateway."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Collection, Iterable
+
+from .errors import RefusedError
+from .host import Host
+from .plan import Plan
+
+_ESTABLISHED = "01"
+#: Kernel tables of TCP connections, proc_net_tcp(5).
+TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+
+
+def parse_connections(text: str) -> list[tuple[str, str, int]]:
+    """Return local address, remote address and remote port of established connections.
+
+    Format: proc_net_tcp(5): addresses in hexadecimal, each 32-bit word in the byte order of
+    the machine. An IPv4 connection of an IPv6 socket comes with its IPv4 address.
+    """
+    found = []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if len(words) > 3 and words[3] == _ESTABLISHED:
+            local, remote = words[1].rsplit(":", 1)[0], words[2].rsplit(":", 1)
+            found.append((_address(local), _address(remote[0]), int(remote[1], 16)))
+    return found
+
+
+def _address(digits: str) -> str:
+    words = [bytes.fromhex(digits[start : start + 8]) for start in range(0, len(digits), 8)]
+    if sys.byteorder == "little":
+        words = [word[::-1] for word in words]
+    data = b"".join(words)
+    if len(data) == 4:
+        return str(ipaddress.IPv4Address(data))
+    six = ipaddress.IPv6Address(data)
+    return str(six.ipv4_mapped or six)
+
+
+def spoken_from(host: Host, master: tuple[str, int]) -> set[str]:
+    """Return the local addresses that connections to the master are spoken from."""
+    publish = {master[1], master[1] - 1}
+    return {
+        local
+        for table in TABLES
+        for local, remote, port in parse_connections(host.read(table) or "")
+        if remote == master[0] and port in publish
+    }
+
+
+def refuse_cuts(
+    plans: Iterable[Plan], host: Host, master: tuple[str, int] | None, forced: Collection[str]
+) -> None:
+    """Refuse to take away what this host is reached by, unless it is forced by name.
+
+    :param master: address and port of the master; None where the minion has none.
+    :param forced: addresses that the caller named.
+    :raises RefusedError: naming the address and what hangs on it.
+    """
+    lifelines: set[str] | None = None
+    for plan in plans:
+        staying = {alias.address for alias, _ in plan.live_wanted}
+        for live in plan.live_remove:
+            if live.address in forced or live.address in staying:
+                continue
+            if lifelines is None:
+                lifelines = spoken_from(host, master) if master is not None else set()
+            if live.address in lifelines:
+                _refuse(live.address, plan.interface, "the connection to the master runs over it")
+            _refuse_last_way(plan, live.cidr)
+
+
+def _refuse_last_way(plan: Plan, going: str) -> None:
+    """Refuse to take away the only address whose subnet holds the default gateway."""
+    snapshot, network = plan.situation.snapshot, ipaddress.ip_network(going, strict=False)
+    gone = {live.cidr for live in plan.live_remove}
+    for route in snapshot.defaults(network.version):
+        if route.interface != plan.interface or not route.gateway:
+            continue
+        gateway = ipaddress.ip_address(route.gateway)
+        if gateway not in network or network.prefixlen == network.max_prefixlen:
+            continue
+        others = (a.cidr for a in snapshot.on(plan.interface) if a.cidr not in gone)
+        if not any(gateway in ipaddress.ip_network(other, strict=False) for other in others):
+            address = going.rsplit("/", 1)[0]
+            _refuse(address, plan.interface, f"the default route by {gateway} hangs on it")
+
+
+def _refuse(address: str, interface: str, why: str) -> None:
+    raise RefusedError(
+        f"{address} is not taken away: {why}",
+        where=interface,
+        way_out=f"`ipalias.remove {address} force={address}` does it all the same",
+    )
