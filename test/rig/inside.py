@@ -424,6 +424,10 @@ def main(arguments: Sequence[str]) -> None:
     """Read the request and carry it out."""
     request = json.loads(sys.stdin.readline())
     sys.path.insert(0, request["library"])
+    if request["do"] == "faults":
+        import inside_faults
+
+        return inside_faults.do_faults(request)
     verb = {
         "effects": do_effects,
         "matrix": do_matrix,
@@ -432,7 +436,7 @@ def main(arguments: Sequence[str]) -> None:
         "picture": do_picture,
         "await": do_await,
     }[request["do"]]
-    verb(request)
+    return verb(request)
 
 
 if __name__ == "__main__":

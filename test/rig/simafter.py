@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
 from rig.simowners import GATEWAY4, GATEWAY6, IFSTATE, Networkctl
@@ -48,9 +49,13 @@ def reboot(host: SimHost, *, restore: bool = True) -> SimHost:
     return fresh
 
 
-def power_up(host: SimHost) -> SimHost:
-    """Return the host as it is before the network: an empty kernel, an empty /run."""
+def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
+    """Return the host as it is before the network: an empty kernel, an empty /run.
+
+    :param files: what the power cut left, where it is not all.
+    """
     fresh = host.successor()
+    fresh.files.nodes = files.nodes if files is not None else fresh.files.nodes
     fresh.boot = f"{host.boot}+"
     for link in fresh.net.links.values():
         if not link.loopback:

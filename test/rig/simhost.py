@@ -94,6 +94,8 @@ class SimHost:
         self.taken: dict[str, str] = {}
         self.guard_works = True
         self.guards: list[str] = []
+        #: Error number with which the disk refuses an effect, or 0.
+        self.refuses: Callable[[Effect], int] = _takes
         #: Called before each effect with its index in the log.
         self.watch: Callable[[int, Effect], None] | None = None
 
@@ -164,6 +166,8 @@ class SimHost:
         try:
             if fault is not None and not fault.done:
                 return self._fail(fault, effect)
+            if number := self.refuses(effect):
+                raise OSError(number, os.strerror(number))
             answer = self._perform(effect)
             return answer if fault is None else self._fail(fault, effect)
         except OSError as error:
@@ -285,6 +289,10 @@ class SimHost:
 
 def _passes(check: CheckSpec) -> str:
     return ""
+
+
+def _takes(effect: Effect) -> int:
+    return 0
 
 
 def _checked(effect: Run, result: Result) -> Result:

@@ -277,7 +277,7 @@ class Netplan(Program):
             return Result(1, "", "netplan: never anything but generate\n")
         try:
             found = self._definitions()
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             return Result(1, "", f"Invalid YAML: {error}\n")
         for name, addresses in found.items():
             lines = ["[Match]", f"Name={name}", ""]

@@ -41,6 +41,7 @@ from .journal import (
     split_name,
 )
 from .live import Snapshot
+from .live.ops import BatchError
 from .paths import Paths, Settings
 from .recover import recover
 
@@ -157,7 +158,7 @@ def _fall_back(
             where=error.where,
             way_out="see the system log",
         )
-    problems = yield from recover(record, host)
+    problems = yield from recover(_spared(record, error), host)
     if not problems:
         for state in (*UNFINISHED, COMMITTED):
             with suppress(EffectError):
@@ -171,6 +172,19 @@ def _fall_back(
         where=error.where,
         way_out="look at `ipalias.diff` and run again",
     )
+
+
+def _spared(record: Record, error: IpaliasError) -> Record:
+    """Leave out what the change never came to: there it is somebody else's doing."""
+    if not isinstance(error, BatchError):
+        return record
+    parts = (
+        replace(part, touched=tuple(c for c in part.touched if c not in error.spared))
+        if part.interface == error.interface
+        else part
+        for part in record.parts
+    )
+    return replace(record, parts=tuple(parts))
 
 
 def _claim(record: Record, host: Host, paths: Paths) -> Effects[bool]:

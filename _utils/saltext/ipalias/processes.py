@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from .errors import RefusedError
+from .errors import EffectError, RefusedError
 
 _held: set[int] = set()
 _registered = False
@@ -98,10 +98,14 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
     :param purpose: what the holder does, for whoever waits in vain.
     :param timeout: seconds to wait.
     :raises RefusedError: naming the holder.
+    :raises EffectError: the lock file cannot be opened, or is a planted link.
     """
     import fcntl  # not on every platform
 
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EffectError(f"the lock cannot be opened: {error.strerror}", where=path) from error
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -118,8 +122,10 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
                 time.sleep(0.02)
         _keep_from_children(descriptor)
         note = {"pid": os.getpid(), "does": purpose, "since": boot_clock()}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        # Who holds it is only told to those who wait: a full disk is no reason to stop here.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(note).encode(), 0)
         yield
     finally:
         _held.discard(descriptor)

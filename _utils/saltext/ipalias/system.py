@@ -214,11 +214,23 @@ class RealHost:
         while not os.path.exists(path):
             if time.monotonic() > limit:
                 raise EffectError(
-                    f"the dead man did not arm within {ARMING:g} s",
+                    f"the dead man did not arm within {ARMING:g} s{_refused(path)}",
                     where=path,
                     way_out="look at the system log, or set `guard: false` to go without",
                 )
             time.sleep(0.005)
+
+
+def _refused(path: str) -> str:
+    """Return why a small file cannot be written, which a dead man has no way to tell."""
+    try:
+        disk.say(f"{path}.try", "armed\n")
+    except OSError as error:
+        return f": {error.strerror}"
+    finally:
+        disk.forget(f"{path}.try")
+        disk.forget(f"{path}.try.new")
+    return ""
 
 
 def _command_error(argv: Sequence[str], result: Result) -> EffectError:
@@ -231,7 +243,10 @@ def _command_error(argv: Sequence[str], result: Result) -> EffectError:
 @contextlib.contextmanager
 def lock(paths: Paths, purpose: str, timeout: float = 60.0) -> Iterator[None]:
     """Hold the one lock of this host's configuration; see `processes.lock`."""
-    disk.make_folder(paths.state, 0o700)
+    try:
+        disk.make_folder(paths.state, 0o700)
+    except OSError as error:
+        raise EffectError(f"cannot be made: {error.strerror}", where=paths.state) from error
     with processes.lock(f"{paths.state}/lock", purpose, timeout):
         yield
 

@@ -55,6 +55,21 @@ def change_ops(aliases: Iterable[Alias]) -> list[Op]:
     return [Op(alias, change=True) for alias in aliases]
 
 
+class BatchError(EffectError):
+    """Raise for a batch that stopped.
+
+    :param spared: ``address/prefix`` of changes that it did not come to: what is there of
+        them is somebody else's.
+    """
+
+    def __init__(
+        self, what: str, *, where: str, interface: str, spared: Iterable[str] = ()
+    ) -> None:
+        super().__init__(what, where=where)
+        self.interface = interface
+        self.spared = frozenset(spared)
+
+
 def batch_error(interface: str, ops: Sequence[Op], stderr: str) -> EffectError:
     """Return the error for a batch that stopped, naming the address it stopped at."""
     index = parse_batch_error(stderr, ops)
@@ -64,6 +79,9 @@ def batch_error(interface: str, ops: Sequence[Op], stderr: str) -> EffectError:
         return EffectError(reason, where=interface)
     op = ops[index]
     verb = "taken away" if op.delete else "changed" if op.change else "added"
-    return EffectError(
-        f"{op.alias.cidr} could not be {verb}: {reason}", where=op.alias.where or interface
-    )
+    # A change of two lines may be half done.
+    behind = ops[index + 1 if op.route else index :]
+    spared = {o.alias.cidr for o in behind} - {o.alias.cidr for o in ops[:index]}
+    what = f"{op.alias.cidr} could not be {verb}: {reason}"
+    where = op.alias.where or interface
+    return BatchError(what, where=where, interface=interface, spared=spared)

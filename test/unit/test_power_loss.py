@@ -1,0 +1,185 @@
+"""The power goes at any moment of a change: the boot restore leads to the old files or the new.
+
+The writes, syncs and renames of a change are recorded, and the disk of `rig.simdisk` keeps
+no more of them than was synced. What has been committed stays committed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from rig import simafter
+from rig.simdisk import DISK, Disk
+from rig.simengine import ledger, only_present
+from rig.simfiles import SimFiles
+from rig.simhost import STATE, SimHost
+from rig.simnm import OWNERS
+from rig.simscenes import SCENES, leftovers, scene_of
+from saltext.ipalias.effects import Effect, RemoveFolder, Rename, SyncFile, SyncFolder
+from saltext.ipalias.errors import IpaliasError
+from saltext.ipalias.files import OUR_FOLDERS
+
+FULL = bool(os.environ.get("FULL"))
+SOME = 40 if FULL else 2
+SEED = 20
+
+
+@pytest.fixture(autouse=True)
+def _present(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_present(monkeypatch)
+
+
+@pytest.fixture(params=[f"{d}-{s}" for d in sorted(OWNERS) for s in SCENES])
+def scene(request: pytest.FixtureRequest) -> tuple[SimHost, Any]:
+    dialect, _, name = request.param.partition("-")
+    return scene_of(dialect, name)
+
+
+def kept(host: SimHost) -> dict[str, Any]:
+    """Return what lies on the disk and has to be the old or the new.
+
+    Not /run, and no empty folder of the kind that only we make: its removal is not synced,
+    for no daemon reads anything from it.
+    """
+    state = host.state()["files"]
+    tree = {
+        path: node
+        for path, node in state.items()
+        if not f"{path}/".startswith("/run/")
+        and not (path.endswith(OUR_FOLDERS) and not host.files.listed(path))
+    }
+    return {"files": tree, "ledger": ledger(host)}
+
+
+@dataclass
+class Stream:
+    """What is written to a disk, and to what the power may lead at each point of it.
+
+    :param files: the disk before.
+    :param allowed: from how many effects done on, which states may be found after a boot.
+    """
+
+    host: SimHost
+    files: SimFiles
+    effects: list[Effect]
+    allowed: Callable[[Sequence[Effect], int], list[dict[str, Any]]]
+
+    def without(self, *left_out: int) -> Stream:
+        """Return the same with some effects left out."""
+        rest = [effect for at, effect in enumerate(self.effects) if at not in left_out]
+        return replace(self, effects=rest)
+
+    def torn(self, some: int = SOME) -> Iterator[str]:
+        """Return the ways to lose power that lead to none of the states allowed."""
+        chance = random.Random(SEED)
+        disk = Disk.of(self.files)
+        for at in range(len(self.effects) + 1):
+            allowed = self.allowed(self.effects, at)
+            for lost, files in disk.losses(some, chance):
+                said = self._booted(files, allowed)
+                if said:
+                    yield f"{said}, {at} of {len(self.effects)} done, {lost}"
+            if at < len(self.effects):
+                disk.do(self.effects[at])
+
+    def _booted(self, files: SimFiles, allowed: list[dict[str, Any]]) -> str:
+        """Boot with what is left, and return what is wrong."""
+        fresh = simafter.power_up(self.host, files)
+        said = simafter.boot_restore(fresh)
+        if any("not put back" in one for one in said):
+            return f"not put back: {said}"
+        try:
+            state = kept(fresh)
+        except IpaliasError as error:
+            return f"unreadable: {error}"
+        if state not in allowed:
+            return "torn"
+        return f"left: {leftovers(fresh)}" if leftovers(fresh) else ""
+
+    def idle_syncs(self) -> list[str]:
+        """Return the syncs that could be left out, each on its own and for no good reason.
+
+        A good reason: the same folder is synced once more before anything relies on it, so
+        that only leaving out both tears; or the folder itself is removed next.
+        """
+        found = []
+        for at, effect in enumerate(self.effects):
+            if not isinstance(effect, SyncFile | SyncFolder):
+                continue
+            rest = self.effects[at + 1 :]
+            again = next((at + 1 + i for i, e in enumerate(rest) if e == effect), None)
+            if next(self.without(at).torn(0), None) is not None:
+                continue
+            if RemoveFolder(effect.path) in rest[:1]:
+                continue
+            if again is None or next(self.without(at, again).torn(0), None) is None:
+                found.append(f"{at}: {effect}")
+        return found
+
+
+def change(host: SimHost, request: Any) -> Stream:
+    """Return a change: the old or the new, and the new alone once it is committed."""
+    old, files, done = kept(host), host.files.copy(), host.successor()
+    request(done)
+    new = kept(done)
+
+    def allowed(stream: Sequence[Effect], at: int) -> list[dict[str, Any]]:
+        return [new] if at > committed(stream) else [old, new]
+
+    return Stream(host, files, [e for e in done.log if isinstance(e, DISK)], allowed)
+
+
+def committed(stream: Sequence[Effect]) -> int:
+    """Return the index of the effect after which a change is committed, and said so."""
+    at = next(
+        index
+        for index, effect in enumerate(stream)
+        if isinstance(effect, Rename) and "/committed-" in effect.target
+    )
+    return at + 1 if stream[at + 1 : at + 2] == [SyncFolder(STATE)] else at
+
+
+def way_back(host: SimHost, request: Any) -> Stream:
+    """Return the boot restore of a change cut short just before its commit."""
+    whole = change(host, request)
+    old, disk = kept(host), Disk.of(whole.files)
+    for effect in whole.effects[: committed(whole.effects) - 1]:
+        disk.do(effect)
+    cut = host.successor()
+    cut.files.nodes = {path: inode.node for path, inode in disk.seen().items()}
+    cut = simafter.power_up(cut)
+    files = cut.files.copy()
+    simafter.boot_restore(cut)
+    stream = [effect for effect in cut.log if isinstance(effect, DISK)]
+    return Stream(host, files, stream, lambda _, at: [old])
+
+
+def test_the_power_may_go_at_any_moment(scene: Any) -> None:
+    assert list(change(*scene).torn()) == []
+
+
+def test_the_power_may_go_again_while_the_boot_puts_back(scene: Any) -> None:
+    assert list(way_back(*scene).torn()) == []
+
+
+@pytest.mark.parametrize("dialect", sorted(OWNERS))
+@pytest.mark.parametrize("name", SCENES if FULL else ("adopt", "clean"))
+def test_each_sync_matters(dialect: str, name: str) -> None:
+    """Leave one out, and there is a way to lose power that tears the host."""
+    assert change(*scene_of(dialect, name)).idle_syncs() == []
+
+
+@pytest.mark.parametrize("dialect", sorted(OWNERS))
+@pytest.mark.parametrize("name", SCENES if FULL else ("adopt", "clean"))
+def test_each_sync_of_the_way_back_matters(dialect: str, name: str) -> None:
+    """Except the last: a record that comes back is put back once more, to the same end."""
+    stream = way_back(*scene_of(dialect, name))
+    last = len(stream.effects) - 1
+    assert stream.effects[last] == SyncFolder(STATE)
+    assert stream.idle_syncs() == [f"{last}: {stream.effects[last]}"]
