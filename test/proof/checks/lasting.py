@@ -8,22 +8,20 @@ from proof.registry import cases, check, demand
 from proof.stage import LABELS, SOURCE4, SOURCE6, Stage, changed
 from rig.setups import GATEWAYS
 
-#: Off-link, on-link, and in the subnet of an alias.
+#: Where `renew_primary` leads a route without a gateway: there the kernel takes the first
+#: address that it may, and after the primary came back an alias is the first.
+BARE = "203.0.113.252/30"
+#: Off-link, on-link, in the subnet of an alias, and by that route.
 TARGETS = {
-    4: ("203.0.113.200", GATEWAYS[0], "198.51.100.200"),
+    4: ("203.0.113.200", GATEWAYS[0], "198.51.100.200", "203.0.113.253"),
     6: ("2001:db8:ffff::1", GATEWAYS[1], "2001:db8:1::200"),
 }
 
 
 def wishes(setup: str) -> dict[str, Any]:
     """Return pillar items by address and prefix: all that a set-up can express."""
-    items: dict[str, Any] = {
-        "203.0.113.10/32": "203.0.113.10",
-        "203.0.113.11/25": "203.0.113.11/25",
-        "2001:db8:3::10/128": "2001:db8:3::10",
-    }
-    if setup in LABELS:
-        items["203.0.113.12/32"] = {"address": "203.0.113.12", "label": "eth0:vip"}
+    items: dict[str, Any] = {}
+    # These first: what the kernel takes where it does not mind is the first one.
     never = {"source": "never"}
     if setup in SOURCE4:
         items["198.51.100.11/24"] = {"address": "198.51.100.11/24", **never}
@@ -31,6 +29,11 @@ def wishes(setup: str) -> dict[str, Any]:
     if setup in SOURCE6:
         items["2001:db8:1::10/64"] = {"address": "2001:db8:1::10/64", **never}
         items["2001:db8:1::11/128"] = {"address": "2001:db8:1::11/128", **never}
+    items["203.0.113.10/32"] = "203.0.113.10"
+    items["203.0.113.11/25"] = "203.0.113.11/25"
+    items["2001:db8:3::10/128"] = "2001:db8:3::10"
+    if setup in LABELS:
+        items["203.0.113.12/32"] = {"address": "203.0.113.12", "label": "eth0:vip"}
     # 203.0.113.200 must be off-link where the source of such a target is asked for.
     if setup in SOURCE4:
         del items["203.0.113.11/25"]
@@ -67,6 +70,7 @@ def renew_primary(stage: Stage) -> None:
         host.ip("address", "add", cidr, "dev", "eth0")
         host.await_addresses(cidr)
         host.ip(family, "route", "replace", "default", "via", gateway, "dev", "eth0")
+    host.ip("route", "replace", BARE, "dev", "eth0")
 
 
 @check(30, "after a reboot every alias is back, labels and sources as asked")
