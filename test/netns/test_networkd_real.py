@@ -107,9 +107,7 @@ def test_networkd_reads_what_we_read(root: Path, version: str, tmp_path: Path) -
     assert cidrs(live) == {one.alias.cidr for one in found}
     labels = {one["local"]: one.get("label") for one in live if one["family"] == "inet"}
     expected = {
-        one.alias.address: networkd.live_label(one.alias) or "eth0"
-        for one in found
-        if one.alias.family == 4
+        one.alias.address: one.alias.label or "eth0" for one in found if one.alias.family == 4
     }
     assert labels == expected
 

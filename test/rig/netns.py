@@ -159,6 +159,7 @@ class NetHost(SaltMinion, Machine):
         self.number = segment.number() if number is None else number
         self.segment = segment
         self.primary = f"192.0.2.{self.number}"
+        self._dad = dad
         self._holder = Holder(self.name, PRIVATE_FILES if dad else NO_DAD + PRIVATE_FILES)
         try:
             self.port = segment.plug(self._holder.pid, self.number)
@@ -178,6 +179,13 @@ class NetHost(SaltMinion, Machine):
             "route add default via 192.0.2.1 dev eth0",
             "route add default via 2001:db8::1 dev eth0",
         )
+        if not self._dad:
+            # Without detection too an address is tentative for a moment, a long one where
+            # another host of the machine adds thousands: the kernel has one queue for all.
+            process.wait_until(self._is_settled, f"the addresses of {self.name} to settle")
+
+    def _is_settled(self) -> bool:
+        return not any("tentative" in a.flags for a in self.addresses("eth0", links=True))
 
     @property
     def pid(self) -> int:
