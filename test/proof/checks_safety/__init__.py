@@ -1,5 +1,5 @@
 """The checks of safety; importing this package registers all of them."""
 
-from proof.checks_safety import crashes, cutoff, faults
+from proof.checks_safety import crashes, cutoff, faults, peers, together, versions
 
-__all__ = ["crashes", "cutoff", "faults"]
+__all__ = ["crashes", "cutoff", "faults", "peers", "together", "versions"]

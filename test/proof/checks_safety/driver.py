@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from proof.registry import demand
+from proof.stage import Stage
 from rig.machine import Machine
-from rig.process import Running
+from rig.process import CommandFailed, Running
 from rig.salt import SaltMinion, interpreter
 
 PROGRAM = "test/rig/inside.py"
@@ -66,6 +67,14 @@ def applied(host: SaltMinion, pillar: dict[str, Any], **words: Any) -> dict[str,
     told = ask(host, "apply", pillar=pillar, **words)
     demand("error" not in told, f"apply: {told.get('error')}")
     return told
+
+
+def refusal(stage: Stage, *words: str) -> str:
+    """Call a function by ``salt-call`` and return what it says, a refusal as its message."""
+    try:
+        return str(stage.call(*words))
+    except CommandFailed as error:
+        return str(error)
 
 
 @contextmanager
