@@ -35,7 +35,7 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
     stay = [alias for alias, _ in plan.live_wanted]
     batch = [
         *ops.delete_ops(first, current, stay),
-        *ops.add_ops([*again, *missing], current),
+        *ops.add_ops([*again, *missing], current, take=_owner_adds(plan)),
         *ops.change_ops(
             alias
             for alias, _ in plan.live_wanted
@@ -49,6 +49,17 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
 def promotion(interface: str) -> str:
     """Return the kernel setting that decides what follows the head of a subnet."""
     return f"/proc/sys/net/ipv4/conf/{interface}/promote_secondaries"
+
+
+def _owner_adds(plan: Plan) -> bool:
+    """Tell whether the owner adds addresses of its own accord while we do.
+
+    NetworkManager 1.52, woken by our first address, sets the others that its active profile
+    held since the boot (seen): then there is no stranger to stop for.
+    """
+    evidence = plan.situation.evidence
+    renderer = evidence.facts.get("renderer")
+    return evidence.backend == "networkmanager" or renderer == "NetworkManager"
 
 
 def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:

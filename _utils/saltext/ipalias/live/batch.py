@@ -26,6 +26,7 @@ class Op:
 
     :param delete: take it away instead of adding it.
     :param change: set the preferred lifetime of an IPv6 address that is live already.
+    :param take: take it as it is where somebody has added it meanwhile, instead of failing.
     :param label: live label to add it with (`Backend.live_label`).
     :param broadcast: add it with the broadcast address of its subnet.
     :param route: add, or take away, the subnet's route too (`wants_route`, `frees_route`).
@@ -37,9 +38,12 @@ class Op:
     broadcast: bool = True
     route: bool = False
     change: bool = False
+    take: bool = False
 
 
-def add_line(alias: Alias, label: str | None = None, broadcast: bool = True) -> str:
+def add_line(
+    alias: Alias, label: str | None = None, broadcast: bool = True, *, take: bool = False
+) -> str:
     """Return the batch line that adds an address.
 
     ``source: never`` on IPv6 is a preferred lifetime of 0. The IPv4 kernel ignores that;
@@ -47,7 +51,7 @@ def add_line(alias: Alias, label: str | None = None, broadcast: bool = True) -> 
     ``noprefixroute`` then keeps the kernel from making a route for its subnet whose
     source is this address.
     """
-    words = ["address add", alias.cidr, "dev", alias.interface]
+    words = ["address replace" if take else "address add", alias.cidr, "dev", alias.interface]
     if alias.family == IPV6:
         if alias.never_source:
             words.append("preferred_lft 0")
@@ -91,7 +95,7 @@ def _lines(op: Op) -> tuple[str, ...]:
     if op.change:
         return (change_line(op.alias),)
     if not op.delete:
-        line = add_line(op.alias, op.label, op.broadcast)
+        line = add_line(op.alias, op.label, op.broadcast, take=op.take)
         return (line, route_line(op.alias)) if op.route else (line,)
     if op.route:
         # The route first: with its last IPv4 address a link loses every route by itself.

@@ -17,15 +17,20 @@ def alias_of(live: LiveAddress) -> Alias:
     return Alias(live.address, live.prefix, live.interface, live.label, source)
 
 
-def add_ops(wanted: Iterable[tuple[Alias, str | None]], snapshot: Snapshot) -> list[Op]:
-    """Return what adds aliases, each subnet's own route added once."""
+def add_ops(
+    wanted: Iterable[tuple[Alias, str | None]], snapshot: Snapshot, *, take: bool = False
+) -> list[Op]:
+    """Return what adds aliases, each subnet's own route added once.
+
+    :param take: see `Op`.
+    """
     routed: set[object] = set()
     ops: list[Op] = []
     for alias, label in wanted:
         route = wants_route(alias, snapshot) and alias.network_object not in routed
         if route:
             routed.add(alias.network_object)
-        ops.append(Op(alias, label=label, route=route))
+        ops.append(Op(alias, label=label, route=route, take=take))
     return ops
 
 
