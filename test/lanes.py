@@ -25,12 +25,12 @@ REPORTS = ROOT / ".build/junit"
 LANES = ("lint", "unit", "golden", "functional", "netns", "host", "fleet")
 #: Lanes whose tests share nothing run on both cores; a file's tests stay together.
 WORKERS = {"unit": 2, "golden": 2, "host": 2}
-#: Lanes that use pytest-salt-factories. It imports all of Salt and listens on every address of
-#: the machine for each pytest process: not where nothing needs it.
-FACTORY_LANES = ("functional", "fleet")
+#: The parts of pytest-salt-factories, where it is installed. It listens on every address of the
+#: machine for each pytest process, and starts daemons on the machine's own network, where no
+#: alias can be real: no lane uses it.
 FACTORY_PLUGINS = ("", "-event-listener", "-factories", "-loader-mock", "-log-server", "-sysinfo")
 #: Lanes that make hosts of their own, with programs of the distribution.
-HOST_LANES = {"netns", "host"}
+HOST_LANES = {"functional", "netns", "host", "fleet"}
 #: A test may skip itself where lanes are required only with a reason that begins so:
 #: what it tests does not exist on that platform, rather than being absent by chance.
 NOT_APPLICABLE = "not applicable"
@@ -106,8 +106,7 @@ def run_pytest(lane: str, python: Path, required: bool) -> Outcome:
     file = REPORTS / f"{lane}.xml"
     file.unlink(missing_ok=True)
     argv = [str(python), "-m", "pytest", "-q", f"test/{lane}", f"--junitxml={file}"]
-    if lane not in FACTORY_LANES:
-        argv += [word for p in FACTORY_PLUGINS for word in ("-p", f"no:salt-factories{p}")]
+    argv += [word for p in FACTORY_PLUGINS for word in ("-p", f"no:salt-factories{p}")]
     if lane in WORKERS:
         argv += ["-n", str(WORKERS[lane]), "--dist", "loadfile"]
     code = environment.run(argv)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from salt_fleet import CACHE, MINIONS, Fleet, running
 
-from rig import lanes
 from rig.gentle import Monitor
 from rig.picture import picture
 
@@ -39,10 +38,6 @@ class Cold:
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
     """Give a master and two minions, nothing synced."""
-    if reason := lanes.missing("netns"):
-        if lanes.required("fleet"):
-            pytest.fail(f"lane fleet is required, but {reason}", pytrace=False)
-        pytest.skip(f"lane fleet {reason}")
     with running() as made:
         yield made
 

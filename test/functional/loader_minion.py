@@ -63,6 +63,7 @@ class Minion:
             stdout=subprocess.PIPE,
         )
         self.pillar: Any = {}
+        self._session = ""
         self.deliver()
 
     def config(self) -> dict[str, Any]:
@@ -84,6 +85,7 @@ class Minion:
     def reset(self) -> None:
         """Set the host back: the primary addresses, networkd's file, no trace of ours."""
         host = self.host
+        self._end_session()
         host.run(["sh", "-ec", RESET])
         host.configure()
         host.write(
@@ -96,13 +98,33 @@ class Minion:
 
     def ask(self, *steps: list[Any], **request: Any) -> list[Outcome]:
         """Carry out steps in one process that has loaded nothing of ours yet."""
-        block = {"opts": IN_PLACE, "pillar": {"ipalias": self.pillar}}
+        self._end_session()
+        return self._exchange({**self._surroundings(), **request, "steps": list(steps)})
+
+    def _job(self, step: list[Any]) -> Outcome:
+        """Carry out a step in the process of the one before, unless the pillar has changed."""
+        surroundings = json.dumps(self._surroundings())
+        if surroundings != self._session:
+            self._end_session()
+        [outcome] = self._exchange({**self._surroundings(), "steps": [step], "keep": True})
+        self._session = surroundings
+        return outcome
+
+    def _surroundings(self) -> dict[str, Any]:
+        return {"opts": IN_PLACE, "pillar": {"ipalias": self.pillar}}
+
+    def _end_session(self) -> None:
+        if self._session:
+            self._session = ""
+            self._exchange({})
+
+    def _exchange(self, request: dict[str, Any]) -> list[Outcome]:
         assert self.program.stdin and self.program.stdout
-        self.program.stdin.write(json.dumps({**block, **request, "steps": list(steps)}) + "\n")
+        self.program.stdin.write(f"{json.dumps(request)}\n")
         self.program.stdin.flush()
         answer = json.loads(self.program.stdout.readline() or "null")
         if not isinstance(answer, list):
-            raise CommandFailed(str(answer))
+            raise CommandFailed("the process has died; what it said is above")
         return [
             Outcome(step.get("value"), step.get("error", ""), step.get("text", ""))
             for step in answer
@@ -110,20 +132,20 @@ class Minion:
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return what a function returns, which must not fail."""
-        [outcome] = self.ask(["call", name, list(args), kwargs])
+        outcome = self._job(["call", name, list(args), kwargs])
         assert not outcome.error, f"{name}: {outcome.error}: {outcome.text}"
         return outcome.value
 
     def refusal(self, name: str, *args: Any, **kwargs: Any) -> str:
         """Return the sentence a function refuses with, as one of Salt's own errors."""
-        [outcome] = self.ask(["call", name, list(args), kwargs])
+        outcome = self._job(["call", name, list(args), kwargs])
         assert outcome.error, f"{name} was not refused: {outcome.value}"
         assert outcome.error == "CommandExecutionError", f"{outcome.error}: {outcome.text}"
         return outcome.text
 
     def state(self, name: str, *args: Any, test: bool = False, **kwargs: Any) -> dict[str, Any]:
         """Return what a state function returns."""
-        [outcome] = self.ask(["state", name, list(args), kwargs, test])
+        outcome = self._job(["state", name, list(args), kwargs, test])
         assert not outcome.error, f"{name}: {outcome.error}: {outcome.text}"
         ret: dict[str, Any] = outcome.value
         return ret

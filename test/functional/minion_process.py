@@ -2,10 +2,11 @@
 
 Run inside a host. Each request is carried out in a fork of a process that has imported Salt
 and nothing of ours, so none sees what another has loaded; the steps of one request share a
-process, as the jobs of a running minion do.
+process, as the jobs of a running minion do, and with ``keep`` the requests that follow share it
+as well, until an empty one.
 
-A request: ``{"opts": {…}, "pillar": {…}, "uid": N, "steps": [[verb, …], …]}``; the answer: a
-list with one ``{"value": …}`` or ``{"error": kind, "text": …}`` a step.
+A request: ``{"opts": {…}, "pillar": {…}, "uid": N, "steps": [[verb, …], …], "keep": true}``;
+the answer: a list with one ``{"value": …}`` or ``{"error": kind, "text": …}`` a step.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import salt.config
 import salt.loader
 import salt.minion
-import salt.pillar
 import salt.state
 import salt.utils.args
 
@@ -36,10 +36,11 @@ class Minion:
 
     def __init__(self, base: dict[str, Any], request: dict[str, Any]) -> None:
         self.opts = {**base, **request.get("opts", {})}
-        if "pillar" in request:
-            self.write(str(PILLAR / "top.sls"), json.dumps({"base": {"*": ["test"]}}))
-            # JSON is YAML, and this way no rendering stands between test and pillar.
-            self.write(str(PILLAR / "test.sls"), f"#!json\n{json.dumps(request['pillar'])}")
+        # A state run compiles the pillar from these files for itself; for all else it is
+        # given as it is. JSON is YAML: no rendering stands between test and pillar.
+        self.opts["pillar"] = request["pillar"]
+        self.write(str(PILLAR / "top.sls"), json.dumps({"base": {"*": ["test"]}}))
+        self.write(str(PILLAR / "test.sls"), f"#!json\n{json.dumps(request['pillar'])}")
         # A process that starts now would find these folders, and know no older listing of them.
         sys.path_importer_cache.clear()
         salt.config.insert_system_path(self.opts, self.opts["utils_dirs"])
@@ -51,10 +52,6 @@ class Minion:
 
     def refresh(self) -> None:
         """Load everything anew, as a minion does after a sync."""
-        compiler = salt.pillar.get_pillar(
-            self.opts, self.opts["grains"], self.opts["id"], self.opts["saltenv"]
-        )
-        self.opts["pillar"] = compiler.compile_pillar()
         self.utils = salt.loader.utils(self.opts)
         self.modules = salt.loader.minion_mods(self.opts, utils=self.utils)
         self.states = {test: self._states(test) for test in (False, True)}
@@ -130,29 +127,34 @@ class Minion:
         return getattr(package, "__file__", None)
 
 
-def answer(base: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Carry out a request."""
-    minion = Minion(base, request)
+def answer(minion: Minion, steps: list[list[Any]]) -> list[dict[str, Any]]:
+    """Carry out the steps of a request."""
     outcomes: list[dict[str, Any]] = []
-    for verb, *rest in request["steps"]:
+    for verb, *rest in steps:
         try:
             outcomes.append({"value": getattr(minion, verb)(*rest)})
         except Exception as error:
-            outcomes.append(
-                {
-                    "error": type(error).__name__,
-                    "text": str(error),
-                    "trace": traceback.format_exc()[-3000:],
-                }
-            )
+            outcomes.append({"error": type(error).__name__, "text": str(error)})
     return outcomes
+
+
+def serve(base: dict[str, Any], request: dict[str, Any], answers: TextIO) -> None:
+    """Answer a request, and those that share its process."""
+    minion = Minion(base, request)
+    keep = request.get("keep")
+    while request:
+        print(json.dumps(answer(minion, request["steps"]), default=repr), file=answers, flush=True)
+        request = json.loads(sys.stdin.readline() or "{}") if keep else {}
+    if keep:
+        # The end has an answer too: what comes next must not be read by this process.
+        print("[]", file=answers, flush=True)
 
 
 def prepare() -> dict[str, Any]:
     """Return the configuration with grains, and import what Salt needs for a state run."""
     opts = salt.config.minion_config(CONFIG)
     opts["grains"] = salt.loader.grains(opts)
-    minion = Minion(opts, {})
+    minion = Minion(opts, {"pillar": {}})
     minion.call("state.single", ["test.nop", "warm"], {})
     assert minion.library() is None
     return opts
@@ -166,24 +168,20 @@ def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)
     base = prepare()
     with os.fdopen(out, "w") as answers:
-        for line in sys.stdin:
-            reading, writing = os.pipe()
+        # Whoever asks waits for the answer: nothing is read ahead that a fork would miss.
+        while line := sys.stdin.readline():
             child = os.fork()
             if child == 0:
-                os.close(reading)
+                code = 1
                 try:
-                    text = json.dumps(answer(base, json.loads(line)), default=repr)
+                    serve(base, json.loads(line), answers)
+                    code = 0
                 except BaseException:
-                    text = json.dumps({"trace": traceback.format_exc()})
-                with os.fdopen(writing, "w") as pipe:
-                    pipe.write(text)
-                os._exit(0)
-            os.close(writing)
-            with os.fdopen(reading) as pipe:
-                text = pipe.read()
-            os.waitpid(child, 0)
-            answers.write(f"{text}\n")
-            answers.flush()
+                    traceback.print_exc()
+                finally:
+                    os._exit(code)
+            if os.waitpid(child, 0)[1]:
+                print("null", file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -41,10 +41,8 @@ def required(lane: str) -> bool:
 @functools.cache
 def missing(lane: str) -> str | None:
     """Return why a lane cannot run on this machine, or None when it can."""
-    if lane == "functional":
-        return _modules("salt")
-    if lane == "fleet":
-        return _modules("salt", "saltfactories")
+    if lane in ("functional", "fleet"):
+        return _modules("salt") or _namespaces()
     if lane == "netns":
         return _namespaces()
     if lane == "host":
