@@ -60,6 +60,7 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
     for link in fresh.net.links.values():
         if not link.loopback:
             link.addresses4, link.addresses6, link.promote = [], [], "0"
+            link.known6 = {}
     fresh.net.routes = []
     for path in list(fresh.files.nodes):
         if path.startswith("/run/") and not path.startswith("/run/systemd/netif"):

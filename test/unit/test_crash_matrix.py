@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +63,7 @@ def inside(host: SimHost, effect: Effect) -> SimHost | None:
     half = host.successor()
     match effect:
         case WriteTemporary(text=text):
-            half.perform(replace(effect, text=text[: len(text) // 2]))
+            half.perform(effect._replace(text=text[: len(text) // 2]))
         case Run(command) if command.argv[0] == "ip" and (command.stdin or "").count("\n") > 1:
             lines = str(command.stdin).splitlines(keepends=True)
             half.run(command.argv, "".join(lines[: len(lines) // 2]))

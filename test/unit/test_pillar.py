@@ -200,7 +200,7 @@ def test_a_label_is_taken(label: object) -> None:
     [
         ([], "ipalias: list is not a mapping"),
         ({"interface": {}}, "unknown key 'interface'; did you mean `interfaces`?"),
-        ({"zzz": 1}, "unknown key 'zzz'; known keys: backend, interfaces"),
+        ({"zzz": 1}, "unknown key 'zzz'; known keys: interfaces, backend"),
         ({"interfaces": ["eth0"]}, "ipalias:interfaces: list is not a mapping"),
         ({"interfaces": {"eth0:1": {}}}, "'eth0:1' is not an interface name"),
         ({"interfaces": {"eth0": ["198.51.100.1"]}}, "ipalias:interfaces:eth0: list is not a"),
