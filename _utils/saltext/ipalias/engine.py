@@ -72,9 +72,10 @@ class Engine:
         """Return the pillar, checked."""
         return parse_pillar(self.data, self.root)
 
-    def ledger(self) -> Ledger:
-        """Return the ledger."""
-        return parse_ledger(self.host.read(self.paths.ledger), self.paths.ledger)
+    def ledger(self, *, entries: bool = True) -> Ledger:
+        """Return the ledger; without `entries`, only what interfaces it knows."""
+        text = self.host.read(self.paths.ledger)
+        return parse_ledger(text, self.paths.ledger, entries=entries)
 
     def snapshot(self) -> Snapshot:
         """Return what the kernel holds."""
@@ -185,11 +186,11 @@ class Engine:
     def pruned(self, *, test: bool = False) -> Answer:
         """Take away what came from the pillar on interfaces that left it."""
         with self.lock("ipalias.prune", test):
-            ledger = self.ledger()
-            if not _left_pillar(interface_names(self.data, self.root), ledger):
+            names = interface_names(self.data, self.root)
+            if not _left_pillar(names, self.ledger(entries=False)):
                 # The usual case: neither the list of addresses nor the kernel matters then.
                 return self._carry_out((), Config(), Config().base, test)
-            config = self.config()
+            config, ledger = self.config(), self.ledger()
             plans = self._pruned_plans(config, ledger, self.snapshot(), ())
             return self._carry_out(plans, config, config.base, test)
 

@@ -19,8 +19,6 @@ ORIGIN_HAND = "hand"
 ORIGIN_ADOPTED = "adopted"
 ORIGIN_UNKNOWN = "unknown"
 ORIGINS = (ORIGIN_PILLAR, ORIGIN_HAND, ORIGIN_ADOPTED, "dsr", "floating", ORIGIN_UNKNOWN)
-#: What is written of most entries: a plain alias of the pillar, in files and live.
-_PLAIN = {"origin": ORIGIN_PILLAR}
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,9 @@ class Ledger:
 def render_ledger(ledger: Ledger) -> str:
     """Return the ledger as JSON text, one entry a line."""
     blocks = []
-    plain = json.dumps(_PLAIN)
     for name, entries in ledger.interfaces.items():
-        # An address needs no escaping, and most entries have the same data.
-        lines = ",\n".join(
-            f'   "{cidr}": {plain if (data := _entry_data(entry)) == _PLAIN else json.dumps(data)}'
-            for cidr, entry in entries.items()
-        )
+        # An address needs no escaping.
+        lines = ",\n".join(f'   "{cidr}": {_entry_text(entry)}' for cidr, entry in entries.items())
         backend = json.dumps(ledger.backends.get(name, ""))
         blocks.append(
             f'  {json.dumps(name)}: {{"backend": {backend}, "aliases": {{\n{lines}\n  }}}}'
@@ -95,9 +89,10 @@ def render_ledger(ledger: Ledger) -> str:
     return f'{{"schema": {SCHEMA},\n "default": {default},\n "interfaces": {{\n{body}\n }}}}\n'
 
 
-def parse_ledger(text: str | None, path: str) -> Ledger:
+def parse_ledger(text: str | None, path: str, *, entries: bool = True) -> Ledger:
     """Read a ledger; None (no file) gives an empty one marked as lost.
 
+    :param entries: False leaves them unread, for who only asks which interfaces there are.
     :raises ParseError: not JSON, not a ledger, or of a schema newer than this version.
     """
     if text is None:
@@ -118,7 +113,8 @@ def parse_ledger(text: str | None, path: str) -> Ledger:
     try:
         interfaces = {
             str(name): {
-                str(cidr): _entry(str(name), str(cidr), row) for cidr, row in aliases.items()
+                str(cidr): _entry(str(name), str(cidr), row)
+                for cidr, row in (aliases.items() if entries else ())
             }
             for name, block in data["interfaces"].items()
             for aliases in (block["aliases"],)
@@ -128,6 +124,15 @@ def parse_ledger(text: str | None, path: str) -> Ledger:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ParseError(path, 1, f"not a ledger ({error!r})", way_out=way_out) from None
     return Ledger(interfaces, backends, default)
+
+
+def _entry_text(entry: Entry) -> str:
+    """Return what is written of an entry as JSON; most have an origin and maybe a slot."""
+    alias = entry.alias
+    if entry.file and entry.live and alias.label is None and alias.source == SOURCE_AUTO:
+        slot = "" if alias.number is None else f', "number": {alias.number}'
+        return f'{{"origin": "{entry.origin}"{slot}}}'
+    return json.dumps(_entry_data(entry))
 
 
 def _entry_data(entry: Entry) -> dict[str, object]:
@@ -150,11 +155,14 @@ def _entry_data(entry: Entry) -> dict[str, object]:
 def _entry(interface: str, cidr: str, row: Mapping[str, object]) -> Entry:
     """Build an entry from what was written of it."""
     address, prefix = cidr.rsplit("/", 1)
-    if row == _PLAIN:
-        return Entry(Alias(address, int(prefix), interface), ORIGIN_PILLAR)
-    label, number = row.get("label"), row.get("number")
-    if row["origin"] not in ORIGINS:
-        raise ValueError(f"origin {row['origin']!r}")
+    origin, number = row["origin"], row.get("number")
+    if origin not in ORIGINS:
+        raise ValueError(f"origin {origin!r}")
+    if len(row) == 1 + ("number" in row) and (number is None or type(number) is int):
+        # Most entries. By position: with thousands, the names of parameters tell.
+        alias = Alias(address, int(prefix), interface, None, SOURCE_AUTO, number)
+        return Entry(alias, str(origin))
+    label = row.get("label")
     alias = Alias(
         address,
         int(prefix),
@@ -163,6 +171,4 @@ def _entry(interface: str, cidr: str, row: Mapping[str, object]) -> Entry:
         source=str(row.get("source", SOURCE_AUTO)),
         number=None if number is None else int(str(number)),
     )
-    return Entry(
-        alias, str(row["origin"]), bool(row.get("file", True)), bool(row.get("live", True))
-    )
+    return Entry(alias, str(origin), bool(row.get("file", True)), bool(row.get("live", True)))
