@@ -7,6 +7,10 @@ errors; nothing else is ever raised on purpose.
 
 from __future__ import annotations
 
+#: What reading data of an unknown shape can raise. An infinite number and a nesting too deep
+#: for the interpreter are among it: neither is a ValueError.
+MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
 
 class IpaliasError(Exception):
     """Base of every error this library raises on purpose.

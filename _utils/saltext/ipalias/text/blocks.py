@@ -141,7 +141,9 @@ def remove_block(text: str, name: str, path: str) -> str | None:
     before, after = lines[: block.first], lines[block.last + 1 :]
     if not after:
         if NO_EOL in block.notes and before:
-            before[-1] = re.sub(r"\r?\n$", "", before[-1])
+            # As our own line ends, not as the line may: its last byte may be a lone CR.
+            ours = "\r\n" if lines[block.first].endswith("\r\n") else "\n"
+            before[-1] = before[-1].removesuffix(ours)
         return None if NEW_FILE in block.notes and not before else "".join(before)
     if block.notes and (follower := _BEGIN.match(after[0].rstrip("\n"))):
         ending = after[0][len(after[0].rstrip("\r\n")) :]
