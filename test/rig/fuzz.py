@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 LIBRARY, SECONDS, SEED, *FOLDERS = sys.argv[1:]
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), LIBRARY]
+sys.path[:1] = [str(Path(__file__).resolve().parents[1]), LIBRARY]
 
 from rig.simnm import OWNERS  # noqa: E402
 from saltext.ipalias import backup, checks, journal, ledger, pillar, probe  # noqa: E402
