@@ -315,7 +315,7 @@ def apply(name=None, pillar="ipalias", block=None, confirm="auto", test=None):
         salt '*' ipalias.apply eth0 test=True
     """
     if confirm not in ("auto", "manual"):
-        raise CommandExecutionError(f"confirm: {confirm!r} is unknown; auto or manual")
+        raise CommandExecutionError(f"confirm: {str(confirm)[:40]!r} is unknown; auto or manual")
     manual = confirm == "manual"
     if block is not None:
         data = {"interfaces": {name: block}}

@@ -21,6 +21,7 @@ from rig.simscenes import FOREIGN_LIVE, SCENES, comparable, differences, leftove
 from saltext.ipalias.effects import Effect, ReadLive, Run, Unlink, WriteTemporary
 from saltext.ipalias.errors import EffectError, IpaliasError, VerifyError
 from saltext.ipalias.host import NOT_FOUND, TIMED_OUT, Result
+from saltext.ipalias.paths import Settings
 
 ERRORS = {
     errno.ENOSPC: "No space left on device",
@@ -188,8 +189,10 @@ def test_somebody_adds_one_of_a_thousand_before_us(thousand: SimHost) -> None:
 def test_somebody_takes_one_of_a_thousand_away_behind_us(thousand: SimHost) -> None:
     before = comparable(thousand)
     meddled(thousand, "look", "ip address delete 2001:db8:5::1ff/128 dev eth0")
+    request = engine(thousand, block(*THOUSAND))
+    request.settings = Settings(verify_timeout=0.2)
     with pytest.raises(VerifyError, match=r"2001:db8:5::1ff/128 is not live"):
-        engine(thousand, block(*THOUSAND)).managed()
+        request.managed()
     assert differences(before, comparable(thousand)) == []
 
 

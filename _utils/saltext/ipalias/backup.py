@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .errors import ParseError
+from .errors import MALFORMED, ParseError
 
 
 @dataclass(frozen=True)
@@ -97,5 +97,5 @@ def parse_index(text: str | None, path: str) -> dict[str, Original]:
             )
             for name, row in rows.items()
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except MALFORMED as error:
         raise ParseError(path, 1, f"not a backup index ({error!r})") from None

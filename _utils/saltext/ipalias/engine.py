@@ -25,7 +25,15 @@ from .live import Snapshot
 from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
 from .paths import Paths, Settings
-from .pillar import DEFAULT, Announce, Config, InterfaceConfig, interface_names, parse_pillar
+from .pillar import (
+    DEFAULT,
+    Announce,
+    Config,
+    InterfaceConfig,
+    interface_names,
+    parse_interface,
+    parse_pillar,
+)
 from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
@@ -128,6 +136,8 @@ class Engine:
         :param name: interface as in the pillar; None for all, and for what left the pillar.
         :raises IpaliasError: see `pillar`, `situation` and `transaction`.
         """
+        if name is not None:
+            parse_interface(name, "name")
         with self.lock(f"ipalias.apply {name or ''}", test):
             config = self.config()
             if name is not None and name not in config.interfaces:

@@ -7,6 +7,14 @@ errors; nothing else is ever raised on purpose.
 
 from __future__ import annotations
 
+#: What reading data of an unknown shape can raise. An infinite number and a nesting too deep
+#: for the interpreter are among it: neither is a ValueError.
+MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
+
+#: Longest part of a message in characters: a value of a megabyte is not worth one.
+LONGEST = 1200
+
 
 class IpaliasError(Exception):
     """Base of every error this library raises on purpose.
@@ -23,9 +31,13 @@ class IpaliasError(Exception):
         super().__init__(self.text())
 
     def text(self) -> str:
-        """Return the whole message on one line."""
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}; {self.way_out}" if self.way_out else text
+        """Return the whole message on one line, no part of it so long that it hides the rest."""
+        where, what, way_out = (
+            part if len(part) <= LONGEST else f"{part[:LONGEST]}…"
+            for part in (self.where, self.what, self.way_out)
+        )
+        text = f"{where}: {what}" if where else what
+        return f"{text}; {way_out}" if way_out else text
 
 
 class InputError(IpaliasError):

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .effects import FileState
-from .errors import ParseError
+from .errors import MALFORMED, ParseError
 from .live import LiveAddress, Route
 from .model import Alias, Evidence
 
@@ -138,7 +138,7 @@ def parse_record(text: str, path: str) -> Record:
             routes=tuple(Route(**row) for row in data["routes"]),
             kernel={str(name): str(value) for name, value in data["kernel"].items()},
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except MALFORMED as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from .errors import ParseError
+from .errors import MALFORMED, ParseError
 from .model import SOURCE_AUTO, Alias
 
 SCHEMA = 1
@@ -101,7 +101,7 @@ def parse_ledger(text: str | None, path: str, *, entries: bool = True) -> Ledger
     try:
         data = json.loads(text)
         schema = int(data["schema"])
-    except (ValueError, TypeError, KeyError) as error:
+    except MALFORMED as error:
         raise ParseError(path, 1, f"not a ledger ({error})", way_out=way_out) from None
     if schema > SCHEMA:
         raise ParseError(
@@ -121,7 +121,7 @@ def parse_ledger(text: str | None, path: str, *, entries: bool = True) -> Ledger
         }
         backends = {str(name): str(block["backend"]) for name, block in data["interfaces"].items()}
         default = {str(family): str(name) for family, name in data["default"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except MALFORMED as error:
         raise ParseError(path, 1, f"not a ledger ({error!r})", way_out=way_out) from None
     return Ledger(interfaces, backends, default)
 

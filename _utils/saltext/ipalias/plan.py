@@ -250,13 +250,18 @@ def _changed(files: Iterable[File], host: Host) -> tuple[tuple[File, ...], dict[
 def _live_remove(
     situation: Situation, entries: Iterable[Entry], target: Target
 ) -> tuple[LiveAddress, ...]:
-    """Return the live addresses of ours, or to be purged, that shall go."""
-    stay = {entry.alias.cidr for entry in entries if entry.live}
+    """Return the live addresses of ours, or to be purged, that shall go.
+
+    An alias for the file alone is live after a boot, by its owner: it goes with its entry.
+    """
+    listed = list(entries)
+    stay = {entry.alias.cidr for entry in listed if entry.live}
     stay |= {alias.cidr for alias in target.present}
+    known = {entry.alias.cidr for entry in listed}
     going = [
         cidr
         for cidr, entry in situation.entries.items()
-        if cidr not in stay and entry.live and cidr in situation.live
+        if cidr not in stay and (entry.live or cidr not in known) and cidr in situation.live
     ]
     going += [cidr for cidr in target.drop_live if cidr in situation.live and cidr not in going]
     return tuple(situation.live[cidr] for cidr in going)

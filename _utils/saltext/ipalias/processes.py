@@ -106,6 +106,7 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EffectError(f"the lock cannot be opened: {error.strerror}", where=path) from error
+    _keep_from_children(descriptor)
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -120,7 +121,6 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
                         way_out=f"waited {timeout:g} s; run again when it has ended",
                     ) from None
                 time.sleep(0.02)
-        _keep_from_children(descriptor)
         note = {"pid": os.getpid(), "does": purpose, "since": boot_clock()}
         # Who holds it is only told to those who wait: a full disk is no reason to stop here.
         with contextlib.suppress(OSError):
@@ -128,8 +128,10 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
             os.pwrite(descriptor, json.dumps(note).encode(), 0)
         yield
     finally:
-        _held.discard(descriptor)
-        os.close(descriptor)
+        # In a child that was forked meanwhile it is closed, and its number may be another's.
+        if descriptor in _held:
+            _held.discard(descriptor)
+            os.close(descriptor)
 
 
 def _holder(descriptor: int) -> str:

@@ -15,6 +15,7 @@ from .model import Alias, Evidence
 from .owner import detect_all
 from .pillar import DEFAULT, InterfaceConfig, interface_names
 from .situation import Situation
+from .values import parse_interface
 from .verify import address_problem
 
 Row = dict[str, Any]
@@ -29,7 +30,7 @@ def situations(engine: Engine, interface: str | None = None) -> list[Situation]:
     """
     config, ledger, snapshot = engine.config(), engine.ledger(), engine.snapshot()
     if interface is not None:
-        names = [interface]
+        names = [parse_interface(interface, "interface")]
     else:
         names = [name for name in config.interfaces if name != DEFAULT]
         names += [*ledger.interfaces, *_default_names(engine, ledger, snapshot)]
@@ -196,7 +197,9 @@ def ours(engine: Engine) -> dict[str, Row]:
 def import_pillar(engine: Engine, interface: str | None = None) -> dict[str, Any]:
     """Return the pillar block for the aliases that the host has, whoever made them."""
     snapshot, ledger, config = engine.snapshot(), engine.ledger(), engine.config()
-    names = [interface] if interface is not None else [link.name for link in snapshot.links]
+    names = [link.name for link in snapshot.links]
+    if interface is not None:
+        names = [parse_interface(interface, "interface")]
     blocks: dict[str, Any] = {}
     for name in names:
         if name == "lo" and interface is None:
@@ -257,7 +260,9 @@ def _item(situation: Situation, alias: Alias) -> str | dict[str, str]:
 def explain(engine: Engine, interface: str | None = None) -> dict[str, Any]:
     """Return who owns each interface, on what evidence, and what was rejected."""
     snapshot = engine.snapshot()
-    names = [interface] if interface is not None else [link.name for link in snapshot.links]
+    names = [link.name for link in snapshot.links]
+    if interface is not None:
+        names = [parse_interface(interface, "interface")]
     told: dict[str, Any] = {}
     for name in names:
         if name == "lo" and interface is None:

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 
+from ..errors import MALFORMED, EffectError
 from ..model import IPV4, IPV6, MAX_PREFIX
 from . import Link, LiveAddress, Snapshot
 
@@ -53,7 +54,17 @@ def parse(text: str) -> Snapshot:
 
     On Linux ``eth0:1`` is a label of eth0, not an interface: its IPv4 address goes to eth0
     with that label, and the IPv6 addresses that it repeats from eth0 are left out.
+
+    :raises EffectError: where it is not what ``ifconfig`` prints.
     """
+    try:
+        return _parse(text)
+    except MALFORMED as error:
+        said = f"not what ifconfig(8) prints ({error!r})"[:200]
+        raise EffectError(said, where="`ifconfig -a`") from None
+
+
+def _parse(text: str) -> Snapshot:
     linux = "Link encap:" in text or re.search(r"^\S+: flags=\S+ {2}mtu", text, re.M) is not None
     opened: dict[str, _Open] = {}
     current: _Open | None = None

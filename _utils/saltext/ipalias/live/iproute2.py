@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..errors import EffectError
+from ..errors import MALFORMED, EffectError
 from ..host import NOT_FOUND, Host, Result
 from ..model import IPV4, IPV6, MAX_PREFIX
 from . import Link, LiveAddress, Route, Snapshot
@@ -84,8 +84,19 @@ def parse_json(addr_json: str, route4_json: str = "", route6_json: str = "") -> 
     Some versions print an empty object for each link or address that a filter left out,
     and nothing at all for an empty list of routes.
 
-    :raises EffectError: where a dump is not JSON.
+    :raises EffectError: where a dump is not JSON, or not what ``ip`` prints.
     """
+    try:
+        return _parse_json(addr_json, route4_json, route6_json)
+    except MALFORMED as error:
+        raise _foreign(error) from None
+
+
+def _foreign(error: Exception) -> EffectError:
+    return EffectError(f"not what ip(8) prints ({error!r})"[:200], where="`ip address`")
+
+
+def _parse_json(addr_json: str, route4_json: str, route6_json: str) -> Snapshot:
     links: list[Link] = []
     addresses: list[LiveAddress] = []
     flag_sets: dict[tuple[str, ...], frozenset[str]] = {}
@@ -191,7 +202,15 @@ def parse_text(
 
     :param link_text: output of ``ip -o link``, which the one-line form of the addresses
         needs: there a link without an address does not appear.
+    :raises EffectError: where it is not what ``ip`` prints.
     """
+    try:
+        return _parse_text(addr_text, route4_text, route6_text, link_text)
+    except MALFORMED as error:
+        raise _foreign(error) from None
+
+
+def _parse_text(addr_text: str, route4_text: str, route6_text: str, link_text: str) -> Snapshot:
     links: dict[str, Link] = {}
     addresses: list[LiveAddress] = []
     current = ""

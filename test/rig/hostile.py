@@ -1,0 +1,279 @@
+"""Hostile strings in every pillar field and every function argument: none gets anywhere.
+
+A program of its own, so that a check can run it on another copy of the checkout:
+
+    hostile.py CHECKOUT
+
+A string that is refused leaves no trace: it is looked for in every effect (texts, paths,
+commands and their input), in every file and program asked for, and in the lock's note.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.util
+import inspect
+import json
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = sys.argv[1]
+sys.path[:1] = [str(Path(__file__).resolve().parents[1]), f"{CHECKOUT}/_utils"]
+
+from salt.exceptions import CommandExecutionError  # noqa: E402
+
+from rig.simhost import SimHost  # noqa: E402
+from rig.simnm import OWNERS  # noqa: E402
+from saltext.ipalias import engine, paths, pillar  # noqa: E402
+from saltext.ipalias.effects import Effect  # noqa: E402
+from saltext.ipalias.host import Result  # noqa: E402
+
+#: In every hostile string; no field of the formula holds it otherwise.
+MARK = "zq7mark"
+#: Longest error that may come back: a string of a megabyte must not.
+LONGEST = 4000
+
+#: Characters no name, address or word of ours has.
+CHARACTERS = [
+    *"\n\r\t\0\x01\x07\x08\x0b\x0c\x1b\x7f\x80\x85\x9f\xa0\xad",
+    *"'\"`$\\;|&<>(){}[]!*?~^%#@=+, ",
+    *("\u200b", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069", "\u2028", "\u2029"),
+    *("\ufeff", "\udc80", "\udcff", "\u0301", "\U000e0001", "\U0001f4a9", "\uff0f", "\uff1b"),
+]
+PAYLOADS = [
+    *("$({})", "`{}`", "${{{}}}", ";{}", "|{}", "&&{}", "||{}", ">{}", "<{}", "\n{}\n", "\r\n{}"),
+    *("../../{}", "/etc/{}", "..\\{}", "....//{}", "%2e%2e%2f{}", "file:///{}", "~root/{}", "./{}"),
+    *("%s%n{}", "%({})s", "{{{{ {} }}}}", "{{% {} %}}", "#!{}", "{}\\", "{{0.__class__}}{}"),
+    *("'{}", '"{}', "'; {} #", '" {} "', "\\x00{}", "\\n{}", "!!python/object:{}", "*{}", "&{}"),
+    *("\n[Service]\nExecStart={}", "\niface {} inet manual", "\npost-up {}", "\naddress add {}"),
+    *("]\nName={}", "}}\n{}", "# END ipalias {}\n", "\x1b]0;{}\x07", "-{} ", "--{}=1", "-batch {}"),
+]
+
+
+def strings() -> list[str]:
+    """Return the hostile strings."""
+    found = [f"{MARK}{char}x" for char in CHARACTERS]
+    found += [f"{char}{MARK}" for char in CHARACTERS]
+    found += [f"203.0.113.9{char}{MARK}" for char in CHARACTERS]
+    found += [payload.format(MARK) for payload in PAYLOADS]
+    found += [f"203.0.113.9/32{payload.format(MARK)}" for payload in PAYLOADS]
+    found += [f"eth0:{payload.format(MARK)}" for payload in PAYLOADS]
+    found += [MARK + "A" * (1 << 20), "\n" * (1 << 20) + MARK, MARK + "9" * (1 << 20)]
+    return list(dict.fromkeys(found))
+
+
+class Recorder:
+    """A host that notes every string it is given."""
+
+    def __init__(self, host: SimHost) -> None:
+        self.host = host
+        self.given: list[object] = []
+
+    def perform(self, effect: Effect) -> Any:
+        self.given.append(effect)
+        return self.host.perform(effect)
+
+    def run(self, argv: Sequence[str], stdin: str | None = None, timeout: float = 15.0) -> Result:
+        self.given.append((argv, stdin))
+        return self.host.run(argv, stdin, timeout)
+
+    def read(self, path: str) -> str | None:
+        self.given.append(path)
+        return self.host.read(path)
+
+    def exists(self, path: str) -> bool:
+        self.given.append(path)
+        return self.host.exists(path)
+
+    def glob(self, pattern: str) -> list[str]:
+        self.given.append(pattern)
+        return self.host.glob(pattern)
+
+    def which(self, name: str) -> str | None:
+        self.given.append(name)
+        return self.host.which(name)
+
+    @contextlib.contextmanager
+    def lock(self, purpose: str) -> Iterator[None]:
+        self.given.append(purpose)
+        yield
+
+    def reached(self) -> str:
+        """Return what was given a hostile string; nothing when none was."""
+        for thing in self.given:
+            if MARK in str(thing):
+                return f"{type(thing).__name__}: {str(thing)[:300]!r}"
+        return ""
+
+
+class Attack:
+    """The execution module over a recording host."""
+
+    def __init__(self, owner: str) -> None:
+        self.template = OWNERS[owner]()
+        self.module = load_module()
+        self.tried = 0
+        self.problems: list[str] = []
+        self.fields: set[str] = set()
+
+    def engine_on(self, recorder: Recorder, data: Any) -> Callable[..., Any]:
+        def make(
+            path: str = "ipalias", given: Any = None, root: str | None = None, confirm: bool = False
+        ) -> Any:
+            block = data if given is None else given
+            return engine.Engine(
+                host=recorder,  # type: ignore[arg-type]
+                data=block,
+                root=root or "ipalias",
+                settings=paths.Settings(confirm=confirm),
+                locked=recorder.lock,
+                new_id=lambda: "id-1",
+            )
+
+        return lambda pillar="ipalias", data=None, root=None, confirm=False: make(
+            pillar, data, root, confirm
+        )
+
+    def attempt(self, field: str, text: str, data: Any, call: Callable[[], Any]) -> None:
+        """Make one call with one hostile string and see what comes of it."""
+        self.tried += 1
+        self.fields.add(field)
+        recorder = Recorder(self.template.twin())
+        self.module._engine = self.engine_on(recorder, data)
+        what = f"{field} = {text[:60]!r}"
+        try:
+            told = call()
+        except CommandExecutionError as error:
+            if len(str(error)) > LONGEST:
+                self.problems.append(f"{what}: the error has {len(str(error))} characters")
+            told = None
+        except BaseException as error:
+            self.problems.append(f"{what}: {type(error).__name__}: {str(error)[:200]}")
+            return
+        if reached := recorder.reached():
+            self.problems.append(f"{what}: reached {reached}")
+        if told is not None and len(json.dumps(told, default=str)) > 100_000:
+            self.problems.append(f"{what}: a return of that size")
+
+    def control(self) -> None:
+        """Give the mark where it is a good label: it must be seen to reach a file."""
+        recorder = Recorder(self.template.twin())
+        self.module._engine = self.engine_on(recorder, {"check_duplicates": False})
+        self.module.add("203.0.113.9", interface="eth0", label=MARK)
+        if "WriteTemporary" not in str(recorder.given) or not recorder.reached():
+            self.problems.append("the control: a good label is not seen to reach a file")
+
+    def pillar_fields(self) -> None:
+        """Put each string in each place of a whole pillar: values and keys."""
+        whole: dict[str, Any] = {
+            "backend": "auto",
+            "purge": "owned",
+            "adopt": False,
+            "announce": {"count": 1, "interval": 0.1},
+            "form": "stanza",
+            "check_duplicates": False,
+            "guard": {"timeout": 60, "checks": ["master", "tcp://192.0.2.1:443"]},
+            "interfaces": {
+                "eth0": {
+                    "addresses": [
+                        "203.0.113.9",
+                        "203.0.113.20-203.0.113.22",
+                        {"address": "203.0.113.10/32", "label": "x", "source": "auto"},
+                        {"block": "203.0.113.16/30", "source": "auto"},
+                    ],
+                    **{"backend": "auto", "purge": "owned", "adopt": False, "form": "stanza"},
+                    **{"check_duplicates": False, "announce": 1},
+                }
+            },
+        }
+        for place in places(whole):
+            for text in strings():
+                data = copy.deepcopy(whole)
+                put(data, place, text)
+                where = ":".join(map(str, place))
+                self.attempt(f"pillar {where}", text, data, lambda: self.module.apply())
+
+    def arguments(self) -> None:
+        """Give each string as each argument of each function."""
+        functions = {
+            name: value
+            for name, value in vars(self.module).items()
+            if isinstance(value, types.FunctionType) and name[0] != "_"
+        }
+        needed = {"address": "203.0.113.9", "backend": "networkd", "name": "eth0"}
+        for name, function in functions.items():
+            signature = inspect.signature(function)
+            for argument in signature.parameters:
+                for text in strings():
+                    given = {
+                        key: needed[key]
+                        for key, value in signature.parameters.items()
+                        if value.default is inspect.Parameter.empty
+                    }
+                    self.attempt(
+                        f"{name}({argument})",
+                        text,
+                        {},
+                        lambda f=function, g={**given, argument: text}: f(**g),  # type: ignore
+                    )
+
+
+def places(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return every place of a pillar: a value's path, and a key's with a mark before it."""
+    found: list[tuple[Any, ...]] = []
+    if isinstance(data, dict):
+        for key, value in data.items():
+            found += [(*above, "KEY", key), *places(value, (*above, key))]
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            found += places(value, (*above, index))
+    return [*found, above] if above else found
+
+
+def put(data: Any, place: tuple[Any, ...], text: str) -> None:
+    """Put a string in a place."""
+    *above, last = place
+    if above and above[-1] == "KEY":
+        above.pop()
+        for key in above:
+            data = data[key]
+        data[text] = data.pop(last)
+        return
+    for key in above:
+        data = data[key]
+    data[last] = text
+
+
+def load_module() -> Any:
+    """Return the execution module without Salt's loader."""
+    spec = importlib.util.spec_from_file_location("attacked", f"{CHECKOUT}/_modules/ipalias.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__opts__ = {}  # type: ignore[attr-defined]
+    module.__pillar__ = {}  # type: ignore[attr-defined]
+    # The library that is loaded already: the host above is made of its classes.
+    module._library = lambda name: importlib.import_module(f"saltext.ipalias.{name}")  # type: ignore
+    return module
+
+
+def main() -> None:
+    """Attack, one owner for the pillar and another for the arguments."""
+    assert pillar.__file__.startswith(CHECKOUT), pillar.__file__
+    told: dict[str, Any] = {"strings": len(strings()), "tried": 0, "fields": 0, "problems": []}
+    for owner, kind in (("networkd", "pillar_fields"), ("ifupdown", "arguments")):
+        attack = Attack(owner)
+        attack.control()
+        getattr(attack, kind)()
+        told["tried"] += attack.tried
+        told["fields"] += len(attack.fields)
+        told["problems"] += attack.problems
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

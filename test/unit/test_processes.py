@@ -1,0 +1,230 @@
+"""Processes named for ever, clocks that no one sets, and the one lock, among real processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from saltext.ipalias import processes
+from saltext.ipalias.errors import EffectError, RefusedError
+
+CONTEXT = multiprocessing.get_context("fork")
+
+
+def test_a_process_is_known_by_its_number_and_its_start() -> None:
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
+        started = processes.start_time(sleeper.pid)
+        assert started > 0
+        assert processes.is_alive(sleeper.pid, started)
+        assert not processes.is_alive(sleeper.pid, started + 1)
+        sleeper.kill()
+        # Not yet waited for: a zombie runs no more.
+        os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+        assert processes.start_time(sleeper.pid) == 0
+        assert not processes.is_alive(sleeper.pid, started)
+    assert not processes.is_alive(sleeper.pid, started)
+    assert not processes.is_alive(0, 0)
+
+
+def test_a_name_that_looks_like_a_field_is_no_hindrance(tmp_path: Path) -> None:
+    program = tmp_path / "a) Z 1 2 ("
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([str(program), "600"]) as sleeper:
+        try:
+            assert processes.is_alive(sleeper.pid, processes.start_time(sleeper.pid))
+        finally:
+            sleeper.kill()
+
+
+def test_a_process_is_ended_only_if_it_is_that_one() -> None:
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
+        started = processes.start_time(sleeper.pid)
+        processes.end_process(sleeper.pid, started + 1)
+        assert sleeper.poll() is None
+        processes.end_process(sleeper.pid, started)
+        assert sleeper.wait(10) == -9
+    # Never itself: the dead man may run in the process that applies.
+    processes.end_process(os.getpid(), processes.start_time(os.getpid()))
+
+
+def test_the_boot_clock_and_the_boot_are_the_kernels() -> None:
+    with open("/proc/uptime") as file:
+        uptime = float(file.read().split()[0])
+    assert abs(processes.boot_clock() - uptime) < 5
+    assert processes.boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_a_process_started_apart_outlives_the_one_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parent and all of its parent's session are killed."""
+    script = (
+        "import os, sys\n"
+        "from saltext.ipalias import processes\n"
+        "os.path.isdir = lambda path: False\n"
+        "argv = ['/bin/sh', '-c', 'echo $$ > \"$1.new\"; mv \"$1.new\" \"$1\"; sleep 600', 'x']\n"
+        "processes.start_apart([*argv, sys.argv[1]], 'x', {'PATH': os.environ['PATH']})\n"
+        "sys.stdin.read()\n"
+    )
+    told = tmp_path / "pid"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [sys.executable, "-c", script, str(told)]
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, start_new_session=True) as parent:
+        limit = time.monotonic() + 60
+        while not told.exists() and time.monotonic() < limit:
+            time.sleep(0.01)
+        pid = int(told.read_text())
+        started = processes.start_time(pid)
+        os.killpg(parent.pid, 9)
+    try:
+        assert processes.is_alive(pid, started)
+        assert os.getsid(pid) == pid
+    finally:
+        os.killpg(pid, 9)
+
+
+# The lock
+
+
+def add_one(path: str, counter: str) -> None:
+    with processes.lock(path, "adds one", 120):
+        count = int(Path(counter).read_text())
+        os.sched_yield()  # let the others run: without the lock, counts would be lost
+        Path(counter).write_text(str(count + 1))
+
+
+def test_fifty_at_once_come_one_after_another(tmp_path: Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    lock = str(tmp_path / "lock")
+    contenders = [CONTEXT.Process(target=add_one, args=(lock, str(counter))) for _ in range(50)]
+    for contender in contenders:
+        contender.start()
+    for contender in contenders:
+        contender.join(120)
+    assert [contender.exitcode for contender in contenders] == [0] * 50
+    assert counter.read_text() == "50"
+    assert os.stat(lock).st_mode & 0o777 == 0o600
+
+
+def test_who_gives_up_names_holder_purpose_and_age(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    ready, done = CONTEXT.Event(), CONTEXT.Event()
+
+    def hold() -> None:
+        with processes.lock(path, "ipalias.add 20260101"):
+            ready.set()
+            done.wait(120)
+
+    holder = CONTEXT.Process(target=hold)
+    holder.start()
+    try:
+        assert ready.wait(120)
+        with (
+            pytest.raises(RefusedError) as caught,
+            processes.lock(path, "another", timeout=0.05),
+        ):
+            pytest.fail("two held the lock")
+        said = str(caught.value)
+        assert f"ipalias.add 20260101 (pid {holder.pid}, for " in said
+        assert "waited 0.05 s; run again" in said
+    finally:
+        done.set()
+        holder.join(120)
+
+
+@pytest.mark.parametrize("note", ["", "{}", "[]", "\0\0", '{"since": "never"}'])
+def test_a_note_that_tells_nothing_is_no_hindrance(tmp_path: Path, note: str) -> None:
+    import fcntl
+
+    path = tmp_path / "lock"
+    path.write_text(note)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with (
+            pytest.raises(RefusedError, match="holder unknown"),
+            processes.lock(str(path), "x", timeout=0.01),
+        ):
+            pytest.fail("two held the lock")
+
+
+def test_a_killed_holder_is_no_holder(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    ready = CONTEXT.Event()
+
+    def hold() -> None:
+        with processes.lock(path, "x"):
+            ready.set()
+            time.sleep(600)
+
+    holder = CONTEXT.Process(target=hold)
+    holder.start()
+    assert ready.wait(120)
+    holder.kill()
+    holder.join(120)
+    with processes.lock(path, "next", timeout=5):
+        pass
+
+
+def test_a_child_forked_without_exec_neither_keeps_the_lock_nor_closes_what_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "lock")
+    told, tell = os.pipe()
+    go, start = os.pipe()
+    with processes.lock(path, "parent"):
+        pid = os.fork()
+        if not pid:
+            # The number of the lock's descriptor is free here, and goes to another file.
+            other = os.open(os.devnull, os.O_RDONLY)
+            os.write(tell, b"x")
+            os.read(go, 1)
+            os._exit(0 if os.fstat(other) else 1)
+        os.read(told, 1)
+    try:
+        with processes.lock(path, "next", timeout=5):
+            pass
+    finally:
+        os.write(start, b"x")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        for descriptor in (told, tell, go, start):
+            os.close(descriptor)
+
+
+def test_a_child_that_leaves_the_lock_closes_nothing(tmp_path: Path) -> None:
+    told, tell = os.pipe()
+    pid = 0
+    try:
+        with processes.lock(str(tmp_path / "lock"), "parent"):
+            pid = os.fork()
+            other = os.open(os.devnull, os.O_RDONLY)
+        if not pid:
+            os.fstat(other)
+            os.write(tell, b"y")
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert os.read(told, 1) == b"y"
+    finally:
+        if not pid:
+            os._exit(1)
+        os.close(told)
+        os.close(tell)
+        os.close(other)
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("kept")
+    (tmp_path / "lock").symlink_to(target)
+    with (
+        pytest.raises(EffectError, match="the lock cannot be opened"),
+        processes.lock(str(tmp_path / "lock"), "x"),
+    ):
+        pytest.fail("followed")
+    assert target.read_text() == "kept"
