@@ -22,7 +22,16 @@ LIBRARY, SECONDS, SEED, *FOLDERS = sys.argv[1:]
 sys.path[:1] = [str(Path(__file__).resolve().parents[1]), LIBRARY]
 
 from rig.simnm import OWNERS  # noqa: E402
-from saltext.ipalias import backup, checks, journal, ledger, pillar, probe  # noqa: E402
+from saltext.ipalias import (  # noqa: E402
+    addresses,
+    backup,
+    checks,
+    journal,
+    ledger,
+    pillar,
+    probe,
+    values,
+)
 from saltext.ipalias.backends import load  # noqa: E402
 from saltext.ipalias.errors import IpaliasError  # noqa: E402
 from saltext.ipalias.live import ifconfig, iproute2  # noqa: E402
@@ -154,11 +163,11 @@ def block(text: str) -> None:
 
 def items(text: str) -> None:
     for line in [text, *text.split()[:40]]:
-        for parse in (pillar.parse_item, pillar.parse_named):
+        for parse in (addresses.parse_item, addresses.parse_named):
             with contextlib.suppress(IpaliasError):
-                arguments = ("eth0",) if parse is pillar.parse_item else ()
+                arguments = ("eth0",) if parse is addresses.parse_item else ()
                 parse(line, *arguments, "address")  # type: ignore[operator]
-        for other in (pillar.parse_label, pillar.parse_interface, pillar.parse_bool):
+        for other in (addresses.parse_label, values.parse_interface, values.parse_bool):
             with contextlib.suppress(IpaliasError):
                 other(line, "here")
 
@@ -190,7 +199,7 @@ def dialect(name: str) -> Callable[[str], None]:
     aliases = tuple(
         alias
         for item in ("203.0.113.9", "203.0.113.77/25", "2001:db8:1::9/64")
-        for alias in pillar.parse_item(item, "eth0", "address")
+        for alias in addresses.parse_item(item, "eth0", "address")
     )
 
     def run(text: str) -> None:

@@ -66,7 +66,7 @@ def run_engine(request: Request, around: Callable[[Any, Callable[[], Any]], Any]
     )
     try:
         if request.get("add"):
-            from saltext.ipalias.pillar import parse_item
+            from saltext.ipalias.addresses import parse_item
 
             listed = parse_item(request["add"], request.get("interface", "eth0"), "address")
             told = machine.add(listed)

@@ -31,12 +31,12 @@ from .pillar import (
     Config,
     InterfaceConfig,
     interface_names,
-    parse_interface,
     parse_pillar,
 )
 from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
+from .values import parse_interface
 
 Answer = dict[str, Any]
 
