@@ -210,6 +210,7 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
             if not kept:
                 raise RefusedError("there is no change to undo", where=engine.paths.state)
             record, state = parse_record(engine.host.read(kept[-1]) or "", kept[-1]), COMMITTED
+            record = _touched_alone(record)
         files = {path: None if old is None else old.text for path, old in record.files.items()}
         diffs = {
             path: render_diff(path, engine.host.read(path), text)
@@ -227,6 +228,15 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
         "changes": {"files": diffs} if diffs else {},
         "comment": ". ".join([f"{verb} {record.purpose}", *left]),
     }
+
+
+def _touched_alone(record: Record) -> Record:
+    """Return a record of a change that stood for a while: what others did since stays."""
+    parts = tuple(
+        replace(part, live=tuple(a for a in part.live if a.cidr in set(part.touched)))
+        for part in record.parts
+    )
+    return replace(record, parts=parts, routes=())
 
 
 def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
