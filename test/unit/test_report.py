@@ -212,7 +212,7 @@ def test_a_dry_restart_runs_nothing(owned: SimHost) -> None:
     before = len(owned.mutating)
     for scope in ("alias", "interface", "network"):
         told = restart(engine(owned, None), name="default", scope=scope, test=True)
-        assert told["result"] is None
+        assert told["result"] is (None if told["changes"] else True)
     assert len(owned.mutating) == before
 
 
@@ -227,5 +227,5 @@ def test_a_journal_entry_is_looked_up_by_its_id_alone(name: str) -> None:
 def test_the_journal_lists_what_it_holds() -> None:
     host = networkd()
     engine(host, block("10.20.0.0-10.20.1.255")).managed()
-    assert journal(engine(host, None), None) == ["id-1"]
-    assert len(journal(engine(host, None), "id-1")["addresses"]["added"]) == 512
+    (name,) = journal(engine(host, None), None)
+    assert len(journal(engine(host, None), name)["addresses"]["added"]) == 512
