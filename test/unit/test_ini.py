@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from saltext.ipalias.errors import ParseError
@@ -75,6 +75,7 @@ def test_an_entry_added_and_removed_leaves_the_same_bytes(text: str, data: st.Da
 
 
 @given(texts())
+@example("Domains=a \\\n\n[Network]\n\nDomains=a \\\n\n[Network]")
 def test_removing_a_section_keeps_every_other_assignment_and_comment(text: str) -> None:
     document = ini.parse(text, "x")
     if not document.sections:

@@ -28,10 +28,11 @@ from saltext.ipalias.effects import (
     run,
 )
 from saltext.ipalias.errors import EffectError, RefusedError
+from saltext.ipalias.files import remove_file, write_file, write_state
 from saltext.ipalias.host import NOT_FOUND, TIMED_OUT
 from saltext.ipalias.model import Command
+from saltext.ipalias.paths import Paths
 from saltext.ipalias.system import RealHost, lock, now_id
-from saltext.ipalias.transaction import Paths, remove_file, write_file, write_state
 
 RAW = b"# \xff\xfe\r\nno last line end"
 TEXT = RAW.decode("utf-8", "surrogateescape")
@@ -239,7 +240,7 @@ def test_one_change_at_a_time_and_the_holder_is_named(tmp_path: Path) -> None:
     try:
         assert ready.wait(30)
         with (
-            pytest.raises(RefusedError, match=rf'"pid": {holder.pid}, "does": "first"'),
+            pytest.raises(RefusedError, match=rf"first \(pid {holder.pid}, for "),
             lock(Paths(str(tmp_path / "s")), "second", timeout=0.05),
         ):
             pytest.fail("two held the lock")
@@ -266,7 +267,7 @@ def test_a_child_that_was_forked_does_not_keep_the_lock(tmp_path: Path) -> None:
     script = (
         "import os, sys, time\n"
         "from saltext.ipalias.system import lock\n"
-        "from saltext.ipalias.transaction import Paths\n"
+        "from saltext.ipalias.paths import Paths\n"
         "with lock(Paths(sys.argv[1]), 'x'):\n"
         "    pid = os.fork()\n"
         "    if not pid:\n"

@@ -77,7 +77,10 @@ def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
     ]
     live = frozenset(address.cidr for address in now)
     foreign = (*part.foreign, *fresh)
-    return Change(part.interface, part.evidence, part.removed, part.added, files, foreign, live)
+    # An alias that was in the files alone is not for its owner to bring up.
+    was = {address.cidr for address in part.live}
+    up = tuple(alias for alias in part.removed if alias.cidr in was)
+    return Change(part.interface, part.evidence, up, part.added, files, foreign, live)
 
 
 def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:

@@ -1,5 +1,23 @@
 """The checks of safety; importing this package registers all of them."""
 
-from proof.checks_safety import crashes, cutoff, faults, peers, together, versions
+from proof.checks_safety import (
+    crashes,
+    cutoff,
+    faults,
+    hostile,
+    peers,
+    simulated,
+    together,
+    versions,
+)
 
-__all__ = ["crashes", "cutoff", "faults", "peers", "together", "versions"]
+__all__ = [
+    "crashes",
+    "cutoff",
+    "faults",
+    "hostile",
+    "peers",
+    "simulated",
+    "together",
+    "versions",
+]

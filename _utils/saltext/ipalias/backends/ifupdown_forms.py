@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import InputError, ParseError
 from ..model import IPV4, MAX_LABEL, Alias
+from ..text import read_number
 
 CLASSIC = "ifupdown"
 IFUPDOWN2 = "ifupdown2"
@@ -115,7 +116,7 @@ def alias_of(
     number: int | None = None
     label = live_label.partition(":")[2] if live_label else None
     if slot is not None:
-        number = None if slot[1] == "none" else int(slot[1])
+        number = None if slot[1] == "none" else read_number(slot[1])
     elif label is not None and label.isascii() and label.isdigit():
         number = int(label)
         label = None
@@ -195,7 +196,12 @@ def parse_batch(text: str, path: str, interface: str) -> list[tuple[int, Alias]]
                 f"{line!r} is not a line ipalias writes",
                 way_out="remove it: this file is written anew by every change",
             )
-        parts = (match["address"], int(match["prefix"]), match["label"], match["slot"] or "")
+        parts = (
+            match["address"],
+            read_number(match["prefix"]),
+            match["label"],
+            match["slot"] or "",
+        )
         found.append((number, alias_of(interface, *parts, bool(match["never"]))))
     return found
 

@@ -16,7 +16,7 @@ import yaml
 from ..errors import ParseError
 from ..host import Host
 from ..model import IPV4, IPV6, SOURCE_AUTO, SOURCE_NEVER, Alias, Found
-from ..text import yamledit
+from ..text import read_number, yamledit
 from .networkd_files import LinkFacts, canonical_mac, driver_of, globs_match
 
 #: Folders of configuration; a file hides those of the same name in later folders.
@@ -167,7 +167,7 @@ def read_alias(item: Item, interface: str) -> Alias:
     bare, slash, digits = item.text.partition("/")
     try:
         address = ipaddress.ip_address(bare)
-        prefix = int(digits) if digits.isascii() and digits.isdigit() else -1
+        prefix = read_number(digits) if digits.isascii() and digits.isdigit() else -1
     except ValueError:
         prefix, address = -1, None
     if address is None or not 0 <= prefix <= address.max_prefixlen or "%" in bare:

@@ -27,7 +27,7 @@ from ..model import (
     Found,
     canonical_address,
 )
-from ..text import ini
+from ..text import ini, read_number
 
 #: Ending of the label that a hidden alias gets where the user gave it none.
 HIDDEN_LABEL = ":n"
@@ -372,7 +372,7 @@ def _is_label(text: str) -> bool:
 
 
 def _is_scope(text: str) -> bool:
-    number = int(text) if text.isascii() and text.isdigit() else 256
+    number = read_number(text) if text.isascii() and text.isdigit() else 256
     return number < 256 or text in ("global", "link", "host", "site", "nowhere")
 
 
@@ -419,7 +419,7 @@ def _read_address(text: str, version: int) -> tuple[str, int] | None:
     bare, slash, digits = text.partition("/")
     canonical = canonical_address(bare) if digits in _SINGLE else None
     if canonical is not None and digits == _SINGLE[":" in canonical]:
-        return None if canonical in _UNSPECIFIED else (canonical, int(digits))
+        return None if canonical in _UNSPECIFIED else (canonical, read_number(digits))
     try:
         address = ipaddress.ip_address(bare)
     except ValueError:
@@ -427,9 +427,12 @@ def _read_address(text: str, version: int) -> tuple[str, int] | None:
     if "%" in bare or address.is_unspecified:
         return None
     if slash:
-        if not (digits.isascii() and digits.isdigit()) or int(digits) > address.max_prefixlen:
+        if (
+            not (digits.isascii() and digits.isdigit())
+            or read_number(digits) > address.max_prefixlen
+        ):
             return None
-        return str(address), int(digits)
+        return str(address), read_number(digits)
     if version >= _FULL_PREFIX:
         return str(address), address.max_prefixlen
     if address.version != IPV4:

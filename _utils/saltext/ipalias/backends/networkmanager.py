@@ -191,7 +191,7 @@ def _named(host: Host, interface: str) -> str | None:
             continue
         auto = keyfile.value_of(document, ["connection"], "autoconnect") not in ("false", "0")
         priority = keyfile.value_of(document, ["connection"], "autoconnect-priority")
-        rank = (auto, int(priority) if re.fullmatch(r"-?\d+", priority) else 0, path)
+        rank = (auto, int(priority) if re.fullmatch(r"-?[0-9]{1,18}", priority) else 0, path)
         best = rank if best is None or rank[:2] > best[:2] else best
     return best[2] if best else None
 

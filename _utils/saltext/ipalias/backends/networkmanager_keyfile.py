@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ..errors import RefusedError, UnsupportedError
 from ..model import IPV4, IPV6, MAX_PREFIX, Alias, canonical_address
-from ..text import ini
+from ..text import ini, read_number
 
 SECTIONS = {IPV4: "ipv4", IPV6: "ipv6"}
 #: Methods that take addresses beside their own; with any other the daemon refuses the
@@ -57,7 +57,7 @@ def slots(document: ini.Document, family: int) -> list[Slot]:
     for section in document.named(SECTIONS[family]):
         for entry in section.entries:
             key = _KEY.fullmatch(entry.key)
-            number = int(key[2]) if key and key[2] else -1
+            number = read_number(key[2]) if key and key[2] else -1
             if key is None or number > _MAX_NUMBER:
                 continue
             cidr, bare = read_address(entry.value, family)
@@ -82,7 +82,7 @@ def read_address(value: str, family: int) -> tuple[str | None, bool]:
     gateway, rest, bad = _field(rest, _ADDRESS_CHARACTERS)
     if bad or rest:
         return None, False
-    prefix = int(length) if length else _DEFAULT_PREFIX[family]
+    prefix = read_number(length) if length else _DEFAULT_PREFIX[family]
     if prefix > MAX_PREFIX[family]:
         prefix = _DEFAULT_PREFIX[family]
     try:

@@ -139,7 +139,10 @@ class Document:
             number for number in range(section.line, section.last_line) if self._is_blank(number)
         )
         for number in (section.line - 1, section.last_line + 1):
-            if self._is_blank(number) and number not in self._dropped:
+            # A blank line behind a backslash ends an assignment that stays.
+            line_above = self._lines[number - 2] if number == section.line - 1 > 1 else ""
+            open_before = _ends_escaped(line_above.rstrip("\r\n"))
+            if self._is_blank(number) and number not in self._dropped and not open_before:
                 self._dropped.add(number)
                 break
 
