@@ -15,7 +15,16 @@ import yaml
 
 from ..errors import ParseError
 from ..host import Host
-from ..model import IPV4, IPV6, SOURCE_AUTO, SOURCE_NEVER, Alias, Found
+from ..model import (
+    IPV4,
+    IPV6,
+    MAX_PREFIX,
+    SOURCE_AUTO,
+    SOURCE_NEVER,
+    Alias,
+    Found,
+    canonical_address,
+)
 from ..text import read_number, yamledit
 from .networkd_files import LinkFacts, canonical_mac, driver_of, globs_match
 
@@ -165,6 +174,9 @@ def read_alias(item: Item, interface: str) -> Alias:
     :raises ParseError: for what netplan refuses, a missing prefix among it.
     """
     bare, slash, digits = item.text.partition("/")
+    plain = canonical_address(bare) if digits in ("32", "128") and not item.options else None
+    if plain is not None and digits == str(MAX_PREFIX[IPV6 if ":" in plain else IPV4]):
+        return Alias(plain, int(digits), interface, where=f"{item.path}:{item.line}")
     try:
         address = ipaddress.ip_address(bare)
         prefix = read_number(digits) if digits.isascii() and digits.isdigit() else -1

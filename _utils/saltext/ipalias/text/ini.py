@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..errors import ParseError
 
@@ -40,8 +41,7 @@ SYSTEMD = Syntax("#;", continued=True, lone_cr=True, strict=False, keep_trailing
 KEYFILE = Syntax("#", continued=False, lone_cr=False, strict=True, keep_trailing=True)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Hold one assignment.
 
     :param line: its first line, counted from 1.
@@ -236,6 +236,9 @@ def _logical_lines(lines: list[str], syntax: Syntax) -> Iterator[tuple[tuple[int
         if piece and piece[0] in syntax.comments:
             continue  # systemd skips a comment between continued lines as well
         if not piece and not own:
+            continue
+        if not own and not (syntax.continued and piece.endswith("\\")):
+            yield (number,), piece
             continue
         own.append(number)
         joined += piece
