@@ -142,7 +142,7 @@ def table(rows: Sequence[Row]) -> str:
         f"{'':5}{'':44}{'ours':>9}{'beside':>9}  {'pair by pair':>13}{'(cpu)':>9}{'aim':>9}",
     ]
     section = ""
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.section):
         if row.section != section:
             section = row.section
             lines += ["", section]

@@ -83,8 +83,8 @@ FOLDERS = (
     "/etc/network",
     "/var/lib/ipalias",
 )
-#: Most aliases that a dialect takes on one link beside the primary addresses.
-HOLDS = {"networkd": 8190, "netplan": 8190}
+#: Most aliases that a dialect, or a set-up of `rig.setups`, takes beside the primary addresses.
+HOLDS = {"networkd": 8190, "netplan": 8190, "netplan_networkd": 8190}
 
 
 def write_files(host: NetHost, dialect: str) -> None:

@@ -23,17 +23,12 @@ SIZES = (100, 1_000, 10_000)
 
 @dataclass(frozen=True)
 class Case:
-    """Hold what is measured on one host.
-
-    :param new: runs that bring new aliases are measured too, not only those after them.
-    """
+    """Hold what is measured on one host."""
 
     dialect: str
     count: int
     addresses: Callable[[int], list[str]] = places.ipv4
     form: Callable[[str], str] = places.plain
-    new: bool = True
-    same: bool = True
 
     @property
     def name(self) -> str:
@@ -50,19 +45,14 @@ class Case:
 
 def cases(full: bool) -> list[Case]:
     """Return the cases on hosts without daemons, where each backend is named in the pillar."""
-    dialects = tuple(places.FILES)
-    found = [Case(dialect, 1_000) for dialect in dialects]
-    found += [Case("ifupdown", 100), Case("ifupdown", 10_000), Case("networkmanager", 10_000)]
-    found += [
-        Case("ifupdown", 1_000, form=places.mapping, new=False),
-        Case("ifupdown", 10_000, form=places.mapping, new=False),
-        Case("networkd", 1_000, places.ipv6),
-    ]
+    found = [Case("ifupdown", count) for count in SIZES]
+    found += [Case("ifupdown", count, form=places.mapping) for count in (1_000, 10_000)]
+    found += [Case("networkd", 1_000, places.ipv6)]
     if full:
-        found += [Case(dialect, 100) for dialect in dialects if dialect != "ifupdown"]
-        found += [Case(dialect, 10_000) for dialect in ("networkd", "netplan")]
-        found += [Case(d, 1_000, places.ipv6) for d in dialects if d != "networkd"]
-        found += [Case(d, 10_000, places.ipv6_one_group) for d in dialects]
+        others = [dialect for dialect in places.FILES if dialect != "ifupdown"]
+        found += [Case(dialect, count) for dialect in others for count in SIZES]
+        found += [Case(d, 1_000, places.ipv6) for d in places.FILES if d != "networkd"]
+        found += [Case(d, 10_000, places.ipv6_one_group) for d in places.FILES]
     return found
 
 
@@ -89,10 +79,7 @@ def _measured(host: NetHost, case: Case, *, warm: bool) -> Iterator[Row]:
         places.write_files(host, case.dialect)
         places.flush(host)
 
-    try:
-        yield from _rows(host, case, reset, "named, no daemon")
-    finally:
-        reset()
+    yield from _rows(host, case, reset, "named, no daemon")
 
 
 def _warm(host: SaltMinion) -> None:
@@ -103,25 +90,21 @@ def _warm(host: SaltMinion) -> None:
 
 
 def _rows(host: SaltMinion, case: Case, reset: Callable[[], None], where: str) -> Iterator[Row]:
-    """Measure new aliases, each time from the same start, then runs that change nothing."""
+    """Measure the floor, a run that brings new aliases and one that changes nothing, in turn."""
     new: list[Pair] = []
-    for _ in range(RUNS if case.new else 1):
-        floor, _ = places.apply(host, "floor")
-        new.append(Pair(places.apply_changes(host, expected=True), floor))
-        assert places.count_live(host) == case.listed
-        if len(new) < RUNS and case.new:
-            reset()
-    if case.new:
-        aim = NEW_AIM.get(case.count)
-        yield Row(f"b  state.apply, new ({where})", case.name, "test.nop", "over", new, aim)
-    if not case.same:
-        return
     same: list[Pair] = []
     for _ in range(RUNS):
         floor, _ = places.apply(host, "floor")
+        new.append(Pair(places.apply_changes(host, expected=True), floor))
+        assert places.count_live(host) == case.listed
         same.append(Pair(places.apply_changes(host, expected=False), floor))
-    aim = SAME_AIM.get(case.count)
-    yield Row(f"c  state.apply, no change ({where})", case.name, "test.nop", "over", same, aim)
+        reset()
+    for section, pairs, aims in (
+        ("b  new aliases", new, NEW_AIM),
+        ("c  no change", same, SAME_AIM),
+    ):
+        aim = aims.get(case.count)
+        yield Row(f"{section} ({where})", case.name, "test.nop", "over", pairs, aim)
 
 
 # -------------------------------------------------------------- hosts with their daemons
@@ -138,15 +121,12 @@ def _booted(suite: str, setup: str, full: bool) -> Iterator[Row]:
         host.boot()
         warm = False
         for count in counts:
-            if setup.startswith("networkd") or setup == "netplan_networkd":
-                count = min(count, places.HOLDS["networkd"])
-            case = Case(setup, count)
+            case = Case(setup, min(count, places.HOLDS.get(setup, count)))
             places.write_pillar(host, case.addresses(case.listed))
             if not warm:
                 _warm(host)
                 warm = True
             yield from _rows(host, case, lambda: _clean(host), f"{suite}, its daemon")
-            _clean(host)
 
 
 def _clean(host: BootedHost) -> None:
