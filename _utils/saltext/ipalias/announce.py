@@ -13,7 +13,7 @@ which the caller sends.
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 import struct
 
 from .errors import InputError
@@ -21,7 +21,7 @@ from .errors import InputError
 BROADCAST = b"\xff" * 6
 #: Ethernet address of ff02::1, all nodes (RFC 2464, section 7).
 ALL_NODES_MAC = b"\x33\x33\x00\x00\x00\x01"
-ALL_NODES = ipaddress.IPv6Address("ff02::1").packed
+ALL_NODES = socket.inet_pton(socket.AF_INET6, "ff02::1")
 #: Type fields of the frames.
 ETHERTYPE_ARP = 0x0806
 ETHERTYPE_IPV6 = 0x86DD
@@ -55,8 +55,8 @@ def render_garp(mac: str, address: str, reply: bool = False) -> bytes:
     """
     hardware = parse_mac(mac)
     try:
-        protocol = ipaddress.IPv4Address(address).packed
-    except ValueError as error:
+        protocol = socket.inet_pton(socket.AF_INET, address)
+    except (OSError, ValueError) as error:
         raise InputError(f"{address!r} is not an IPv4 address") from error
     arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, _ARP_REPLY if reply else _ARP_REQUEST)
     # Linux takes a reply for gratuitous only where both hardware addresses are the same;
@@ -75,8 +75,8 @@ def render_na(mac: str, address: str, router: bool = False) -> bytes:
     """
     hardware = parse_mac(mac)
     try:
-        target = ipaddress.IPv6Address(address).packed
-    except ValueError as error:
+        target = socket.inet_pton(socket.AF_INET6, address)
+    except (OSError, ValueError) as error:
         raise InputError(f"{address!r} is not an IPv6 address") from error
     flags = _OVERRIDE | (_ROUTER if router else 0)
     body = struct.pack("!I", flags) + target

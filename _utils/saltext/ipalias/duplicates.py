@@ -21,15 +21,12 @@ def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot) -> Effects[None]:
 
     :raises RefusedError: naming address and hardware address of who answered.
     """
+    ours = {live.address for live in snapshot.addresses}
     for plan in plans:
         link = snapshot.by_link.get(plan.interface)
         asked = {alias.address: alias for alias in plan.live_add}
         # An alias that is live with another prefix is our own: nobody else is to be asked.
-        asked = {
-            address: alias
-            for address, alias in asked.items()
-            if not any(live.address == address for live in snapshot.addresses)
-        }
+        asked = {address: alias for address, alias in asked.items() if address not in ours}
         if not asked or link is None or not probed(link):
             continue
         frames = tuple(render_probe(link.mac, address) for address in asked)

@@ -211,7 +211,7 @@ def _numbered(situation: Situation, entries: Iterable[Entry]) -> tuple[Entry, ..
     listed = tuple(entries)
     if not situation.backend.NUMBERED:
         return tuple(
-            replace(entry, alias=replace(entry.alias, number=None))
+            replace(entry, alias=entry.alias.numbered(None))
             if entry.alias.number is not None
             else entry
             for entry in listed
@@ -230,7 +230,7 @@ def _numbered(situation: Situation, entries: Iterable[Entry]) -> tuple[Entry, ..
             while free in taken:
                 free += 1
             taken.add(free)
-            entry = replace(entry, alias=replace(entry.alias, number=free))
+            entry = Entry(entry.alias.numbered(free), entry.origin, entry.file, entry.live)
         numbered.append(entry)
     return tuple(numbered)
 
