@@ -2,7 +2,7 @@
 
 A program of its own, so that a check can run it on another copy of the checkout:
 
-    hostile.py CHECKOUT
+    hostile.py CHECKOUT [STEP]     with STEP only every STEP-th string
 
 A string that is refused leaves no trace: it is looked for in every effect (texts, paths,
 commands and their input), in every file and program asked for, and in the lock's note.
@@ -63,7 +63,7 @@ def strings() -> list[str]:
     found += [f"203.0.113.9/32{payload.format(MARK)}" for payload in PAYLOADS]
     found += [f"eth0:{payload.format(MARK)}" for payload in PAYLOADS]
     found += [MARK + "A" * (1 << 20), "\n" * (1 << 20) + MARK, MARK + "9" * (1 << 20)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found))[:: int(sys.argv[2]) if len(sys.argv) > 2 else 1]
 
 
 class Recorder:

@@ -14,7 +14,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+from .disk import CODING
 from .errors import EffectError, RefusedError
+from .host import Result
 
 _held: set[int] = set()
 _registered = False
@@ -47,6 +49,31 @@ def start_time(pid: int) -> int:
 def is_alive(pid: int, started: int) -> bool:
     """Tell whether a process still runs: that one, not another that got its number."""
     return pid > 0 and start_time(pid) == started != 0
+
+
+def run(argv: list[str], stdin: str, timeout: float, environment: dict[str, str]) -> Result:
+    """Run a program to its end, in a session of its own; past its time all of that is killed.
+
+    :raises subprocess.TimeoutExpired: it ran past its time; what it started has ended too.
+    """
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+        **CODING,  # type: ignore[call-overload]
+    ) as program:
+        try:
+            out, err = program.communicate(stdin, timeout)
+        except BaseException:
+            with contextlib.suppress(OSError, AttributeError):
+                os.killpg(program.pid, signal.SIGKILL)
+            program.kill()
+            raise
+    return Result(program.returncode, out, err)
 
 
 def end_process(pid: int, started: int) -> None:

@@ -102,21 +102,11 @@ class RealHost:
         if program is None:
             return Result(NOT_FOUND, "", f"{argv[0]}: not installed")
         try:
-            done = subprocess.run(
-                [program, *argv[1:]],
-                input=stdin if stdin is not None else "",
-                capture_output=True,
-                timeout=timeout,
-                env=self._environment,
-                cwd="/",
-                check=False,
-                **disk.CODING,  # type: ignore[call-overload]
-            )
+            return processes.run([program, *argv[1:]], stdin or "", timeout, self._environment)
         except subprocess.TimeoutExpired:
             return Result(TIMED_OUT, "", f"{argv[0]}: no end after {timeout:g} s")
         except OSError as error:
             return Result(NOT_FOUND, "", f"{argv[0]}: {error.strerror}")
-        return Result(done.returncode, done.stdout, done.stderr)
 
     def perform(self, effect: Effect) -> Any:
         """Perform one effect; see `effects`.
