@@ -16,9 +16,9 @@ LOADED = ["names", "modules"]
 WHY = ["reason", "modules", "ipalias.list"]
 
 FUNCTIONS = {
-    "add", "announce", "apply", "backends", "clean", "detect", "diff", "import_pillar", "journal",
-    "list", "pin_default", "plan", "prune", "remove", "restart", "restore", "show", "uses",
-    "verify",
+    "add", "announce", "apply", "backends", "clean", "confirm", "detect", "diff", "import_pillar",
+    "journal", "list", "pin_default", "plan", "prune", "remove", "restart", "restore", "rollback",
+    "show", "uses", "verify",
 }  # fmt: skip
 STATES = {"absent", "boot_service", "cleaned", "managed", "present", "pruned"}
 

@@ -36,7 +36,7 @@ from .pillar import (
 from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
-from .values import parse_interface
+from .values import is_interface, parse_interface
 
 Answer = dict[str, Any]
 
@@ -136,7 +136,9 @@ class Engine:
         :param name: interface as in the pillar; None for all, and for what left the pillar.
         :raises IpaliasError: see `pillar`, `situation` and `transaction`.
         """
-        if name is not None:
+        if name is not None and not is_interface(name):
+            # Where it is a key of the pillar, the pillar's own refusal says so.
+            self.config()
             parse_interface(name, "name")
         with self.lock(f"ipalias.apply {name or ''}", test):
             config = self.config()
