@@ -124,6 +124,8 @@ def make_files() -> None:
     with contextlib.suppress(OSError):
         mount("sysfs", "/sys", "sysfs")
     shutil.rmtree("/etc/systemd/network", ignore_errors=True)
+    # A host without systemd: no boot unit is put there, and /etc is as before in the end.
+    shutil.rmtree("/etc/systemd/system", ignore_errors=True)
     files = {
         "/etc/hostname": f"{NAME}\n",
         "/etc/hosts": f"127.0.0.1 localhost\n192.0.2.2 {NAME}\n::1 localhost\n",
@@ -157,6 +159,8 @@ def minion_config() -> Mapping[str, Any]:
         "enable_fqdns_grains": False,
         "enable_gpu_grains": False,
         "log_level_logfile": "quiet",
+        # The frozen copy stays on this host too, instead of below the machine's /usr/local.
+        "ipalias.frozen": "/var/lib/ipalias/frozen",
     }
 
 

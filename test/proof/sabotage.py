@@ -61,7 +61,7 @@ _NO_REMOVAL = (
     "return ()",
 )
 _NO_FILE = (
-    ("transaction.py", "yield from put_files(plan.files, {}, plan.before)", "pass"),
+    ("transaction.py", "yield from put_files(plan.files, images)", "pass"),
     ("transaction.py", "check_files(plan, backend.parse(host, plan.situation.evidence))", "pass"),
 )
 
@@ -71,9 +71,9 @@ SABOTAGES: dict[int, Sabotage] = {
         "networkd",
         "the batch holds the first alias only",
         (
-            "transaction.py",
-            "*ops.add_ops([*again, *missing], current),",
-            "*ops.add_ops([*again, *missing][:1], current),",
+            "livewrite.py",
+            "*ops.add_ops([*again, *missing], current, take=_owner_adds(plan)),",
+            "*ops.add_ops([*again, *missing][:1], current, take=_owner_adds(plan)),",
         ),
     ),
     2: broken(
@@ -196,7 +196,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "bookworm",
         "networkd",
         "files wholly ours are not removed",
-        ("transaction.py", "yield from remove_file(file.path, tidy=file.owned)", "continue"),
+        ("files.py", "yield from remove_file(file.path, tidy=file.owned)", "continue"),
     ),
     32: broken(
         "trixie",
