@@ -136,7 +136,7 @@ def test_ten_thousand_aliases_return_a_few_kilobytes_and_the_rest_is_in_the_jour
     for number, name in enumerate(wide, 1):
         addresses = [f"2001:db8:{number}00::1-2001:db8:{number}00::{share:x}"]
         asked[name] = {"addresses": addresses}
-    steady.pillar("web2", {"interfaces": asked})
+    steady.pillar("web2", {**WANTED, "interfaces": asked})
     ran = steady.states("web2", "state.highstate")
     assert not [ret["comment"] for ret in ran.values() if ret["result"] is not True]
     size = steady.return_sizes("web2")[-1]

@@ -177,7 +177,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "here",
         "a label may be anything",
         (
-            "pillar.py",
+            "addresses.py",
             '_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")',
             '_LABEL = re.compile(r".*", re.DOTALL)',
         ),

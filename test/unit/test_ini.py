@@ -45,6 +45,8 @@ def test_an_unedited_document_gives_the_same_bytes(text: str) -> None:
 
 @given(texts())
 def test_a_section_added_and_removed_leaves_the_same_bytes(text: str) -> None:
+    if text.rstrip("\r\n").endswith("\\"):
+        return  # The blank line that ends the open assignment stays: it would swallow what follows.
     document = ini.parse(text, "x")
     document.add_section("Added", [("Address", "198.51.100.1/32"), ("Label", "x")])
     grown = document.text()

@@ -26,11 +26,13 @@ def add_ops(
     """
     routed: set[object] = set()
     ops: list[Op] = []
+    # One that is live with another prefix is no late-comer: the kernel shall say so.
+    known = {address.address for address in snapshot.addresses} if take else set()
     for alias, label in wanted:
         route = wants_route(alias, snapshot) and alias.network_object not in routed
         if route:
             routed.add(alias.network_object)
-        ops.append(Op(alias, label=label, route=route, take=take))
+        ops.append(Op(alias, label=label, route=route, take=take and alias.address not in known))
     return ops
 
 

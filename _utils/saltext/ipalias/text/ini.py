@@ -141,7 +141,8 @@ class Document:
         for number in (section.line - 1, section.last_line + 1):
             # A blank line behind a backslash ends an assignment that stays.
             line_above = self._lines[number - 2] if number == section.line - 1 > 1 else ""
-            open_before = _ends_escaped(line_above.rstrip("\r\n"))
+            comment = line_above.lstrip(_BLANK)[:1] in ("#", ";")
+            open_before = not comment and _ends_escaped(line_above.rstrip("\r\n"))
             if self._is_blank(number) and number not in self._dropped and not open_before:
                 self._dropped.add(number)
                 break
