@@ -28,6 +28,8 @@ FOREIGN = "203.0.113.99/32"
 class Inside:
     """Read a host of the rig as the library reads one."""
 
+    system = "linux"
+
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
 

@@ -33,6 +33,8 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
 class Inside:
     """Read a host of the rig as the library reads one."""
 
+    system = "linux"
+
     def __init__(self, machine: Machine, without_json: bool = False) -> None:
         self.machine = machine
         self.without_json = without_json

@@ -69,6 +69,8 @@ def strings() -> list[str]:
 class Recorder:
     """A host that notes every string it is given."""
 
+    system = "linux"
+
     def __init__(self, host: SimHost) -> None:
         self.host = host
         self.given: list[object] = []

@@ -26,6 +26,8 @@ class TreeHost:
     :param flavour: whose ifup it has; None for a host without one.
     """
 
+    system = "linux"
+
     def __init__(self, files: dict[str, str], flavour: str | None = "ifupdown") -> None:
         self.files = dict(files)
         self.flavour = flavour
@@ -89,6 +91,8 @@ def programs(package: str) -> Path:
 
 class InsideHost:
     """Read a machine of the rig as the library does, with a package's programs in PATH."""
+
+    system = "linux"
 
     def __init__(self, machine: Machine, root: Path) -> None:
         self.machine = machine

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from rig import plat
 from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
@@ -74,6 +75,9 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
 def bring_up(host: SimHost) -> None:
     """Bring the network up as the files say: what the owner sets at its start."""
     programs, net = host.programs, host.net
+    if host.owner in plat.NAMES:
+        plat.load(host.owner).bring_up(host)
+        return
     for link in net.links.values():
         if not link.loopback:
             net.add6(link.name, SimAddress("fe80::2", 64))

@@ -42,7 +42,7 @@ from saltext.ipalias.effects import (
 from saltext.ipalias.errors import EffectError
 from saltext.ipalias.host import NOT_FOUND, Result
 from saltext.ipalias.journal import split_name
-from saltext.ipalias.live.iproute2 import read_snapshot
+from saltext.ipalias.live import tools
 
 #: A program: takes its arguments and standard input.
 Program = Callable[[Sequence[str], "str | None"], Result]
@@ -80,6 +80,10 @@ class SimHost:
     files: SimFiles = field(default_factory=SimFiles)
     programs: dict[str, Program] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    #: Which kernel it runs (`host.SYSTEMS`).
+    system: str = "linux"
+    #: Dialect of `rig.plat` that owns it; empty for the four of `rig.simowners` and `rig.simnm`.
+    owner: str = ""
 
     def __post_init__(self) -> None:
         self.net = SimNet()
@@ -120,9 +124,9 @@ class SimHost:
     # -- reading: host.Host -----------------------------------------------------------
 
     def read(self, path: str) -> str | None:
-        if path.startswith("/sys/class/net/"):
+        if self.system == "linux" and path.startswith("/sys/class/net/"):
             return self._sys(path)
-        if path.startswith("/proc/sys/net/ipv4/conf/"):
+        if self.system == "linux" and path.startswith("/proc/sys/net/ipv4/conf/"):
             link = self._promoted(path)
             return f"{link.promote}\n" if link is not None else None
         return self.files.read(path)
@@ -137,7 +141,7 @@ class SimHost:
         return self.files.at(path) is not None or self.read(path) is not None
 
     def glob(self, pattern: str) -> list[str]:
-        if pattern == "/sys/class/net/*":
+        if self.system == "linux" and pattern == "/sys/class/net/*":
             return [f"/sys/class/net/{name}" for name in sorted(self.net.links)]
         return self.files.glob(pattern)
 
@@ -190,7 +194,7 @@ class SimHost:
             case ReadFile(path):
                 return self._state(path)
             case ReadLive():
-                return read_snapshot(self)
+                return tools.load(self.system).read_snapshot(self)
             case ReadClock():
                 return self.net.now
             case Pause(seconds):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rig import plat
 from rig.simhost import SimHost
 from rig.simowners import OWNERS, Program, machine
 from saltext.ipalias.host import Result
@@ -71,3 +72,4 @@ def networkmanager(*, links: Sequence[str] = ("eth0",)) -> SimHost:
 
 
 OWNERS["networkmanager"] = networkmanager
+OWNERS.update({name: plat.load(name).host for name in plat.NAMES})

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rig import plat
 from rig.simengine import block, engine, fit, ledger
 from rig.simhost import STATE, SimHost
+from rig.simnet import SimAddress
 from rig.simnm import OWNERS
 from saltext.ipalias.engine import Answer
 from saltext.ipalias.files import TEMPORARY
@@ -31,6 +33,8 @@ SECOND: list[object] = [
 #: A keepalived VIP, say: nobody's file has it.
 FOREIGN_LIVE = "198.51.100.99/32"
 SCENES = ("first", "other", "clean", "adopt")
+#: Where a foreign line goes on the other dialects' hosts.
+FOREIGN_ELSEWHERE = {name: plat.load(name).FOREIGN for name in plat.NAMES}
 Request = Callable[[SimHost], Answer]
 #: Where a foreign line goes: file, text, text with the line.
 FOREIGN = {
@@ -67,7 +71,7 @@ def scene_of(dialect: str, name: str) -> tuple[SimHost, Request]:
     """Return a host as it is before a change, and the request for it."""
     host = OWNERS[dialect]()
     host.files.put("/etc/unrelated", "kept\n")
-    host.ip(["ip", "address", "add", FOREIGN_LIVE, "dev", "eth0"], None)
+    add_by_hand(host, FOREIGN_LIVE)
     request = managed(dialect, FIRST if name == "first" else SECOND)
     if name == "adopt":
         adopt_line(host, dialect)
@@ -83,7 +87,10 @@ def scene_of(dialect: str, name: str) -> tuple[SimHost, Request]:
 
 def adopt_line(host: SimHost, dialect: str) -> None:
     """Let a foreign line set 192.0.2.20/24."""
-    host.ip(["ip", "address", "add", "192.0.2.20/24", "dev", "eth0"], None)
+    add_by_hand(host, "192.0.2.20/24")
+    if dialect in FOREIGN_ELSEWHERE:
+        FOREIGN_ELSEWHERE[dialect](host)
+        return
     path, old, new = FOREIGN[dialect]
     text = host.files.read(path)
     assert text is not None
@@ -92,6 +99,17 @@ def adopt_line(host: SimHost, dialect: str) -> None:
     host.files.put(path, text.replace(old, new, 1), mode)
     if dialect == "netplan":
         host.run(["netplan", "generate"])
+
+
+def add_by_hand(host: SimHost, cidr: str) -> None:
+    """Bring an address live as a stranger does, on whatever system."""
+    address, _, prefix = cidr.partition("/")
+    if host.system == "linux":
+        host.ip(["ip", "address", "add", cidr, "dev", "eth0"], None)
+    elif ":" in address:
+        host.net.links["eth0"].addresses6.append(SimAddress(address, int(prefix)))
+    else:
+        host.net.links["eth0"].addresses4.append(SimAddress(address, int(prefix)))
 
 
 def comparable(host: SimHost) -> dict[str, Any]:

@@ -25,10 +25,12 @@ class TreeHost:
     """Read a folder as if it were the root; see `host.Host`.
 
     :param answers: standard output by command line; a command without one is not installed.
+    :param system: which kernel it runs.
     """
 
     root: Path
     answers: Mapping[str, str] = field(default_factory=dict)
+    system: str = "linux"
 
     def at(self, path: str) -> Path:
         return self.root / path.lstrip("/")

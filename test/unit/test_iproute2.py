@@ -132,6 +132,8 @@ default via fe80::fe dev v0 proto ra metric 1024 expires 1797sec hoplimit 64 pre
 class Said:
     """Answer commands from a table; everything else is not installed."""
 
+    system = "linux"
+
     def __init__(self, answers: dict[tuple[str, ...], Result]) -> None:
         self.answers = answers
         self.asked: list[tuple[str, ...]] = []

@@ -18,7 +18,12 @@ REFERENCE = (ROOT / "docs/pillar.md").read_text(encoding="utf-8")
 
 def uncommented(text: str) -> str:
     """Return the example with the keys that stand in comments switched on."""
-    return re.sub(r"^(\s*)# (form:|platform:|  ifupdown:)", r"\1\2", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^(\s*)# (form: |platform:|  ifupdown: \{|convert_dhcp:|dns_servers:)",
+        r"\1\2",
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def test_it_is_what_the_library_reads():
@@ -36,7 +41,8 @@ def test_the_keys_in_comments_are_accepted_too():
     text = uncommented(EXAMPLE)
     block = yaml.safe_load(text)["ipalias"]
     assert {"form", "platform"} <= set(block)
-    assert parse_pillar(block).base.options == {"form": "post-up"}
+    options = {"form": "post-up", "convert_dhcp": True, "dns_servers": ("192.0.2.53",)}
+    assert parse_pillar(block).base.options == options
 
 
 @pytest.mark.parametrize("key", sorted({*INTERFACE_KEYS, *ADDRESS_KEYS, "platform"}))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .effects import Effects, Probe
 from .errors import EffectError, RefusedError
-from .live import Link, Snapshot
+from .live import Link, Snapshot, tools
 from .plan import Plan
 from .probe import render_probe
 
@@ -19,8 +19,13 @@ LISTEN = 0.12
 def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot) -> Effects[None]:
     """Refuse addresses that another host answers for: all asked at once, in parallel.
 
+    Where no frames can be sent, the kernel itself looks when it adds an address; `verify`
+    reads what it found.
+
     :raises RefusedError: naming address and hardware address of who answered.
     """
+    if not tools.load(snapshot.system).FRAMES:
+        return
     ours = {live.address for live in snapshot.addresses}
     for plan in plans:
         link = snapshot.by_link.get(plan.interface)

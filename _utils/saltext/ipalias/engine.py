@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from . import targets
+from . import restarts, targets
 from .backends import load
 from .effects import Effect, ReadLive, run
 from .errors import InputError, RefusedError
@@ -78,7 +78,7 @@ class Engine:
 
     def config(self) -> Config:
         """Return the pillar, checked."""
-        return parse_pillar(self.data, self.root)
+        return parse_pillar(self.data, self.root, self.host.system)
 
     def ledger(self, *, entries: bool = True) -> Ledger:
         """Return the ledger; without `entries`, only what interfaces it knows."""
@@ -114,7 +114,7 @@ class Engine:
         planned = {file.path: file.text for plan in before for file in plan.files}
         host = Overlay(self.host, planned) if planned else self.host
         leave = self._left_behind(situation, host)
-        return make_plan(situation, target, host, config.options, leave)
+        return make_plan(situation, target, host, config.options, leave, config.restart)
 
     def _left_behind(self, situation: Situation, host: Host) -> list[File]:
         """Return the files of the dialect that owned the interface before, emptied of ours."""
@@ -136,10 +136,10 @@ class Engine:
         :param name: interface as in the pillar; None for all, and for what left the pillar.
         :raises IpaliasError: see `pillar`, `situation` and `transaction`.
         """
-        if name is not None and not is_interface(name):
+        if name is not None and not is_interface(name, self.host.system):
             # Where it is a key of the pillar, the pillar's own refusal says so.
             self.config()
-            parse_interface(name, "name")
+            parse_interface(name, "name", self.host.system)
         with self.lock(f"ipalias.apply {name or ''}", test):
             config = self.config()
             if name is not None and name not in config.interfaces:
@@ -388,6 +388,9 @@ class Engine:
             activation = activation_of(plan, plan.change, self.host)
             if activation.note:
                 notes.append(f"{plan.interface}: {activation.note}")
+            if plan.restart in restarts.HARD:
+                said = restarts.cuts(plan.restart, plan.interface)
+                notes.append(f"{plan.interface}: restart: {plan.restart}: {said}")
         return notes
 
     def _journal(self, changes: Mapping[str, object]) -> str:

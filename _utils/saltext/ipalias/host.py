@@ -24,8 +24,16 @@ class Result(NamedTuple):
     err: str
 
 
+#: Systems by the name that `Host.system` gives them; each has a live tool (`live.tools`).
+SYSTEMS = ("linux", "freebsd", "openbsd", "sunos", "windows")
+
+
 class Host(Protocol):
     """Read a host."""
+
+    @property
+    def system(self) -> str:
+        """Return which kernel it runs: one of `SYSTEMS`."""
 
     def read(self, path: str) -> str | None:
         """Return a file's text, or None where there is none.
@@ -57,6 +65,7 @@ class Overlay:
     def __init__(self, host: Host, files: Mapping[str, str | None]) -> None:
         self._host = host
         self._files = files
+        self.system = host.system
 
     def read(self, path: str) -> str | None:
         """Return a file's text, as planned or as it is."""
@@ -97,6 +106,7 @@ class Remembered:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._said: dict[tuple[str, ...], Result] = {}
+        self.system = host.system
         self.read = host.read
         self.exists = host.exists
         self.glob = host.glob

@@ -1,19 +1,17 @@
-"""Bring the kernel's addresses to what a plan wants: one ``ip -batch``."""
+"""Bring the kernel's addresses to what a plan wants: one list of operations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from .effects import Effects, Run, WriteKernel
-from .errors import EffectError
-from .live import LiveAddress, Snapshot, ops
-from .live.batch import BATCH, Op, render_batch
-from .model import Command
+from .effects import Effects
+from .live import LiveAddress, Snapshot, ops, tools
+from .live.batch import Op
 from .plan import Plan
 
 
 def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
-    """Bring the kernel to what the plan wants, in one ``ip -batch``.
+    """Bring the kernel to what the plan wants, in one go.
 
     An IPv4 address that only changes its prefix is added before the old form goes, so that
     it never leaves.
@@ -43,12 +41,7 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
         ),
         *ops.delete_ops(going, current, stay),
     ]
-    yield from run_batch(plan.interface, batch, [*first, *going])
-
-
-def promotion(interface: str) -> str:
-    """Return the kernel setting that decides what follows the head of a subnet."""
-    return f"/proc/sys/net/ipv4/conf/{interface}/promote_secondaries"
+    yield from run_batch(plan.interface, batch, [*first, *going], current.system)
 
 
 def _owner_adds(plan: Plan) -> bool:
@@ -62,28 +55,12 @@ def _owner_adds(plan: Plan) -> bool:
     return evidence.backend == "networkmanager" or renderer == "NetworkManager"
 
 
-def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
-    """Run live operations; name the address that failed.
+def run_batch(
+    interface: str, batch: Sequence[Op], deleted: Iterable[LiveAddress], system: str
+) -> Effects[None]:
+    """Carry out live operations by the system's own tool; see `live.tools`.
 
-    Deleting an address that heads its subnet takes the others of that subnet along,
-    unless the kernel is told to promote one: so it is, for the moment this takes.
+    :raises BatchError: naming the address that was refused.
     """
-    if not batch:
-        return
-    heads = any(live.family == 4 and live.prefix < 32 for live in deleted)
-    switch = promotion(interface)
-    before: str | None = None
-    if heads:
-        before = yield WriteKernel(switch, "1")
-    borrowed = before is not None and before.strip() != "1"
-    try:
-        result = yield Run(Command(BATCH, render_batch(batch), timeout=120.0), check=False)
-    except EffectError:
-        if borrowed:
-            yield WriteKernel(switch, str(before).strip())
-        raise
-    if borrowed:
-        # Where this fails, the journal has the value.
-        yield WriteKernel(switch, str(before).strip())
-    if result.code != 0:
-        raise ops.batch_error(interface, batch, result.err or result.out)
+    if batch:
+        yield from tools.load(system).change(interface, batch, deleted)

@@ -230,6 +230,7 @@ class Change:
     :param foreign_live: addresses live on the interface that the owner did not set; while
         there is one, the owner must not be told to reload or reapply.
     :param live: every ``address/prefix`` live on the interface before the change.
+    :param options: dialect options of the pillar, already checked.
     """
 
     interface: str
@@ -239,6 +240,7 @@ class Change:
     files: tuple[File, ...] = ()
     foreign_live: tuple[str, ...] = ()
     live: frozenset[str] = frozenset()
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

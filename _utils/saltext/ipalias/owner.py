@@ -16,7 +16,7 @@ from .pillar import AUTO, DEFAULT
 def detect_all(host: Host, interface: str) -> list[Evidence]:
     """Return every backend's evidence, the owner's first."""
     asked = Remembered(host)
-    evidence = [backend.detect(asked, interface) for backend in all_backends()]
+    evidence = [backend.detect(asked, interface) for backend in all_backends(host.system)]
     return sorted(evidence, key=lambda item: (not item.owns, -item.strength))
 
 
@@ -30,6 +30,13 @@ def choose(
     """
     if wanted != AUTO:
         backend = load(wanted)
+        if host.system not in backend.SYSTEMS:
+            listed = ", ".join(each.NAME for each in all_backends(host.system))
+            raise OwnerError(
+                f"{wanted} is a dialect of {', '.join(backend.SYSTEMS)}, this is {host.system}",
+                where=f"{where}:backend",
+                way_out=f"leave `backend` out, or name one of {listed}",
+            )
         return backend, backend.assume(Remembered(host), interface)
     found = detect_all(host, interface)
     if found and found[0].owns:

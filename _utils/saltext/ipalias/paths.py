@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from . import platforms
 from .checks import GuardConfig
 from .pillar import Announce
 
@@ -49,6 +50,11 @@ class Paths:
     def armed(self, ident: str) -> str:
         """Return the path of the file by which a dead man says that it watches."""
         return f"{self.state}/armed-{ident}"
+
+
+def paths_of(system: str) -> Paths:
+    """Return where our state lies on a system."""
+    return Paths(platforms.STATE[system], platforms.FROZEN[system])
 
 
 @dataclass(frozen=True)

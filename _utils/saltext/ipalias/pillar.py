@@ -12,8 +12,16 @@ from .addresses import parse_item, refuse_duplicates
 from .backends import REGISTRY
 from .checks import GuardConfig, parse_guard
 from .errors import InputError
-from .model import Alias
-from .values import Mixed, choice, is_interface, mapping, parse_bool, refuse_unknown, short
+from .model import Alias, canonical_address
+from .values import (
+    Mixed,
+    choice,
+    mapping,
+    parse_bool,
+    parse_interface,
+    refuse_unknown,
+    short,
+)
 
 ROOT = "ipalias"
 DEFAULT = "default"
@@ -23,7 +31,21 @@ PURGE = ("owned", "none", "all")
 COMPONENTS = ("dsr", "wan", "dhcp", "sysctl", "fleet", "providers")
 #: Read by the SLS (`ipalias/map.jinja`), not here.
 SLS_KEYS = ("platform",)
-SETTING_KEYS = ("backend", "purge", "adopt", "announce", "form", "check_duplicates")
+SETTING_KEYS = (
+    "backend",
+    "purge",
+    "adopt",
+    "announce",
+    "form",
+    "check_duplicates",
+    "restart",
+    "convert_dhcp",
+    "dns_servers",
+)
+#: How a dialect writes what it can write in several ways; each dialect knows its own.
+FORMS = ("stanza", "post-up", "string", "array", "numbered", "list", "powershell", "netsh")
+#: What the owner is told after a change: nothing, the gentlest, or a real restart.
+RESTART = ("never", "alias", "interface", "network")
 TOP_KEYS = ("interfaces", *SETTING_KEYS, "guard", *SLS_KEYS, *COMPONENTS)
 INTERFACE_KEYS = ("addresses", *SETTING_KEYS)
 ANNOUNCE_KEYS = ("count", "interval")
@@ -54,6 +76,7 @@ class InterfaceConfig:
     adopt: bool = False
     announce: Announce = field(default_factory=Announce)
     check_duplicates: bool = True
+    restart: str = "alias"
     options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -75,11 +98,12 @@ def interface_names(data: object, root: str = ROOT) -> tuple[str, ...]:
     return tuple(str(name) for name in blocks)
 
 
-def parse_pillar(data: object, root: str = ROOT) -> Config:
+def parse_pillar(data: object, root: str = ROOT, system: str = "linux") -> Config:
     """Read the block ``ipalias`` of the pillar.
 
     :param data: the block as Salt gives it; None counts as empty.
     :param root: pillar path it was found at, for messages.
+    :param system: the host's (`host.SYSTEMS`); it decides what an interface can be called.
     :raises InputError: an unknown key, a value of the wrong kind, an address that cannot
         be meant, the same address twice.
     """
@@ -90,12 +114,7 @@ def parse_pillar(data: object, root: str = ROOT) -> Config:
     interfaces: dict[str, InterfaceConfig] = {}
     for name, block in blocks.items():
         where = f"{root}:interfaces:{name}"
-        if not isinstance(name, str) or not is_interface(name):
-            raise InputError(
-                f"{name!r} is not an interface name",
-                where=f"{root}:interfaces",
-                way_out="give the name that `ip link` shows, or `default`",
-            )
+        name = parse_interface(name, f"{root}:interfaces", system)
         interfaces[name] = _interface(name, mapping(block, where), base, where)
     refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)
     return Config(interfaces, base, parse_guard(top.get("guard"), f"{root}:guard"))
@@ -135,9 +154,28 @@ def _settings(block: Mixed, base: InterfaceConfig, where: str) -> InterfaceConfi
         path = f"{where}:check_duplicates"
         config = replace(config, check_duplicates=parse_bool(block["check_duplicates"], path))
     if "form" in block:
-        form = choice(block["form"], ("stanza", "post-up"), f"{where}:form")
+        form = choice(block["form"], FORMS, f"{where}:form")
         config = replace(config, options={**config.options, "form": form})
+    if "restart" in block:
+        config = replace(config, restart=choice(block["restart"], RESTART, f"{where}:restart"))
+    if "convert_dhcp" in block:
+        convert = parse_bool(block["convert_dhcp"], f"{where}:convert_dhcp")
+        config = replace(config, options={**config.options, "convert_dhcp": convert})
+    if "dns_servers" in block:
+        servers = _servers(block["dns_servers"], f"{where}:dns_servers")
+        config = replace(config, options={**config.options, "dns_servers": servers})
     return config
+
+
+def _servers(value: object, where: str) -> tuple[str, ...]:
+    """Read a list of name servers: addresses, never names."""
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= 8:
+        raise InputError(f"{short(value)} is not a list of 1 to 8 addresses", where=where)
+    found = [canonical_address(item) if isinstance(item, str) else None for item in value]
+    for index, (item, address) in enumerate(zip(value, found, strict=True)):
+        if address is None:
+            raise InputError(f"{short(item)} is not an IP address", where=f"{where}[{index}]")
+    return tuple(str(address) for address in found)
 
 
 def parse_announce(value: object, where: str) -> Announce:

@@ -14,7 +14,7 @@ from .backends import load
 from .errors import IpaliasError
 from .host import Host
 from .ledger import Entry
-from .live import LiveAddress
+from .live import LiveAddress, is_loopback
 from .model import Activation, Alias, Change, File, Wanted
 from .situation import Situation, Target, check_dialect, check_target
 
@@ -41,6 +41,7 @@ class Plan:
     :param recreate: of these, the ones live with another label or scope.
     :param live_remove: live addresses to take away.
     :param entries: the interface's ledger entries afterwards.
+    :param restart: what its owner is told: ``never``, ``alias``, ``interface``, ``network``.
     """
 
     situation: Situation
@@ -53,6 +54,7 @@ class Plan:
     live_remove: tuple[LiveAddress, ...]
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    restart: str = "alias"
 
     @property
     def interface(self) -> str:
@@ -62,7 +64,8 @@ class Plan:
     @property
     def touches_host(self) -> bool:
         """Tell whether a file or the kernel changes."""
-        return bool(self.files or self.live_add or self.recreate or self.live_remove)
+        stored = self.situation.backend.STORED and (self.change.added or self.change.removed)
+        return bool(self.files or self.live_add or self.recreate or self.live_remove or stored)
 
     @property
     def is_empty(self) -> bool:
@@ -79,6 +82,9 @@ def activation_of(plan: Plan, change: Change, host: Host) -> Activation:
     of another interface of which it was not told, and why.
     """
     activation = plan.situation.backend.activate(change, host)
+    if plan.restart != "alias":
+        # Not told, or by a restart that reads everything anew: nothing is left to be noted.
+        return replace(activation, tell=(), note="")
     if not activation.tell:
         return activation
     if not plan.files:
@@ -126,6 +132,7 @@ def make_plan(
     host: Host,
     options: Mapping[str, object] | None = None,
     leave: Iterable[File] = (),
+    restart: str = "alias",
 ) -> Plan:
     """Compute a plan.
 
@@ -178,6 +185,7 @@ def make_plan(
             *live_only,
         ),
         frozenset(situation.live),
+        options or {},
     )
     return Plan(
         situation,
@@ -190,6 +198,7 @@ def make_plan(
         removed,
         entries,
         target.notes,
+        restart,
     )
 
 
@@ -295,7 +304,7 @@ def source_differs(alias: Alias, live: LiveAddress, before: Entry | None) -> boo
     if alias.never_source:
         return not hidden
     took_back = before is not None and before.alias.never_source
-    return took_back and hidden and alias.interface != "lo"
+    return took_back and hidden and not is_loopback(alias.interface)
 
 
 def render_diff(path: str, before: str | None, after: str | None) -> str:
@@ -315,6 +324,11 @@ def render_diff(path: str, before: str | None, after: str | None) -> str:
 def describe(plan: Plan) -> dict[str, dict[str, object]]:
     """Return the changes of a plan as plain data, whole."""
     changes: dict[str, dict[str, object]] = {}
+    if plan.situation.backend.STORED and (plan.change.added or plan.change.removed):
+        changes["stored"] = {
+            "added": [alias.cidr for alias in plan.change.added],
+            "removed": [alias.cidr for alias in plan.change.removed],
+        }
     if plan.files:
         changes["files"] = {
             file.path: render_diff(file.path, plan.before[file.path], file.text)

@@ -14,8 +14,7 @@ from .errors import IpaliasError
 from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
 from .journal import Part, Record
-from .live import LiveAddress, Route, Snapshot, ops
-from .live.batch import BATCH, route_back_line
+from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
 from .model import Change, Command, File
 
@@ -35,14 +34,14 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         if part.quiet:
             activation = replace(activation, tell=())
         backward.append((part, activation, backend.validate(change, host)))
-    if live:
-        for _, activation, _ in backward:
+    for part, activation, _ in backward:
+        if live or load(part.backend).STORED:
             yield from attempt(activation.before, problems)
     for path, image in record.files.items():
         yield from _noted(_restore(path, image, owned=path in record.owned), problems)
-    for _, activation, checks in backward:
+    for part, activation, checks in backward:
         yield from attempt(checks, problems)
-        if live:
+        if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
     if live:
         yield from _restore_kernel(record, host, problems)
@@ -159,7 +158,7 @@ def _restore_live(part: Part, current: Snapshot) -> Effects[None]:
         if cidr not in touched and cidr not in now and not old.flags & lasting
     ]
     batch = [*ops.delete_ops(going, current), *ops.add_back_ops(back, current)]
-    yield from run_batch(part.interface, batch, going)
+    yield from run_batch(part.interface, batch, going, current.system)
 
 
 def _looks(address: LiveAddress) -> tuple[object, ...]:
@@ -173,7 +172,7 @@ def _restore_routes(record: Record, current: Snapshot) -> Effects[None]:
     for route in record.routes:
         key = (route.family, route.interface, route.gateway, route.metric)
         if key not in now and route.protocol != "ra":
-            yield Run(Command(BATCH, route_back_line(route)))
+            yield Run(tools.load(current.system).route_back(route))
 
 
 def default_routes(snapshot: Snapshot, left_out: str) -> tuple[Route, ...]:

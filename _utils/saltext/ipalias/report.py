@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .backends import REGISTRY, all_backends, load
+from .backends import REGISTRY, load
 from .engine import Engine
 from .errors import IpaliasError
 from .host import Remembered
 from .ledger import Ledger
-from .live import LiveAddress, Snapshot
+from .live import LiveAddress, Snapshot, is_loopback
 from .model import Alias, Evidence
 from .owner import detect_all
 from .pillar import DEFAULT, InterfaceConfig, interface_names
@@ -30,7 +30,7 @@ def situations(engine: Engine, interface: str | None = None) -> list[Situation]:
     """
     config, ledger, snapshot = engine.config(), engine.ledger(), engine.snapshot()
     if interface is not None:
-        names = [parse_interface(interface, "interface")]
+        names = [parse_interface(interface, "interface", engine.host.system)]
     else:
         names = [name for name in config.interfaces if name != DEFAULT]
         names += [*ledger.interfaces, *_default_names(engine, ledger, snapshot)]
@@ -199,10 +199,10 @@ def import_pillar(engine: Engine, interface: str | None = None) -> dict[str, Any
     snapshot, ledger, config = engine.snapshot(), engine.ledger(), engine.config()
     names = [link.name for link in snapshot.links]
     if interface is not None:
-        names = [parse_interface(interface, "interface")]
+        names = [parse_interface(interface, "interface", engine.host.system)]
     blocks: dict[str, Any] = {}
     for name in names:
-        if name == "lo" and interface is None:
+        if is_loopback(name) and interface is None:
             continue
         block = config.interfaces.get(name, config.base)
         try:
@@ -262,10 +262,10 @@ def explain(engine: Engine, interface: str | None = None) -> dict[str, Any]:
     snapshot = engine.snapshot()
     names = [link.name for link in snapshot.links]
     if interface is not None:
-        names = [parse_interface(interface, "interface")]
+        names = [parse_interface(interface, "interface", engine.host.system)]
     told: dict[str, Any] = {}
     for name in names:
-        if name == "lo" and interface is None:
+        if is_loopback(name) and interface is None:
             continue
         evidence = detect_all(engine.host, name)
         owner = evidence[0].backend if evidence and evidence[0].owns else None
@@ -297,5 +297,5 @@ def describe_backends(names: Iterable[str] = REGISTRY) -> dict[str, Row]:
             "options": {key: list(values) for key, values in backend.OPTIONS.items()},
             "about": (load(backend.NAME).__doc__ or "").strip().splitlines()[0],
         }
-        for backend in all_backends(list(names))
+        for backend in map(load, names)
     }

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from .backends import Backend
 from .errors import InputError
 from .ledger import ORIGIN_PILLAR, ORIGIN_UNKNOWN, Entry, Ledger
-from .live import LiveAddress, Snapshot
+from .live import LiveAddress, Snapshot, is_loopback
 from .model import MAX_PREFIX, Alias, Evidence, Found
 
 
@@ -124,7 +124,7 @@ class Situation:
             and address.scope != "link"
             and not address.flags & {"dynamic", "mngtmpaddr", "temporary"}
             and not address.protocol.startswith("kernel_")
-            and not (address.scope == "host" and self.interface == "lo")
+            and not (address.scope == "host" and is_loopback(self.interface))
         )
 
     def with_found(self, found: tuple[Found, ...]) -> Situation:
@@ -216,7 +216,7 @@ def _edges(situation: Situation) -> dict[str, str]:
     """Return the network and broadcast addresses of connected IPv4 subnets."""
     edges: dict[str, str] = {}
     for address in situation.snapshot.addresses:
-        if address.family != 4 or address.prefix > 30 or address.interface == "lo":
+        if address.family != 4 or address.prefix > 30 or is_loopback(address.interface):
             continue
         if address.interface == situation.interface and address.cidr in situation.entries:
             continue
@@ -228,11 +228,12 @@ def _edges(situation: Situation) -> dict[str, str]:
 
 def _check_loopback(situation: Situation, alias: Alias) -> None:
     """Refuse a loopback address on a network card."""
-    if situation.interface != "lo" and (alias.address.startswith("127.") or alias.address == "::1"):
+    own = alias.address.startswith("127.") or alias.address == "::1"
+    if own and not is_loopback(situation.interface):
         raise InputError(
             f"{situation.interface}: {alias.address} is a loopback address",
             where=alias.where,
-            way_out="loopback addresses belong on lo",
+            way_out="loopback addresses belong on the loopback interface",
         )
 
 

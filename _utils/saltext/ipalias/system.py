@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import disk, freeze, processes, wire
+from . import disk, freeze, platforms, processes, wire
 from .checks import CHECK_TIMEOUT, COMMAND, GATEWAY, CheckSpec
 from .effects import (
     AwaitArmed,
@@ -42,7 +42,7 @@ from .effects import (
 )
 from .errors import EffectError
 from .host import NOT_FOUND, TIMED_OUT, Result
-from .live import iproute2
+from .live import tools
 from .paths import Paths
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -66,6 +66,7 @@ class RealHost:
     """Read this machine (see `host.Host`) and perform effects on it."""
 
     def __init__(self, paths: Paths | None = None) -> None:
+        self.system = platforms.system()
         self._environment = _environment()
         self._paths = paths or Paths()
 
@@ -127,7 +128,7 @@ class RealHost:
             case ReadFile(path):
                 return disk.read_state(path)
             case ReadLive():
-                return iproute2.read_snapshot(self)
+                return tools.load(self.system).read_snapshot(self)
             case ReadClock():
                 return processes.boot_clock()
             case Pause(seconds):
@@ -182,7 +183,7 @@ class RealHost:
                 result = self.command(spec.argv, None, CHECK_TIMEOUT * 5)
                 return "" if result.code == 0 else f"exit {result.code}"
             if spec.kind == GATEWAY:
-                snapshot = iproute2.read_snapshot(self)
+                snapshot = tools.load(self.system).read_snapshot(self)
                 link = snapshot.by_link.get(spec.interface)
                 if link is None or not link.mac:
                     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import announce
+from . import announce, restarts
 from .duplicates import refuse_taken
 from .effects import Effects, FileState, Pause, ReadClock, ReadFile, ReadLive, Run, Send
 from .errors import EffectError, VerifyError
@@ -17,8 +17,8 @@ from .guarded import Verdict, guarded
 from .host import Host
 from .journal import Part, Record
 from .ledger import Ledger, render_ledger
-from .live import Snapshot
-from .livewrite import bring_live, promotion
+from .live import Snapshot, tools
+from .livewrite import bring_live
 from .model import Alias, Command
 from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import Announce
@@ -26,9 +26,6 @@ from .plan import Plan, activation_of
 from .recover import default_routes
 from .situation import Situation
 from .verify import check_files, check_live
-
-#: Wait between two looks at addresses that the kernel or a daemon is still busy with (s).
-LOOK_AGAIN = 0.05
 
 
 def apply(
@@ -63,7 +60,12 @@ def apply(
 
 def _kernel_settings(plans: Sequence[Plan], host: Host) -> dict[str, str]:
     """Return the kernel settings that a change borrows, as they are."""
-    switches = [promotion(plan.interface) for plan in plans if plan.touches_host]
+    switches = [
+        path
+        for plan in plans
+        if plan.touches_host
+        for path in tools.load(host.system).kernel_settings(plan.interface)
+    ]
     values = {switch: host.read(switch) for switch in switches}
     return {switch: value.strip() for switch, value in values.items() if value is not None}
 
@@ -176,6 +178,10 @@ def _forward(plan: Plan, host: Host, settings: Settings) -> Effects[Snapshot]:
         current = yield ReadLive()
     yield from bring_live(plan, current)
     yield from run_commands(activation.tell)
+    if plan.restart in restarts.HARD:
+        commands = backend.restart(plan.situation.evidence, plan.restart, host)
+        current = yield from restarts.restarted(plan.situation, commands)
+        yield from bring_live(plan, current)
     after = yield from _verified(plan, settings)
     check_files(plan, backend.parse(host, plan.situation.evidence))
     return after
@@ -205,7 +211,7 @@ def _verified(plan: Plan, settings: Settings) -> Effects[Snapshot]:
             raise VerifyError(
                 f"{shown}{more}", where=plan.interface, way_out="everything was put back"
             )
-        yield Pause(max(LOOK_AGAIN, now - looking))
+        yield Pause(max(restarts.LOOK_AGAIN, now - looking))
 
 
 def run_commands(commands: Iterable[Command]) -> Effects[None]:
@@ -217,6 +223,8 @@ def run_commands(commands: Iterable[Command]) -> Effects[None]:
 def announce_added(aliases: Iterable[Alias], snapshot: Snapshot, how: Announce) -> Effects[None]:
     """Tell the neighbours of new addresses: gratuitous ARP, unsolicited advertisement."""
     by_interface: dict[str, list[bytes]] = {}
+    if not tools.load(snapshot.system).FRAMES:
+        return
     for alias in aliases:
         link = snapshot.by_link.get(alias.interface)
         if link is None or not link.mac or "NOARP" in link.flags or "LOOPBACK" in link.flags:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .effects import Effects, Pause, ReadClock, ReadLive, Rename, SyncFolder, run
+from . import restarts
+from .effects import Effects, Rename, SyncFolder, run
 from .engine import Engine
-from .errors import InputError, ParseError, RefusedError, VerifyError
+from .errors import InputError, ParseError, RefusedError
 from .guarded import Verdict, guarded, take_back
 from .journal import COMMITTED, WAITING, Part, Record, parse_record
-from .live import Snapshot, ops
-from .livewrite import run_batch
 from .model import Command
 from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Paths, Settings
@@ -22,49 +21,9 @@ from .pillar import DEFAULT, Announce
 from .plan import render_diff
 from .recover import default_routes
 from .situation import Situation
-from .transaction import (
-    LOOK_AGAIN,
-    announce_added,
-    run_commands,
-    what_owner_lacks,
-    write_ledger,
-)
+from .transaction import announce_added, what_owner_lacks, write_ledger
 from .values import parse_interface
 
-#: Longest wait for the primary addresses after a restart (seconds): a lease takes its time.
-RESTART_PATIENCE = 30.0
-#: What each owner is told at each level; ``{interface}`` and ``{file}`` are filled in. Never
-#: ``nmcli device reapply``: NetworkManager 1.42 and 1.52 take every IPv6 address of the link
-#: away with it and set them again, the primary included (seen). The gentlest level
-#: that does the work is ``alias``. Guides: ``interface`` of ifupdown and ``network`` are
-#: their last steps; the rest is each platform's own tool.
-RESTARTS: Mapping[str, Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "ifupdown": {
-        "alias": (),
-        "interface": (("ifdown", "{interface}"), ("ifup", "{interface}")),
-        "network": (("systemctl", "restart", "networking.service"),),
-    },
-    "networkd": {
-        "alias": (("networkctl", "reload"),),
-        "interface": (("networkctl", "reconfigure", "{interface}"),),
-        "network": (("systemctl", "restart", "systemd-networkd.service"),),
-    },
-    "netplan": {
-        "alias": (("netplan", "generate"),),
-        "interface": (("netplan", "generate"), ("networkctl", "reconfigure", "{interface}")),
-        "network": (("netplan", "apply"),),
-    },
-    "networkmanager": {
-        "alias": (("nmcli", "connection", "load", "{file}"),),
-        "interface": (("nmcli", "device", "connect", "{interface}"),),
-        "network": (("systemctl", "restart", "NetworkManager.service"),),
-    },
-}
-CUTS = {
-    "alias": "the primary address and its connections stay",
-    "interface": "every connection over {interface} may be cut",
-    "network": "every connection of this host may be cut",
-}
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -77,17 +36,17 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
     :raises InputError: unknown interface or level.
     :raises EffectError: a command failed.
     """
-    if scope not in CUTS:
-        levels = ", ".join(CUTS)
+    if scope not in restarts.CUTS:
+        levels = ", ".join(restarts.CUTS)
         raise InputError(f"{scope!r} is unknown", where="scope", way_out=f"one of {levels}")
-    parse_interface(name, "interface")
+    parse_interface(name, "interface", engine.host.system)
     with engine.lock(f"ipalias.restart {name}", test):
         config, ledger, snapshot = engine.config(), engine.ledger(), engine.snapshot()
         if name == DEFAULT:
             name = resolve_default((4,), snapshot, ledger, (), "interface")[4]
         block = config.interfaces.get(name, config.base)
         situation = engine.situation(name, block, ledger, snapshot)
-        commands = _commands(situation, scope)
+        commands = situation.backend.restart(situation.evidence, scope, engine.host)
         said = [" ".join(command.argv) for command in commands]
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
@@ -98,24 +57,8 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
     return {
         "result": None if test and said else True,
         "changes": {"commands": said} if said else {},
-        "comment": f"{verb} {listed} ({CUTS[scope].format(interface=name)})",
+        "comment": f"{verb} {listed} ({restarts.cuts(scope, name)})",
     }
-
-
-def _commands(situation: Situation, scope: str) -> list[Command]:
-    """Return the owner's commands of a level."""
-    evidence = situation.evidence
-    argvs, file = RESTARTS[situation.backend.NAME][scope], evidence.file or ""
-    if evidence.facts.get("renderer") == "NetworkManager" and scope != "network":
-        file = evidence.facts.get("keyfile", "")
-        argvs = (*RESTARTS["netplan"]["alias"], *RESTARTS["networkmanager"][scope])
-    return [
-        Command(
-            tuple(word.format(interface=situation.interface, file=file) for word in argv),
-            timeout=120.0,
-        )
-        for argv in argvs
-    ]
 
 
 def _restarted(
@@ -137,39 +80,15 @@ def _restarted(
         parts=(part,),
         routes=default_routes(situation.snapshot, ROUTE_PROTOCOL),
     )
-    body = _restart_body(situation, commands, settings)
+    body = _restart_body(situation, commands)
     _, verdict = yield from guarded(record, body, situation.snapshot, engine.host, settings)
     return verdict
 
 
-def _restart_body(
-    situation: Situation, commands: Sequence[Command], settings: Settings
-) -> Effects[None]:
+def _restart_body(situation: Situation, commands: Sequence[Command]) -> Effects[None]:
     """Run the commands, wait for the primary addresses, add what of ours is missing."""
-    yield from run_commands(commands)
-    started: float = yield ReadClock()
-    primaries = set(situation.primaries.values())
-    while True:
-        now: Snapshot = yield ReadLive()
-        live = {address.address for address in now.on(situation.interface)}
-        clock: float = yield ReadClock()
-        if primaries <= live or clock - started > RESTART_PATIENCE:
-            break
-        yield Pause(LOOK_AGAIN)
-    if not primaries <= live:
-        gone = ", ".join(sorted(primaries - live))
-        raise VerifyError(
-            f"{gone} did not come back after the restart",
-            where=situation.interface,
-            way_out="everything was put back",
-        )
-    label_of = situation.backend.live_label
-    missing = [
-        (entry.alias, label_of(entry.alias, situation.evidence))
-        for entry in situation.entries.values()
-        if entry.live and entry.alias.address not in live
-    ]
-    yield from run_batch(situation.interface, ops.add_ops(missing, now), ())
+    now = yield from restarts.restarted(situation, commands)
+    yield from restarts.add_fallen(situation, now)
 
 
 def confirm(engine: Engine) -> dict[str, Any]:

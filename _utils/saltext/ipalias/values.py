@@ -9,25 +9,50 @@ from collections.abc import Iterable, Mapping
 from .errors import InputError
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+#: A Solaris link name has at most 31 characters, dladm(8) and ``net/if.h`` (LIFNAMSIZ).
+_SUNOS = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,30}")
+#: What Windows itself takes in no connection name, and the quote that would end an argument.
+_NOT_IN_WINDOWS = frozenset('"\\/:*?<>|')
+_LONGEST_IN_WINDOWS = 256
 
 Mixed = Mapping[object, object]
 
 
-def is_interface(value: object) -> bool:
-    """Tell whether a value is a name that an interface can have, or ``default``."""
-    return isinstance(value, str) and _INTERFACE.fullmatch(value) is not None
+#: What shows the names of a system's interfaces.
+SHOWN_BY: Mapping[str, str] = {
+    "linux": "`ip link`",
+    "freebsd": "`ifconfig -l`",
+    "openbsd": "`ifconfig`",
+    "sunos": "`ifconfig -a`",
+    "windows": "`Get-NetAdapter`",
+}
 
 
-def parse_interface(value: object, where: str) -> str:
+def is_interface(value: object, system: str = "linux") -> bool:
+    """Tell whether a value is a name that an interface of a system can have, or ``default``.
+
+    On Windows it is what a person called the connection: letters of any language and
+    blanks, but nothing invisible and nothing that changes the direction of writing.
+    """
+    if not isinstance(value, str):
+        return False
+    if system == "windows":
+        fits = 0 < len(value) <= _LONGEST_IN_WINDOWS and value == value.strip()
+        return fits and value.isprintable() and not _NOT_IN_WINDOWS & set(value)
+    pattern = _SUNOS if system == "sunos" else _INTERFACE
+    return pattern.fullmatch(value) is not None
+
+
+def parse_interface(value: object, where: str, system: str = "linux") -> str:
     """Read an interface name, or ``default``.
 
     :raises InputError: not a name that an interface can have.
     """
-    if not isinstance(value, str) or not is_interface(value):
+    if not isinstance(value, str) or not is_interface(value, system):
         raise InputError(
             f"{short(value)} is not an interface name",
             where=where,
-            way_out="give the name that `ip link` shows, or `default`",
+            way_out=f"give the name that {SHOWN_BY[system]} shows, or `default`",
         )
     return value
 

@@ -32,6 +32,12 @@ class Backend(Protocol):
     NUMBERED: bool
     #: Dialect options of the pillar: name → allowed values.
     OPTIONS: Mapping[str, tuple[str, ...]]
+    #: Systems it is found on (`host.SYSTEMS`).
+    SYSTEMS: tuple[str, ...]
+    #: True where what lasts is no file of ours but a store that commands change (``ipadm``,
+    #: the registry): `render` returns no file, `activate` looks into the store and returns
+    #: only the commands that are still needed, and these run on the way back at boot too.
+    STORED: bool
 
     def detect(self, host: Host, interface: str) -> Evidence:
         """Tell whether this dialect owns the interface, and why."""
@@ -51,6 +57,12 @@ class Backend(Protocol):
     def activate(self, change: Change, host: Host) -> Activation:
         """Return what makes the owner take the change, the gentlest way."""
 
+    def restart(self, evidence: Evidence, scope: str, host: Host) -> list[Command]:
+        """Return the owner's restart at a level: ``alias``, ``interface`` or ``network``.
+
+        ``alias`` is the gentlest command the platform has; none where it needs none.
+        """
+
     def live_label(self, alias: Alias, evidence: Evidence | None = None) -> str | None:
         """Return the label the kernel will show, or None for none."""
 
@@ -61,6 +73,11 @@ def load(name: str) -> Backend:
     return module
 
 
-def all_backends(names: Sequence[str] = REGISTRY) -> list[Backend]:
-    """Return the backend modules in registry order."""
-    return [load(name) for name in names]
+#: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
+#: that a minion imports only what can concern it; a test holds it to the modules' own word.
+ELSEWHERE: Mapping[str, str] = {}
+
+
+def all_backends(system: str = "linux", names: Sequence[str] = REGISTRY) -> list[Backend]:
+    """Return the backend modules that a system can have, in registry order."""
+    return [load(name) for name in names if ELSEWHERE.get(name, "linux") == system]

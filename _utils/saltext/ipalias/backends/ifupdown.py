@@ -63,6 +63,8 @@ MAX_ADDRESSES: int | None = None
 NUMBERED = True
 #: ``stanza``: the guide's first form, ``post-up``: its second, inside the parent's stanza.
 OPTIONS = MappingProxyType({"form": ("stanza", "post-up")})
+SYSTEMS = ("linux",)
+STORED = False
 
 #: Slots from this one on have no stanza: 16 cost ifup a third of a second at boot.
 STANZA_LIMIT = 16
@@ -376,6 +378,16 @@ def _our_names(change: Change, texts: dict[str, str | None]) -> dict[str, str]:
                 if parsed := parse_address(value, masks[0]):
                     names[stanza.name] = f"{parsed[0]}/{parsed[1]}"
     return names
+
+
+def restart(evidence: Evidence, scope: str, host: Host) -> list[Command]:
+    """Return nothing for ``alias``; ``ifdown`` and ``ifup``; the guide's last step."""
+    name = evidence.interface
+    argvs: dict[str, tuple[tuple[str, ...], ...]] = {
+        "interface": (("ifdown", name), ("ifup", name)),
+        "network": (("systemctl", "restart", "networking.service"),),
+    }
+    return [Command(argv, timeout=120.0) for argv in argvs.get(scope, ())]
 
 
 def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:

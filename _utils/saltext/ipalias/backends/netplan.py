@@ -29,7 +29,7 @@ from ..model import (
     Wanted,
 )
 from ..text import yamledit
-from . import networkd, networkd_files
+from . import networkd, networkd_files, networkmanager
 from .netplan_files import (
     FOLDERS,
     HEAD,
@@ -54,6 +54,8 @@ UNSUPPORTED: dict[str, str] = {"source4": _NO_SOURCE, "wide_source4": _NO_SOURCE
 MAX_ADDRESSES: int | None = None
 NUMBERED = False
 OPTIONS: dict[str, tuple[str, ...]] = {}
+SYSTEMS = ("linux",)
+STORED = False
 
 _FILE = "90-ipalias.yaml"
 _KEYFILES = "/run/NetworkManager/system-connections"
@@ -313,6 +315,20 @@ def activate(change: Change, host: Host) -> Activation:
         return Activation(note="NetworkManager does not run; it reads the file when it starts")
     # Loaded, never reapplied: `networkmanager` says what a reapply takes away.
     return Activation(tell=(Command(("nmcli", "connection", "load", facts["keyfile"])),))
+
+
+def restart(evidence: Evidence, scope: str, host: Host) -> list[Command]:
+    """Return what generates the files of who is behind netplan and has them read.
+
+    ``network`` is ``netplan apply``, which bounces the primary address: for a person who asks.
+    """
+    if scope == "network":
+        return [Command(("netplan", "apply"), timeout=120.0)]
+    generate = Command(("netplan", "generate"), timeout=120.0)
+    if evidence.facts.get("renderer") == "NetworkManager":
+        return [generate, *networkmanager.restart(evidence, scope, host)]
+    behind = networkd.restart(evidence, scope, host) if scope == "interface" else []
+    return [generate, *behind]
 
 
 def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:

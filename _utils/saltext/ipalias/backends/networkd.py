@@ -40,6 +40,8 @@ UNSUPPORTED: dict[str, str] = {}
 MAX_ADDRESSES: int | None = 8192
 NUMBERED = False
 OPTIONS: dict[str, tuple[str, ...]] = {}
+SYSTEMS = ("linux",)
+STORED = False
 
 _NETPLAN = "/run/systemd/network/10-netplan-"
 _SERVICE = "systemd-networkd.service"
@@ -352,6 +354,16 @@ def activate(change: Change, host: Host) -> Activation:
             " the file at its next start"
         )
     return Activation(tell=(Command(("networkctl", "reload")),))
+
+
+def restart(evidence: Evidence, scope: str, host: Host) -> list[Command]:
+    """Return a reload, a reconfiguration of the link, or the guide's restart of the service."""
+    argvs: dict[str, tuple[str, ...]] = {
+        "alias": ("networkctl", "reload"),
+        "interface": ("networkctl", "reconfigure", evidence.interface),
+        "network": ("systemctl", "restart", _SERVICE),
+    }
+    return [Command(argvs[scope], timeout=120.0)]
 
 
 def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:

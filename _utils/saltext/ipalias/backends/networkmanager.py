@@ -36,6 +36,8 @@ UNSUPPORTED = {
 MAX_ADDRESSES: int | None = None
 NUMBERED = False
 OPTIONS: dict[str, tuple[str, ...]] = {}
+SYSTEMS = ("linux",)
+STORED = False
 
 _ETC = "/etc/NetworkManager/system-connections"
 _RUN = "/run/NetworkManager/system-connections"
@@ -331,6 +333,21 @@ def _is_dynamic(file: File) -> bool:
     document = ini.parse(file.text or "", file.path, ini.KEYFILE)
     methods = [keyfile.value_of(document, [name], "method") for name in keyfile.SECTIONS.values()]
     return any(method in ("", "auto", "dhcp") for method in methods)
+
+
+def restart(evidence: Evidence, scope: str, host: Host) -> list[Command]:
+    """Return a load of the profile, a new activation of the link, or a restart of the service.
+
+    Never ``nmcli device reapply``: NetworkManager 1.42 and 1.52 take every IPv6 address of
+    the link away with it and set them again, the primary included (seen).
+    """
+    file = evidence.facts.get("keyfile") or evidence.file or ""
+    argvs: dict[str, tuple[str, ...]] = {
+        "alias": ("nmcli", "connection", "load", file),
+        "interface": ("nmcli", "device", "connect", evidence.interface),
+        "network": ("systemctl", "restart", "NetworkManager.service"),
+    }
+    return [Command(argvs[scope], timeout=120.0)]
 
 
 def live_label(alias: Alias, evidence: Evidence | None = None) -> str | None:

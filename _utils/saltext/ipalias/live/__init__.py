@@ -6,9 +6,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 
+def is_loopback(interface: str) -> bool:
+    """Tell whether a name is that of a host's own loop: Linux, BSD and Solaris, Windows."""
+    return interface in ("lo", "lo0") or interface.startswith("Loopback Pseudo-Interface")
+
+
 @dataclass(frozen=True)
 class LiveAddress:
     """Hold one address that the kernel has.
+
+    An IPv4 address that is kept from being a source has the scope ``host``, whatever word
+    the system has for it (``deprecated`` on Solaris, ``SkipAsSource`` on Windows).
 
     :param flags: words such as ``tentative``, ``dadfailed``, ``deprecated``, ``dynamic``,
         ``secondary``, ``noprefixroute``, ``mngtmpaddr``.
@@ -71,11 +79,15 @@ class Route:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Hold one dump of a host's links, addresses and routes, in the kernel's order."""
+    """Hold one dump of a host's links, addresses and routes, in the kernel's order.
+
+    :param system: whose kernel it is (`host.SYSTEMS`); it decides how changes are said.
+    """
 
     links: tuple[Link, ...] = ()
     addresses: tuple[LiveAddress, ...] = ()
     routes: tuple[Route, ...] = field(default=())
+    system: str = "linux"
 
     @cached_property
     def by_link(self) -> dict[str, Link]:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from ..errors import EffectError
 from ..model import SOURCE_AUTO, SOURCE_NEVER, Alias
-from . import LiveAddress, Snapshot
+from . import LiveAddress, Snapshot, is_loopback
 from .batch import Op, frees_route, parse_batch_error, wants_route
 
 
 def alias_of(live: LiveAddress) -> Alias:
     """Return the alias that would make an address live as it is."""
     hidden = live.preferred_zero if live.family == 6 else live.scope == "host"
-    source = SOURCE_NEVER if hidden and live.interface != "lo" else SOURCE_AUTO
+    source = SOURCE_NEVER if hidden and not is_loopback(live.interface) else SOURCE_AUTO
     return Alias(live.address, live.prefix, live.interface, live.label, source)
 
 

@@ -1,0 +1,62 @@
+"""What reads and changes live addresses on each system: one module a system.
+
+A tool is named after the system it commands; what several share (the reader of
+``ifconfig``) lies in modules of its own. Reading is `read_snapshot`; changing is a
+generator of effects, `change`, that raises `ops.BatchError` with what it did not come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Protocol
+
+from ..effects import Effects
+from ..host import Host
+from ..model import Command
+from . import LiveAddress, Route, Snapshot
+from .batch import Op
+
+#: System (`Host.system`) → module beside this one.
+TOOLS: Mapping[str, str] = {
+    "linux": "linux",
+    "freebsd": "freebsd",
+    "openbsd": "openbsd",
+    "sunos": "solaris",
+    "windows": "windows",
+}
+
+
+class Tool(Protocol):
+    """Describe what the module of a system provides."""
+
+    #: True where raw frames can be sent and heard: duplicates are asked for and new
+    #: addresses announced by us. Elsewhere the kernel does both when it adds an address.
+    FRAMES: bool
+
+    def read_snapshot(self, host: Host) -> Snapshot:
+        """Return what the kernel holds now; its `system` is the tool's own.
+
+        :raises EffectError: it cannot be read.
+        """
+
+    def change(
+        self, interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]
+    ) -> Effects[None]:
+        """Carry out live changes in their order; stop at the first that is refused.
+
+        :param deleted: the addresses among them that go, as they are live now.
+        :raises BatchError: naming the address, and what was not come to.
+        """
+
+    def route_back(self, route: Route) -> Command:
+        """Return the command that puts a default route back as it was."""
+
+    def kernel_settings(self, interface: str) -> tuple[str, ...]:
+        """Return the paths of kernel settings that `change` may borrow for a moment."""
+
+
+def load(system: str) -> Tool:
+    """Return the tool of a system."""
+    tool: Tool = import_module(f"{__package__}.{TOOLS[system]}")
+    return tool
