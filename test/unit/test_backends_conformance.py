@@ -20,11 +20,20 @@ import pytest
 
 from rig.simengine import present
 from rig.simnm import OWNERS
-from saltext.ipalias.backends import REGISTRY, Backend, load
+from saltext.ipalias import restarts
+from saltext.ipalias.backends import ELSEWHERE, REGISTRY, Backend, load
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MANDATORY = ("v4", "v6", "two", "removal", "foreign")
-CONSTANTS = {"NAME", "UNSUPPORTED", "MAX_ADDRESSES", "NUMBERED", "OPTIONS"}
+CONSTANTS = {
+    "NAME",
+    "UNSUPPORTED",
+    "MAX_ADDRESSES",
+    "NUMBERED",
+    "OPTIONS",
+    "SYSTEMS",
+    "STORED",
+}
 OPTIONS = {"label", "source4", "source6", "wide_source4"}
 
 
@@ -107,6 +116,22 @@ def test_its_constants_are_of_their_kind(dialect: str) -> None:
     assert backend.MAX_ADDRESSES is None or backend.MAX_ADDRESSES > 0
     assert all(isinstance(values, tuple) and values for values in backend.OPTIONS.values())
     assert (backend.__doc__ or "").strip()
+
+
+def test_it_is_found_where_the_registry_says(dialect: str) -> None:
+    """The registry says it again, so that a minion imports only what can concern it."""
+    assert (ELSEWHERE.get(dialect, "linux"),) == load(dialect).SYSTEMS
+
+
+def test_each_restart_level_has_its_commands(dialect: str) -> None:
+    host = OWNERS[dialect]()
+    backend = load(dialect)
+    evidence = backend.detect(host, "eth0")
+    for scope in restarts.CUTS:
+        for command in backend.restart(evidence, scope, host):
+            assert all(command.argv), scope
+    for scope in restarts.HARD:
+        assert backend.restart(evidence, scope, host), f"{scope} restarts nothing"
 
 
 def test_it_has_a_simulated_host(dialect: str) -> None:
