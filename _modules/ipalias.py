@@ -111,7 +111,8 @@ def _engine(pillar="ipalias", data=None, root=None, confirm=False):
         data = salt.utils.data.traverse_dict_and_list(__pillar__, pillar, {}, ":")
         root = pillar
     paths = _library("paths")
-    places = paths.Paths(frozen=__opts__.get("ipalias.frozen", paths.Paths.frozen))
+    usual = paths.paths_of(_library("platforms").system())
+    places = paths.Paths(usual.state, __opts__.get("ipalias.frozen", usual.frozen))
     settings = paths.Settings(paths=places, master=_master(), confirm=confirm)
     return engine.Engine(
         host=system.RealHost(settings.paths),
