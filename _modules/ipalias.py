@@ -168,7 +168,8 @@ def _test_mode(test):
 def _aliases(address, interface, label, source):
     """Return the aliases that arguments name."""
     addresses = _library("addresses")
-    name = _library("values").parse_interface(interface, "interface")
+    system = _library("platforms").system()
+    name = _library("values").parse_interface(interface, "interface", system)
     listed = address if isinstance(address, list) else str(address).split(",")
     aliases = []
     for item in listed:
@@ -276,7 +277,8 @@ def remove(address, interface=None, force=None, pillar="ipalias", test=None):
     """
     listed = address if isinstance(address, list) else str(address).split(",")
     if interface is not None:
-        interface = _call(_library("values").parse_interface, interface, "interface")
+        system = _library("platforms").system()
+        interface = _call(_library("values").parse_interface, interface, "interface", system)
     addresses = [_call(_library("addresses").parse_named, item, "address") for item in listed]
     engine = _engine(pillar)
     if force is not None:
