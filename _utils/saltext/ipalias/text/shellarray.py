@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .shellword import Word
 
-_REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?=\n)")
+_REST = re.compile(r"([ \t]*(?:#[^\n]*?)?)\r?\n")
 
 
 class Edit(NamedTuple):
@@ -54,7 +54,7 @@ def _inserted(
         before = old[head - 1]
         indent, rest = _indent(source, before), _REST.match(source, before.end)
         if indent is not None and rest:
-            at = rest.end() - (source[rest.end() - 1] == "\r")
+            at = rest.end(1)
             return Edit(at, at, "".join(f"{newline}{indent}{item}" for item in new))
         return Edit(before.end, before.end, "".join(" " + item for item in new))
     if old:
@@ -70,7 +70,7 @@ def _removed(source: str, array: Word, old: list[Word], index: int) -> Edit:
     item = old[index]
     indent, rest = _indent(source, item), _REST.match(source, item.end)
     if indent is not None and rest:
-        return Edit(item.start - len(indent), rest.end() + 1, "")
+        return Edit(item.start - len(indent), rest.end(), "")
     before = old[index - 1].end if index else array.value_at + 1
     return Edit(item.start if source[before : item.start].strip(" \t") else before, item.end, "")
 

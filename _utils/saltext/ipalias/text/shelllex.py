@@ -52,10 +52,12 @@ class Command:
     :param words: its words, where it is nothing but words.
     :param plain: it sets variables and does nothing else.
     :param end: index behind its last character; an ``&`` that ends it belongs to it.
+    :param behind: index behind the ``;`` that ends it, or the same.
     """
 
     start: int
     end: int
+    behind: int = 0
     words: list[Word] = field(default_factory=list)
     plain: bool = True
 
@@ -131,6 +133,7 @@ class Lexer(Cursor):
             found.append(command)
             if self.peek() == ";":
                 self.at += 1
+                command.behind = self.at
 
     def _command(self, nested: bool) -> Command:
         state = _State(Command(self.at, self.at))
@@ -158,6 +161,7 @@ class Lexer(Cursor):
                 self._take_word(state)
                 state.command.end = self.at
         command = state.command
+        command.behind = command.end
         command.plain = command.plain and self._only_sets(command)
         if not command.plain:
             for word in command.words:
@@ -284,6 +288,7 @@ class Lexer(Cursor):
             return False
         if operator in "()":
             self._bracket(state, top, operator, at)
+            state.command.end = self.at
             return False
         if top and top.head == "pattern" and operator == "|":
             return False

@@ -284,7 +284,7 @@ class Document:
                 kept = [not (word.name and word.name in self._dropped) for word in words]
                 exported = bool(words) and not words[0].name
                 stays = not words or any(kept[1:] if exported else kept)
-                spans.append((command.start, command.end, stays))
+                spans.append((command.start, command.end if stays else command.behind, stays))
                 if stays:
                     within.extend(
                         _without(

@@ -124,7 +124,7 @@ class Cursor:
             if self.peek() == "(":
                 word.items = self._array()
                 word.end = self.at
-                if self.peek() not in ("", *" \t\n\r;&|<>()"):
+                if self.peek() not in ("", *" \t\n\r;&|<>()\\"):
                     self.fail(self.at, "an array with something right behind it")
                 return word
         parts: list[str] = []
