@@ -156,9 +156,10 @@ def test_an_appending_assignment_says_so() -> None:
     document = parse("A=1\nA+=2\nB=(x)\nB+=( y )\n", "x")
     assert [(a.value, a.append) for a in document.all("A")] == [("1", False), ("2", True)]
     assert [(a.items, a.append) for a in document.all("B")] == [(("x",), False), (("y",), True)]
-    document.set("A", "3")
-    document.set_array("B", ["x", "z"])
-    assert document.text() == 'A=1\nA=3\nB=(x)\nB=( "x" "z" )\n'
+    document.set("A", "2")
+    document.set_array("B", ["y", "z"])
+    assert document.text() == 'A=1\nA=2\nB=(x)\nB=( y "z" )\n'
+    assert edited("B+=(x)\n", ("set_array", "B", ["x"])) == "B=(x)\n"
 
 
 OPAQUE = [
@@ -226,7 +227,9 @@ def test_what_is_not_certain_is_told_with_its_lines_and_does_not_count(
     "opaque",
     [
         ". /etc/rc.conf.local", "source x", "cat <<E\nA=2\n' ( {\nE", "echo A-2 'A=2'",
-        "X=$(A=2)", "X=`A=2`", "diff <(A=2) >(cat)", "echo a \\\n  fi }", "export A", "ls !(A=2)",
+        "X=$(A=2)",
+        "X=$(if x; then A=2; fi)",
+        "X=`A=2`", "diff <(A=2) >(cat)", "echo a \\\n  fi }", "export A", "ls !(A=2)",
         "[[ A=2 ]]", "f() { local A=2; }", "cat <<E; echo\nA=2\nE", "cat <<< A", "echo 2>&1 &",
         "cat <<\\E <<'F'\nA=2\nE\nA=3\nF",
     ],
@@ -716,6 +719,67 @@ def test_bash_reads_arrays_so(tmp_path_factory: pytest.TempPathFactory) -> None:
         (folder / "vars").write_bytes(text.encode("utf-8", "surrogateescape"))
         script = '. ./vars; for item in "${A[@]}"; do printf "%s\\0" "$item"; done'
         assert run([shell("bash"), "-c", script], folder) == list(found.items)
+
+    same()
+
+
+SETTINGS = st.builds(
+    "{}{}={}".format,
+    st.sampled_from(["", "", "export ", "B=7 "]),
+    st.sampled_from("ABC"),
+    st.sampled_from(["1", "'x y'", '"x\ny"', '"$(echo "d")"', "a\\ b", "", "'#'", "2#3"]),
+)
+BETWEEN = st.sampled_from(["\n", "; ", "\n\n", " # c'\n", " ;\n", " && ", " || ", " & "])
+AROUND = st.sampled_from(
+    [
+        "f() {{ {}\n}}",
+        "if false; then {}\nfi",
+        "if :; then\n{0}\nelse\n{0}\nfi",
+        "( {}\n)",
+        "{{ {}\n}}",
+        "case x in (x) {0}\n;;\n a|b) {0}\n;; esac",
+        "for B in 1 2; do {}\ndone",
+        "while false; do {}\ndone",
+        ": $( {}\n)",
+        ": <<E\nA=bad ' {{\nE\n{}",
+        "unset C; {}",
+        "eval 'A=9'; {}",
+        "! {}",
+        "(( 1 )); {}",
+        "[[ a < b ]]; {}",
+        ": ${{A:=7}} ${{B=8}}; {}",
+    ]
+)
+PROGRAMS = st.recursive(
+    SETTINGS,
+    lambda inner: st.one_of(
+        st.builds("{}{}{}".format, inner, BETWEEN, inner),
+        st.builds(lambda around, body: around.format(body), AROUND, inner),
+    ),
+    max_leaves=8,
+)
+
+
+def test_bash_agrees_on_what_is_certain(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Names that are not told as hidden have the value the shell ends with, or none."""
+    folder = tmp_path_factory.mktemp("bash")
+
+    @settings(max_examples=200, database=None)
+    @given(PROGRAMS)
+    def same(text: str) -> None:
+        document = parse(text, "x")
+        assert document.text() == text
+        (folder / "vars").write_text(text)
+        script = '. ./vars; printf \'%s\\0\' "$A" "$B" "$C"'
+        done = subprocess.run(
+            [shell("bash"), "-c", script], cwd=folder, env={}, capture_output=True, check=True
+        )
+        for name, real in zip("ABC", done.stdout.decode().split("\0"), strict=False):
+            found = document.get(name)
+            if not document.hidden(name) and not (found and found.opaque):
+                assert (found.value if found else "") == real, name
+        document.remove("A")
+        assert others(parse(document.text(), "x"), "A") == others(document, "A")
 
     same()
 

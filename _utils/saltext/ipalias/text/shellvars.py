@@ -187,7 +187,7 @@ class Document:
             edits = [Edit(word.operator_at, word.end, f"=( {' '.join(rendered)} )")]
         elif kept[0].items != tuple(items):
             edits = replace_items(self._source, word, items, rendered, self.newline)
-        if edits and word.items is not None and word.append:
+        if word.items is not None and word.append:
             edits.insert(0, Edit(word.operator_at, word.operator_at + 1, ""))
         self._edits[name] = edits
 
