@@ -6,6 +6,8 @@ here with the journal's record. It can be run again after a crash of its own.
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Collection
 from dataclasses import replace
 
 from .backends import load
@@ -109,7 +111,7 @@ def _run(command: Command) -> Effects[None]:
 
 
 def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[None]:
-    """Put addresses, default routes and borrowed settings back, each as far as it goes."""
+    """Put addresses, routes and borrowed settings back, each as far as it goes."""
     current = yield from _look(problems)
     for part in record.parts if current.links else ():
         if part.interface in current.by_link:
@@ -168,22 +170,37 @@ def _looks(address: LiveAddress) -> tuple[object, ...]:
 
 
 def _restore_routes(record: Record, current: Snapshot) -> Effects[None]:
-    """Put default routes back that fell, each on its own: one may be refused, others not."""
-    now = {(r.family, r.interface, r.gateway, r.metric) for r in current.routes}
+    """Put routes back that fell, each on its own: one may be refused, others not."""
+    now = {_place(route) for route in current.routes}
     for route in record.routes:
-        key = (route.family, route.interface, route.gateway, route.metric)
-        if key not in now and route.protocol != "ra":
+        if _place(route) not in now and route.protocol != "ra":
             yield Run(Command(BATCH, route_back_line(route)))
 
 
-def default_routes(snapshot: Snapshot, left_out: str) -> tuple[Route, ...]:
-    """Return the default routes that a change must not lose.
+def _place(route: Route) -> tuple[object, ...]:
+    """Return what makes a route the same one, whoever set it."""
+    return (route.family, route.destination, route.interface, route.gateway, route.metric)
 
+
+def kept_routes(
+    snapshot: Snapshot, interfaces: Collection[str], left_out: str
+) -> tuple[Route, ...]:
+    """Return the routes that a change must not lose, in the order in which they can be added.
+
+    The default routes, and before them the routes to subnets whose address has
+    ``noprefixroute``: its owner made those, so they do not come back with the address, and
+    without one there is no way to a gateway.
+
+    :param interfaces: what the change is about.
     :param left_out: protocol whose routes are another component's business.
     """
-    return tuple(
-        route
-        for family in (4, 6)
-        for route in snapshot.defaults(family)
-        if route.protocol != left_out
-    )
+    subnets = {
+        (address.interface, str(ipaddress.ip_interface(address.cidr).network))
+        for name in interfaces
+        for address in snapshot.on(name)
+        # One of scope host is an alias of ours, and its route is added with it.
+        if "noprefixroute" in address.flags and address.scope == "global"
+    }
+    ways = [r for r in snapshot.routes if not r.gateway and (r.interface, r.destination) in subnets]
+    defaults = [*snapshot.defaults(4), *snapshot.defaults(6)]
+    return tuple(route for route in (*ways, *defaults) if route.protocol != left_out)

@@ -20,7 +20,7 @@ from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Paths, Settings
 from .pillar import DEFAULT, Announce
 from .plan import render_diff
-from .recover import default_routes
+from .recover import kept_routes
 from .situation import Situation
 from .transaction import (
     LOOK_AGAIN,
@@ -135,7 +135,7 @@ def _restarted(
         engine.new_id(),
         f"ipalias.restart {situation.interface}",
         parts=(part,),
-        routes=default_routes(situation.snapshot, ROUTE_PROTOCOL),
+        routes=kept_routes(situation.snapshot, [situation.interface], ROUTE_PROTOCOL),
     )
     body = _restart_body(situation, commands, settings)
     _, verdict = yield from guarded(record, body, situation.snapshot, engine.host, settings)

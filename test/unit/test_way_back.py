@@ -1,0 +1,87 @@
+"""The dead man beside an owner that does its own.
+
+The host has lost its primary addresses and default routes in the middle of a change, and the
+process that made it has died.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rig import simafter
+from rig.simengine import only_present
+from rig.simhost import Crash, Fault, SimHost
+from rig.simnet import SimAddress, SimRoute
+from rig.simnm import OWNERS
+from rig.simscenes import FOREIGN_LIVE, comparable, differences, leftovers, scene_of
+from saltext.ipalias.effects import Effect, Run
+
+PRIMARIES = ("192.0.2.2/24", "2001:db8::2/64")
+
+
+@pytest.fixture(autouse=True)
+def _present(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_present(monkeypatch)
+
+
+def ip(host: SimHost, words: str) -> None:
+    """Do as somebody else who runs `ip`; what is there already is no matter."""
+    host.ip(["ip", *words.split()], None)
+
+
+def own_the_subnets(host: SimHost) -> None:
+    """Have the primary addresses as NetworkManager sets them: it makes their routes itself."""
+    for cidr in PRIMARIES:
+        ip(host, f"address delete {cidr} dev eth0")
+    net = host.net
+    four = SimAddress("192.0.2.2", 24, broadcast="192.0.2.255", prefix_route=False)
+    net.add4("eth0", four)
+    net.add6("eth0", SimAddress("2001:db8::2", 64, prefix_route=False))
+    net.routes = [route for route in net.routes if route.destination != "default"]
+    subnet4 = SimRoute(4, "192.0.2.0/24", "eth0", None, "192.0.2.2", "kernel", "link", 100)
+    net.add_route(subnet4)
+    net.add_route(SimRoute(6, "2001:db8::/64", "eth0", protocol="kernel", metric=100))
+    net.add_route(SimRoute(4, "default", "eth0", "192.0.2.1", None, "static", "", 100))
+    net.add_route(SimRoute(6, "default", "eth0", "2001:db8::1", None, "static", "", 100))
+
+
+def cut_off(host: SimHost, request: Any) -> SimHost:
+    """Kill a change when its batch is done, and take away what the host is reached by."""
+    done = host.successor()
+    request(done)
+    runs = [at for at, effect in enumerate(done.log) if _is_batch(effect)]
+    host.faults = [Fault(runs[-1], done=True, crash=True)]
+    with pytest.raises(Crash):
+        request(host)
+    left = host.successor()
+    for cidr in (*PRIMARIES, FOREIGN_LIVE):
+        ip(left, f"address delete {cidr} dev eth0")
+    gone = ("default", "192.0.2.0/24", "2001:db8::/64")
+    left.net.routes = [route for route in left.net.routes if route.destination not in gone]
+    return left
+
+
+def _is_batch(effect: Effect) -> bool:
+    return isinstance(effect, Run) and "-batch" in effect.command.argv
+
+
+@pytest.fixture(params=sorted(OWNERS))
+def scene(request: pytest.FixtureRequest) -> tuple[dict[str, Any], SimHost]:
+    """Return the state before a change, and the host that it has cut off."""
+    host, change = scene_of(request.param, "other")
+    own_the_subnets(host)
+    before = comparable(host)
+    return before, cut_off(host, change)
+
+
+def test_everything_is_as_before_with_the_subnets_that_the_owner_routes(scene: Any) -> None:
+    before, host = scene
+    simafter.dead_man(host)
+    assert differences(before, comparable(host)) == []
+    assert leftovers(host) == []
+    batches = [e.command.stdin or "" for e in host.log if isinstance(e, Run) and _is_batch(e)]
+    ways = [line for line in "".join(batches).splitlines() if line.startswith("route add")]
+    # The real kernel takes no default route whose gateway it has no way to.
+    assert ["default" in line or "::/0" in line for line in ways] == [False, False, True, True]
