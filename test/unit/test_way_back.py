@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from rig import simafter
-from rig.simengine import only_present
+from rig.simengine import live, only_present
 from rig.simhost import Crash, Fault, SimHost
 from rig.simnet import SimAddress, SimRoute
 from rig.simnm import OWNERS
 from rig.simscenes import FOREIGN_LIVE, comparable, differences, leftovers, scene_of
 from saltext.ipalias.effects import Effect, Run
+from saltext.ipalias.live.batch import BATCH
 
 PRIMARIES = ("192.0.2.2/24", "2001:db8::2/64")
 
@@ -82,6 +83,71 @@ def test_everything_is_as_before_with_the_subnets_that_the_owner_routes(scene: A
     assert differences(before, comparable(host)) == []
     assert leftovers(host) == []
     batches = [e.command.stdin or "" for e in host.log if isinstance(e, Run) and _is_batch(e)]
-    ways = [line for line in "".join(batches).splitlines() if line.startswith("route add")]
+    ways = [line for line in batches[-1].splitlines() if line.startswith("route add")]
     # The real kernel takes no default route whose gateway it has no way to.
     assert ["default" in line or "::/0" in line for line in ways] == [False, False, True, True]
+
+
+def test_what_the_kernel_refuses_once_is_tried_again(scene: Any) -> None:
+    before, host = scene
+    turns = iter([["192.0.2.2/24"], [], ["via 192.0.2.1"], []])
+
+    def watch(_: int, effect: Effect) -> None:
+        if _is_batch(effect):
+            host.ip.broken = next(turns)
+
+    host.watch = watch
+    simafter.dead_man(host)
+    assert next(turns, None) is None
+    assert differences(before, comparable(host)) == []
+    assert leftovers(host) == []
+
+
+def test_an_owner_that_is_quicker_is_no_failure(scene: Any) -> None:
+    """It sets each of its own just before we do, after we have looked."""
+    before, host = scene
+    turns = iter(
+        [
+            ["address add 2001:db8::2/64 dev eth0 noprefixroute"],
+            [
+                "route add 192.0.2.0/24 dev eth0 proto kernel scope link src 192.0.2.2 metric 100",
+                "route add default via 192.0.2.1 dev eth0 proto static metric 100",
+            ],
+        ]
+    )
+    done: list[str] = []
+
+    def watch(_: int, effect: Effect) -> None:
+        routes = _is_batch(effect) and "route add default" in str(effect)
+        if _is_batch(effect) and (not done or (routes and len(done) < 2)):
+            for words in next(turns):
+                ip(host, words)
+            done.append(str(effect))
+
+    host.watch = watch
+    simafter.dead_man(host)
+    assert len(done) == 2
+    assert differences(before, comparable(host)) == []
+    assert leftovers(host) == [], "it is done, and yet the record says that it is not"
+
+
+def test_one_that_cannot_come_back_keeps_no_other_away(scene: Any) -> None:
+    before, host = scene
+    host.ip.broken = [f"address add {PRIMARIES[0]}", "via 192.0.2.1"]
+    simafter.dead_man(host)
+    assert live(host) >= {PRIMARIES[1], FOREIGN_LIVE}
+    assert any(r.gateway == "2001:db8::1" for r in host.net.routes)
+    # It is tried again by the next run.
+    assert [path for path in leftovers(host) if "/firing-" in path]
+    host.ip.broken = []
+    simafter.settle(host)
+    assert differences(before, comparable(host)) == []
+    assert leftovers(host) == []
+
+
+def test_a_change_itself_still_stops_at_the_first_line_that_fails() -> None:
+    """What is behind it is spared, and told apart from what somebody else did."""
+    host, change = scene_of("networkd", "other")
+    change(host)
+    batches = [effect for effect in host.log if isinstance(effect, Run) and _is_batch(effect)]
+    assert [effect.command.argv for effect in batches] == [BATCH]

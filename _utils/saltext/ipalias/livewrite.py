@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from .effects import Effects, Run, WriteKernel
 from .errors import EffectError
 from .live import LiveAddress, Snapshot, ops
-from .live.batch import BATCH, Op, render_batch
+from .live.batch import BATCH, BATCH_ON, Op, render_batch
 from .model import Command
 from .plan import Plan
 
@@ -62,11 +62,15 @@ def _owner_adds(plan: Plan) -> bool:
     return evidence.backend == "networkmanager" or renderer == "NetworkManager"
 
 
-def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+def run_batch(
+    interface: str, batch: list[Op], deleted: Iterable[LiveAddress], *, go_on: bool = False
+) -> Effects[None]:
     """Run live operations; name the address that failed.
 
     Deleting an address that heads its subnet takes the others of that subnet along,
     unless the kernel is told to promote one: so it is, for the moment this takes.
+
+    :param go_on: do what is behind a line that fails as well; the error names the first.
     """
     if not batch:
         return
@@ -77,7 +81,8 @@ def run_batch(interface: str, batch: list[Op], deleted: Iterable[LiveAddress]) -
         before = yield WriteKernel(switch, "1")
     borrowed = before is not None and before.strip() != "1"
     try:
-        result = yield Run(Command(BATCH, render_batch(batch), timeout=120.0), check=False)
+        argv = BATCH_ON if go_on else BATCH
+        result = yield Run(Command(argv, render_batch(batch), timeout=120.0), check=False)
     except EffectError:
         if borrowed:
             yield WriteKernel(switch, str(before).strip())

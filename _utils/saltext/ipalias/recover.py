@@ -7,19 +7,22 @@ here with the journal's record. It can be run again after a crash of its own.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from .backends import load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
-from .errors import IpaliasError
+from .errors import EffectError, IpaliasError
 from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops
-from .live.batch import BATCH, route_back_line
+from .live.batch import BATCH_ON, route_back_line
 from .livewrite import run_batch
 from .model import Change, Command, File
+
+#: Times that what is still to be put back in the kernel is looked for, and tried.
+TRIES = 3
 
 
 def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[str]]:
@@ -115,12 +118,12 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
     current = yield from _look(problems)
     for part in record.parts if current.links else ():
         if part.interface in current.by_link:
-            yield from _noted(_restore_live(part, current), problems)
+            yield from _noted(_until_nothing_is_left(_addresses_left(part), current), problems)
         else:
             problems.append(f"{part.interface} is gone: its addresses are not put back")
     if record.routes:
         current = yield from _look(problems)
-        yield from _noted(_restore_routes(record, current), problems)
+        yield from _noted(_until_nothing_is_left(_routes_left(record), current), problems)
     for switch, value in record.kernel.items():
         now = host.read(switch)
         if now is not None and now.strip() != value:
@@ -139,29 +142,61 @@ def _write_setting(path: str, value: str) -> Effects[None]:
     yield WriteKernel(path, value)
 
 
-def _restore_live(part: Part, current: Snapshot) -> Effects[None]:
+#: Returns what is left to be put back, as effects that do it; None for nothing.
+_Step = Callable[[Snapshot], "Effects[None] | None"]
+
+
+def _until_nothing_is_left(step: _Step, current: Snapshot) -> Effects[None]:
+    """Put back a part of the kernel's state; it failed only where something is still missing.
+
+    The owner does the same meanwhile, on its own: the first address that comes back wakes
+    NetworkManager 1.52, which within a millisecond sets its others and its routes (seen).
+    Adding them then fails, and yet they are there.
+    """
+    failed: EffectError | None = None
+    for _ in range(TRIES):
+        left = step(current)
+        if left is None:
+            return
+        try:
+            yield from left
+            return
+        except EffectError as error:
+            failed = error
+        current = yield ReadLive()
+    if failed is not None and step(current) is not None:
+        raise failed
+
+
+def _addresses_left(part: Part) -> _Step:
     """Take back exactly what the change did to addresses; what others did meanwhile stays."""
-    now = {address.cidr: address for address in current.on(part.interface)}
     was = {address.cidr: address for address in part.live}
     touched = set(part.touched)
-    going: list[LiveAddress] = []
-    back: list[LiveAddress] = []
-    for cidr in part.touched:
-        live, old = now.get(cidr), was.get(cidr)
-        differs = live is None or old is None or _looks(old) != _looks(live)
-        if live is not None and differs:
-            going.append(live)
-        if old is not None and differs:
-            back.append(old)
     # The primary and foreign addresses that fell with a command of the owner's.
     lasting = {"dynamic", "temporary", "tentative", "dadfailed"}
-    back += [
-        old
-        for cidr, old in was.items()
-        if cidr not in touched and cidr not in now and not old.flags & lasting
-    ]
-    batch = [*ops.delete_ops(going, current), *ops.add_back_ops(back, current)]
-    yield from run_batch(part.interface, batch, going)
+
+    def step(current: Snapshot) -> Effects[None] | None:
+        now = {address.cidr: address for address in current.on(part.interface)}
+        going: list[LiveAddress] = []
+        back: list[LiveAddress] = []
+        for cidr in part.touched:
+            live, old = now.get(cidr), was.get(cidr)
+            differs = live is None or old is None or _looks(old) != _looks(live)
+            if live is not None and differs:
+                going.append(live)
+            if old is not None and differs:
+                back.append(old)
+        back += [
+            old
+            for cidr, old in was.items()
+            if cidr not in touched and cidr not in now and not old.flags & lasting
+        ]
+        if not (going or back):
+            return None
+        batch = [*ops.delete_ops(going, current), *ops.add_back_ops(back, current)]
+        return run_batch(part.interface, batch, going, go_on=True)
+
+    return step
 
 
 def _looks(address: LiveAddress) -> tuple[object, ...]:
@@ -169,12 +204,16 @@ def _looks(address: LiveAddress) -> tuple[object, ...]:
     return (address.label, address.scope, address.preferred_zero)
 
 
-def _restore_routes(record: Record, current: Snapshot) -> Effects[None]:
+def _routes_left(record: Record) -> _Step:
     """Put routes back that fell, each on its own: one may be refused, others not."""
-    now = {_place(route) for route in current.routes}
-    for route in record.routes:
-        if _place(route) not in now and route.protocol != "ra":
-            yield Run(Command(BATCH, route_back_line(route)))
+
+    def step(current: Snapshot) -> Effects[None] | None:
+        now = {_place(route) for route in current.routes}
+        fallen = [r for r in record.routes if _place(r) not in now and r.protocol != "ra"]
+        lines = "".join(route_back_line(route) for route in fallen)
+        return _run(Command(BATCH_ON, lines)) if fallen else None
+
+    return step
 
 
 def _place(route: Route) -> tuple[object, ...]:

@@ -16,6 +16,8 @@ from . import Route, Snapshot
 
 #: Reads a batch from standard input; it stops at the first line that fails.
 BATCH = ("ip", "-batch", "-")
+#: The same, but it goes on behind a line that fails: on the way back no line waits for another.
+BATCH_ON = ("ip", "-force", "-batch", "-")
 #: Widest IPv4 prefix length that has a broadcast address (RFC 3021).
 _MAX_BROADCAST_PREFIX = 30
 
