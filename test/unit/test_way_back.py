@@ -1,4 +1,4 @@
-"""The dead man beside an owner that does its own.
+"""The dead man beside an owner that does its own, and one whose tools hang.
 
 The host has lost its primary addresses and default routes in the middle of a change, and the
 process that made it has died.
@@ -6,6 +6,7 @@ process that made it has died.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from rig.simnet import SimAddress, SimRoute
 from rig.simnm import OWNERS
 from rig.simscenes import FOREIGN_LIVE, comparable, differences, leftovers, scene_of
 from saltext.ipalias.effects import Effect, Run
+from saltext.ipalias.host import TIMED_OUT, Result
 from saltext.ipalias.live.batch import BATCH
 
 PRIMARIES = ("192.0.2.2/24", "2001:db8::2/64")
@@ -143,6 +145,32 @@ def test_one_that_cannot_come_back_keeps_no_other_away(scene: Any) -> None:
     simafter.settle(host)
     assert differences(before, comparable(host)) == []
     assert leftovers(host) == []
+
+
+@pytest.mark.parametrize("dialect", ["netplan", "networkmanager", "networkd"])
+def test_a_tool_that_hangs_finds_the_kernel_put_back(dialect: str) -> None:
+    """Each may take half a minute until it is given up: the host is reached before that."""
+    host, change = scene_of(dialect, "other")
+    own_the_subnets(host)
+    before = comparable(host)
+    host = cut_off(host, change)
+    asked: list[str] = []
+
+    def hangs(argv: Sequence[str], stdin: str | None) -> Result:
+        asked.append(argv[0])
+        now = comparable(host)
+        assert differences(before["addresses"], now["addresses"]) == []
+        assert before["routes"] == now["routes"]
+        return Result(TIMED_OUT, "", f"{argv[0]}: no end after 30 s")
+
+    for name in ("netplan", "nmcli", "networkctl"):
+        if name in host.programs:
+            host.programs[name] = hangs
+    simafter.dead_man(host)
+    assert asked or dialect == "networkd"
+    files = {path: node for path, node in before["files"].items() if not path.startswith("/run/")}
+    now = comparable(host)["files"]
+    assert {path: now.get(path) for path in files} == files
 
 
 def test_a_change_itself_still_stops_at_the_first_line_that_fails() -> None:

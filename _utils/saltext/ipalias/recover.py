@@ -45,12 +45,14 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
             yield from attempt(activation.before, problems)
     for path, image in record.files.items():
         yield from _noted(_restore(path, image, owned=path in record.owned), problems)
-    for _, activation, checks in backward:
-        yield from attempt(checks, problems)
-        if live:
-            yield from attempt(activation.up, problems)
     if live:
+        for _, activation, _ in backward:
+            yield from attempt(activation.up, problems)
         yield from _restore_kernel(record, host, problems)
+    # Behind the kernel: a tool that hangs must not keep the host cut off.
+    for _, _, checks in backward:
+        yield from attempt(checks, problems)
+    if live:
         for _, activation, _ in backward:
             yield from attempt(activation.tell, problems)
     return problems
