@@ -226,6 +226,8 @@ def _numbered(situation: Situation, entries: Iterable[Entry]) -> tuple[Entry, ..
             for entry in listed
         )
     taken = {entry.alias.number for entry in listed if entry.alias.number is not None}
+    # Numbers of files that nobody reads: their names are taken all the same.
+    taken |= {int(number) for number in situation.evidence.facts.get("taken", "").split()}
     labels = [address.label for address in situation.live.values()]
     labels += [found.alias.label for found in situation.foreign_found.values()]
     for label in labels:
