@@ -300,6 +300,9 @@ def FOREIGN(made: SimHost) -> None:  # noqa: N802
     """Put somebody's alias file for 192.0.2.20/24 beside the parent."""
     text = "# the shop\nDEVICE=eth0:web\nONBOOT=yes\nIPADDR=192.0.2.20\nNETMASK=255.255.255.0\n"
     made.files.put(f"{FOLDER}/ifcfg-eth0:web", text)
+    for address in made.net.links["eth0"].addresses4:
+        if address.address == "192.0.2.20":
+            address.label, address.broadcast = "eth0:web", "192.0.2.255"
 
 
 def bring_up(made: SimHost) -> None:
