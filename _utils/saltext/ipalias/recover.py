@@ -130,6 +130,9 @@ def _run(command: Command) -> Effects[None]:
 def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[None]:
     """Put addresses, routes and borrowed settings back, each as far as it goes."""
     current = yield from _look(problems)
+    if down := _fallen_links(record, current):
+        yield from attempt([Command(("ip", "link", "set", "dev", n, "up")) for n in down], problems)
+        current = yield from _look(problems)
     for part in record.parts if current.links else ():
         if part.interface in current.by_link:
             yield from _noted(_until_nothing_is_left(_addresses_left(part), current), problems)
@@ -142,6 +145,16 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
         now = host.read(switch)
         if now is not None and now.strip() != value:
             yield from _noted(_write_setting(switch, value), problems)
+
+
+def _fallen_links(record: Record, current: Snapshot) -> list[str]:
+    """Return the links that a restart has taken down and not brought up again.
+
+    One that had a route was up. Elsewhere than on Linux no owner's restart leaves it down.
+    """
+    names = dict.fromkeys(route.interface for route in record.routes)
+    links = [current.by_link[name] for name in names if name in current.by_link]
+    return [link.name for link in links if "UP" not in link.flags and current.system == "linux"]
 
 
 def _noted(effects: Effects[None], problems: list[str]) -> Effects[None]:

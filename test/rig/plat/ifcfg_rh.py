@@ -31,6 +31,7 @@ ZONE=public
 """
 SCRIPTS = "fedora-sysv/initscripts network-scripts"
 _ASSIGNED = re.compile(r"""^\s*(?:export\s+)?([A-Z_0-9]+)=("[^"]*"|'[^']*'|[^\s#;]*)""")
+UUID = "5fb06bd0-0bb0-7ffb-45f1-d6edd65f3e03"
 _FALSE = ("no", "n", "false", "f", "0")
 
 
@@ -39,8 +40,10 @@ class Scripts:
 
     def __init__(self, host: SimHost) -> None:
         self.host = host
-        #: Names that are up by `ifup`; what it printed on the way.
+        #: What they printed and went on all the same.
         self.said: list[str] = []
+        #: The service is there; network-scripts of EL 8 can be left out.
+        self.unit = True
 
     # -- reading ------------------------------------------------------------------------
 
@@ -228,6 +231,8 @@ class Scripts:
 
     def restart(self) -> Result:
         """Do what ``service network restart`` does, lo left aside."""
+        if not self.unit:
+            raise Refusal("Failed to restart network.service: Unit network.service not found.", 5)
         names = [
             path.rpartition("/ifcfg-")[2]
             for path in self.host.files.glob(f"{FOLDER}/ifcfg-*")
@@ -294,6 +299,101 @@ def programs(made: SimHost) -> dict[str, Cited]:
         "ifdown": Cited(made, "ifdown", down, ("usage: ifdown <configuration>", 1)),
         "systemctl": Cited(made, "systemctl", units, ("Unknown operation.", 1)),
     }
+
+
+class Daemon:
+    """NetworkManager with the ifcfg-rh plugin, as far as a change of aliases asks it."""
+
+    def __init__(self, host: SimHost, version: str) -> None:
+        self.host, self.version = host, version
+        #: False: the daemon has died.
+        self.runs = True
+
+    def general(self, slots: dict[str, str], stdin: str | None) -> Result:
+        return Result(0, f"{'running' if self.runs else 'not running'}:{self.version}\n", "")
+
+    def device(self, slots: dict[str, str], stdin: str | None) -> Result:
+        self._ask(slots["name"])
+        state = f"GENERAL.STATE:100 (connected)\nGENERAL.CON-UUID:{UUID}\n"
+        return Result(0, state, "")
+
+    def connections(self, slots: dict[str, str], stdin: str | None) -> Result:
+        self._ask()
+        return Result(0, f"{UUID}:{FOLDER}/ifcfg-eth0\n", "")
+
+    def load(self, slots: dict[str, str], stdin: str | None) -> Result:
+        """Load a profile: nothing live changes."""
+        self._ask()
+        if self.host.files.read(slots["path"]) is None:
+            return Result(0, "", f"Could not load file '{slots['path']}'\n")
+        return Result(0, "", "")
+
+    def connect(self, slots: dict[str, str], stdin: str | None) -> Result:
+        """Activate the profile anew: addresses of nobody's go, the profile's come."""
+        self._ask(slots["name"])
+        scripts = Scripts(self.host)
+        scripts.ifdown(slots["name"])
+        return scripts.ifup(slots["name"])
+
+    def restart(self, slots: dict[str, str], stdin: str | None) -> Result:
+        self.runs = True
+        return self.connect({"name": "eth0"}, stdin)
+
+    def inactive(self, slots: dict[str, str], stdin: str | None) -> Result:
+        return Result(3, "inactive\n", "")
+
+    def _ask(self, name: str = "eth0") -> None:
+        if not self.runs:
+            raise Refusal("Error: NetworkManager is not running.", 8)
+        if name not in self.host.net.links:
+            raise Refusal(f"Error: Device '{name}' not found.", 10)
+
+
+def on_networkmanager(release: int, version: str) -> SimHost:
+    """Return a host of an EL release whose NetworkManager reads the ifcfg files."""
+    made = host()
+    parent = made.files.read(f"{FOLDER}/ifcfg-eth0") or ""
+    made.files.put(f"{FOLDER}/ifcfg-eth0", parent.replace("NM_CONTROLLED=no", f"UUID={UUID}"))
+    for path in (f"{FOLDER}/ifup-aliases", "/etc/centos-release"):
+        made.files.drop(path)
+    text = f'ID="rhel"\nVERSION_ID="{release}.4"\nPLATFORM_ID="platform:el{release}"\n'
+    made.files.put("/etc/os-release", text)
+    daemon = Daemon(made, version)
+    say = "nmcli -t -f"
+    forms = [
+        Form(f"{say} RUNNING,VERSION general", "nmcli(1) general status", daemon.general),
+        Form(
+            f"{say} GENERAL.STATE,GENERAL.CON-UUID device show {{name}}",
+            "nmcli(1) device show; exit 10 for a device that is not there",
+            daemon.device,
+        ),
+        Form(
+            f"{say} UUID,FILENAME connection show",
+            "nmcli(1) connection show; exit 8 where the daemon does not run",
+            daemon.connections,
+        ),
+        Form(
+            "nmcli connection load {path:/.+/ifcfg-[A-Za-z0-9_.]+}",
+            "nmcli(1) connection load; NetworkManager src/nmcli/connections.c do_connection_load:"
+            " exit 0 and `Could not load file` on standard error",
+            daemon.load,
+        ),
+        Form("nmcli device connect {name:[a-z0-9]+}", "nmcli(1) device connect", daemon.connect),
+    ]
+    units = [
+        Form("systemctl restart NetworkManager.service", "systemctl(1) restart", daemon.restart),
+        Form(
+            "systemctl is-active {unit:[a-z-]+.service}",
+            "systemctl(1) is-active: exit 3 where it is not",
+            daemon.inactive,
+        ),
+    ]
+    made.programs = {
+        "ip": made.ip,
+        "nmcli": Cited(made, "nmcli", forms, ("Error: argument not understood.", 2)),
+        "systemctl": Cited(made, "systemctl", units, ("Unknown operation.", 1)),
+    }
+    return made
 
 
 def FOREIGN(made: SimHost) -> None:  # noqa: N802
