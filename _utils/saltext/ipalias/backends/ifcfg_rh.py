@@ -8,8 +8,8 @@ A change runs neither ``ifup`` nor ``ifdown``; the kernel is changed by ``ip -ba
 
 * ``ifdown eth0:0`` takes every IPv6 address and route of eth0 away (``ifdown-eth`` calls
   ``ifdown-ipv6`` for the alias too; fedora-sysv/initscripts issue 17);
-* ``ifup eth0:0`` leaves an address that is live as it is and records nothing; for a new one
-  it takes over a second, and where NetworkManager has the profile it activates the whole
+* ``ifup eth0:0`` leaves an address that is live as it is and records nothing, so there is
+  nothing to gain from it; where NetworkManager has the profile it activates the whole
   connection anew (``ifup``: ``nmcli con up uuid``).
 """
 

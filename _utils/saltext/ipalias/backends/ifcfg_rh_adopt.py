@@ -29,25 +29,33 @@ def take_out(wanted: Wanted, host: Host, parent: Ifcfg | None) -> dict[str, str 
     :raises RefusedError: where more than the addresses would be lost.
     """
     texts: dict[str, str | None] = {}
-    listed = [found for found in wanted.adopt if found.ours is False]
-    for path in dict.fromkeys(found.path for found in listed):
-        mine = [found for found in listed if found.path == path]
+    going: dict[str, list[Found]] = {}
+    for found in wanted.adopt:
+        if found.ours is False:
+            going.setdefault(found.path, []).append(found)
+    # Once for all: a thousand alias files may be adopted together.
+    there: dict[str, list[Found]] = {}
+    for found in parse_found(host, wanted.evidence) if going else ():
+        there.setdefault(found.path, []).append(found)
+    for path, mine in going.items():
         if parent is not None and path == parent.path:
             texts[path] = _out_of_parent(parent, mine)
         else:
-            _check_whole(wanted, host, path, mine)
+            _check_whole(wanted, host, path, mine, there.get(path, []))
             texts[path] = None
     return texts
 
 
-def _check_whole(wanted: Wanted, host: Host, path: str, going: list[Found]) -> None:
+def _check_whole(
+    wanted: Wanted, host: Host, path: str, going: list[Found], there: list[Found]
+) -> None:
     """Refuse to delete an alias file that says more than its addresses."""
     ifcfg = read_ifcfg(host, path, wanted.evidence.facts.get("reader", ""))
     if ifcfg is None:
         return
     cidrs = {found.alias.cidr for found in going}
-    for found in parse_found(host, wanted.evidence):
-        if found.path == path and found.alias.cidr not in cidrs:
+    for found in there:
+        if found.alias.cidr not in cidrs:
             raise RefusedError(
                 f"{found.alias.cidr} would go with {going[0].alias.cidr}",
                 where=f"{path}:{found.line}",
