@@ -169,9 +169,14 @@ class TestReading:
         assert cidrs(host)[1] == "198.51.100.10/24", "the class's, by the scripts"
         assert cidrs(on_manager(host))[1] == "198.51.100.10/26"
 
-    def test_without_any_mask_the_class_of_the_address(self, host: TreeHost) -> None:
-        put(host, "eth0", "DEVICE=eth0\nIPADDR=10.1.2.3\nIPADDR1=172.16.0.1\nIPADDR2=192.0.2.1\n")
-        assert cidrs(host) == ["10.1.2.3/8", "172.16.0.1/16", "192.0.2.1/24"]
+    @pytest.mark.parametrize(
+        ("first", "prefix"), [(10, 8), (127, 8), (172, 16), (191, 16), (192, 24)]
+    )
+    def test_without_any_mask_the_class_of_the_address(
+        self, host: TreeHost, first: int, prefix: int
+    ) -> None:
+        put(host, "eth0", f"DEVICE=eth0\nIPADDR={first}.0.2.3\n")
+        assert cidrs(host) == [f"{first}.0.2.3/{prefix}"]
 
     def test_numbered_addresses_end_at_the_first_gap_from_two_on(self, host: TreeHost) -> None:
         text = "DEVICE=eth0\n" + "".join(
