@@ -242,6 +242,12 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
 
     :raises InputError: naming the option and the dialect's reason.
     """
+    if alias.family == 6 and (reason := unsupported(situation, "ipv6")):
+        raise InputError(
+            f"{situation.interface}: {alias.cidr}: {reason}",
+            where=alias.where,
+            way_out="leave it out, or name a backend that can",
+        )
     if alias.label is not None:
         if alias.family == 6:
             raise InputError(
