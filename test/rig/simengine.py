@@ -65,6 +65,11 @@ def takes_ipv6(dialect: str) -> bool:
     return "ipv6" not in backends.load(dialect).UNSUPPORTED
 
 
+def had(host: SimHost, *addresses: str) -> list[str]:
+    """Return the addresses that the host's owner can have as aliases: IPv6 with all but one."""
+    return [a for a in addresses if ":" not in a or not host.owner or takes_ipv6(host.owner)]
+
+
 def block(*addresses: object, interface: str = "eth0", **settings: object) -> dict[str, Any]:
     """Return a pillar block with one interface."""
     return {"interfaces": {interface: {"addresses": list(addresses), **settings}}}

@@ -17,6 +17,8 @@ from rig.simowners import GATEWAY4, GATEWAY6, machine
 from saltext.ipalias.host import Result
 
 WWWACCT = "ADDR 192.0.2.2\nCONTACTEMAIL root@example.com\nETHDEV eth0\nHOST web.example.com\n"
+#: Programs that write files themselves: what of it reaches the disk is their own business.
+WRITERS = ("/scripts/rebuildippool",)
 REBUILD, RESTART = "/scripts/rebuildippool", "/scripts/restartsrv_ipaliases"
 #: A site on the shared address, and one on an address that no test has.
 SITES = (
@@ -31,8 +33,9 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
 
     files = {
         "/etc/wwwacct.conf": WWWACCT,
-        "/etc/ips": "",
-        "/etc/ipaddrpool": "",
+        "/etc/ips": "# of the hoster\n",
+        # What is bound, on lo too, and nobody's.
+        "/etc/ipaddrpool": "203.0.113.250\n",
         "/etc/userdatadomains": SITES,
         "/usr/local/cpanel/version": "11.110.0.5\n",
         "/var/cpanel/mainip": "192.0.2.2",
@@ -42,6 +45,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     }
     made = machine(files, links=links)
     made.owner = "cpanel"
+    made.net.add4("lo", SimAddress("203.0.113.250", 32))
     nmcli = Nmcli(made, links)
     ipv4 = "method=manual\naddress1=192.0.2.2/24,192.0.2.1"
     ipv6 = "method=manual\naddress1=2001:db8::2/64,2001:db8::1"

@@ -31,6 +31,7 @@ _SAID = ("BROADCAST", "LABEL", "SCOPE", "IP_OPTIONS")
 _RELEVANT = re.compile(rf"(?:IPADDR|{'|'.join(FIELDS)})\w*|BOOTPROTO")
 #: A line that wicked takes for an assignment.
 _LINE = re.compile(r"[ \t\v\f\r]*([A-Za-z][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_SPACE = re.compile(r"[ \t\v\f\r\n]")
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]+")
 _DEPRECATED = re.compile(r"(?:^|[ \t])preferred_lft[ \t]+0+(?:[ \t]|$)")
 #: Widest IPv4 prefix length that has a broadcast address of its own (RFC 3021).
@@ -67,6 +68,7 @@ class File:
 
     def __init__(self, text: str, path: str, interface: str) -> None:
         self.path, self.interface = path, interface
+        self._text = text
         self.document = shellvars.parse(text, path)
         self._values, self._lines = _as_wicked_reads(text)
         self._compare()
@@ -151,11 +153,13 @@ class File:
         :param gone: ``address/prefix`` of what may be taken out of lines that are not marked.
         :param at: lines of `gone` that are meant themselves.
         :raises RefusedError: a line to be taken out carries more than an alias.
+        :raises ParseError: a line of ours would give a meaning to one that has none.
         """
         kept = {alias.cidr: alias for alias in wanted}
         here: dict[str, Slot] = {}
         meant = set(at)
-        leaving = gone - set(kept)
+        # Where a line of ours sets it, another that does so too is not meant.
+        leaving = gone - set(kept) - {slot.alias.cidr for slot in self.slots if slot.own}
         for slot in reversed(self.slots):
             cidr = slot.alias.cidr
             if cidr in kept and (slot.own or cidr not in here):
@@ -169,6 +173,8 @@ class File:
         for cidr, slot in here.items():
             self._change(slot, kept[cidr])
         taken = {slot.suffix for slot in here.values()}
+        if any(cidr not in here for cidr in kept):
+            self._check_last_line()
         free = 0
         for alias in wanted:
             if alias.cidr in here:
@@ -177,6 +183,18 @@ class File:
                 free += 1
             self._add(f"_ipalias{free}", alias)
             free += 1
+
+    def _check_last_line(self) -> None:
+        last = self._text.rpartition("\n")[2]
+        found = _LINE.match(last)
+        if found is not None and _unquoted(found[2]) is None:
+            raise ParseError(
+                self.path,
+                self._text.count("\n") + 1,
+                "wicked passes over this last line, which has no newline; with lines of ours"
+                " behind it, it would count",
+                way_out="end it with a newline, or take it out",
+            )
 
     def _remove(self, slot: Slot) -> None:
         if slot.fields.get("REMOTE_IPADDR"):
@@ -276,7 +294,7 @@ def _as_wicked_reads(text: str) -> tuple[dict[str, str], dict[str, int]]:
     """Return variables and their lines as wicked finds them, in the order of the first lines."""
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), 1):
         found = _LINE.match(line)
         if found is None:
             continue
@@ -287,9 +305,14 @@ def _as_wicked_reads(text: str) -> tuple[dict[str, str], dict[str, int]]:
 
 
 def _unquoted(text: str) -> str | None:
-    """Return a value as wicked's ``unquote`` does, or None where it passes the line over."""
+    """Return a value as wicked's ``unquote`` does, or None where it passes the line over.
+
+    It does so for a quote without its end, and for the last line where that ends in neither a
+    quote nor a newline.
+    """
     quote = text[:1]
     if quote in ("'", '"'):
         value, end, _ = text[1:].partition(quote)
         return value if end else None
-    return re.split(r"[ \t\v\f\r]", text, maxsplit=1)[0]
+    value, *rest = _SPACE.split(text, maxsplit=1)
+    return value if rest else None
