@@ -123,11 +123,13 @@ class Rebuild(Cited):
             self._rebuild,
         )
         super().__init__(host, REBUILD, [form], (f"Usage: {REBUILD}", 1))
+        self.broken = False
 
     def _rebuild(self, slots: dict[str, str], stdin: str | None) -> Result:
         files = self.host.files
-        if files.read("/var/cpanel/mainip") is None:
-            raise Refusal("Could not determine the main IP address")
+        if self.broken:
+            # execve(2), ENOENT: the interpreter of the script is missing, as in an update.
+            raise Refusal(f"{REBUILD}: No such file or directory", 127)
         busy = {(files.read("/var/cpanel/mainip") or "").strip()}
         busy |= set((files.read("/etc/reservedips") or "").split())
         for line in (files.read("/etc/userdatadomains") or "").splitlines():

@@ -31,12 +31,17 @@ ZONE=public
 SECOND = "BOOTPROTO='static'\nSTARTMODE='auto'\nIPADDR='{}'\n"
 VERSION = "0.6.77"
 LINK = "{link:[A-Za-z0-9_.-]{1,15}}"
+#: ``src/fsm.c``, ni_fsm_refresh_state: wickedd does not answer on the bus.
+DEAF = "wicked: Couldn't refresh list of active network interfaces"
 _SETTING = re.compile(r"^[ \t]*([A-Za-z]\w*)=('[^']*'|\"[^\"]*\"|[^ \t\r\n]*)", re.MULTILINE)
 
 
 def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     """Return a host whose interfaces are wicked's."""
-    files = {path_of(links[0]): IFCFG, f"{FOLDER}/routes": f"default {GATEWAY4} - -\n"}
+    files = {
+        path_of(links[0]): IFCFG,
+        f"{FOLDER}/routes": f"default {GATEWAY4}\ndefault {GATEWAY6}\n",
+    }
     for number, name in enumerate(links[1:], 1):
         files[path_of(name)] = SECOND.format(f"198.51.100.{number * 64 - 62}/26")
     made = machine(files, links=links)
@@ -69,8 +74,6 @@ def bring_up(host: SimHost) -> None:
         if not link.loopback:
             host.net.add6(link.name, SimAddress("fe80::2", 64))
             host.run(["wicked", "ifup", link.name])
-    host.net.add_route(SimRoute(4, "default", "eth0", GATEWAY4))
-    host.net.add_route(SimRoute(6, "default", "eth0", GATEWAY6))
 
 
 def addresses(host: SimHost, name: str) -> list[SimAddress]:
@@ -144,6 +147,8 @@ class Wicked(Cited):
         #: Addresses of the static lease, by link.
         self.leases: dict[str, set[str]] = {}
         self.running = True
+        #: Calls of `ifup` that fail before it works again: the daemon is being restarted.
+        self.deaf = 0
 
     def _version(self, slots: dict[str, str], stdin: str | None) -> Result:
         return Result(0, f"wicked {VERSION}\n", "")
@@ -159,17 +164,20 @@ class Wicked(Cited):
 
     def _ask(self) -> None:
         if not self.running:
-            # dbus_error_message of libdbus; client/call-client.c, ni_call_create_client.
-            raise Refusal("wicked: Couldn't refresh list of active network interfaces", 1)
+            raise Refusal(DEAF)
 
     def _link(self, name: str) -> SimLink:
         self._ask()
         if name not in self.host.net.links or self.host.files.read(path_of(name)) is None:
-            raise Refusal("wicked: ifup: no matching interfaces", 159)  # client/ifup.c
+            # client/ifup.c; NI_WICKED_ST_NO_CONFIG, client/suse/scripts/ifup.in.
+            raise Refusal("wicked: ifup: no matching interfaces", 159)
         return self.host.net.links[name]
 
     def _ifup(self, slots: dict[str, str], stdin: str | None) -> Result:
         """Take the file's list over: add, delete what it set before, leave everything else."""
+        if self.deaf:
+            self.deaf -= 1
+            raise Refusal(DEAF)
         link, net = self._link(slots["link"]), self.host.net
         link.up = True
         wanted = {new.cidr: new for new in addresses(self.host, link.name)}
@@ -183,7 +191,17 @@ class Wicked(Cited):
                 except KernelError:
                     continue  # it logs the failure and goes on with the next
         self.leases[link.name] = set(wanted)
+        self._routes(link)
         return Result(0, f"{link.name:<15} up\n", "")
+
+    def _routes(self, link: SimLink) -> None:
+        """Set the default routes of ``routes`` (routes(5)) that are not there."""
+        net = self.host.net
+        for family, gateway in ((4, GATEWAY4), (6, GATEWAY6)):
+            route = SimRoute(family, "default", link.name, gateway)
+            there = any(r.destination == "default" and r.family == family for r in net.routes)
+            if link.name == "eth0" and not there:
+                net.add_route(route)
 
     def _ifdown(self, slots: dict[str, str], stdin: str | None) -> Result:
         link = self._link(slots["link"])
@@ -232,7 +250,4 @@ class Systemctl(Cited):
             if not link.loopback:
                 self.host.run(["wicked", "ifdown", link.name])
                 self.host.run(["wicked", "ifup", link.name])
-        self.host.net.routes = [r for r in self.host.net.routes if r.destination != "default"]
-        self.host.net.add_route(SimRoute(4, "default", "eth0", GATEWAY4))
-        self.host.net.add_route(SimRoute(6, "default", "eth0", GATEWAY6))
         return Result(0, "", "")
