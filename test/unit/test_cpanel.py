@@ -27,7 +27,7 @@ def alias(cidr: str) -> Alias:
 @pytest.fixture
 def host(tmp_path: Path) -> TreeHost:
     host = TreeHost(tmp_path)
-    host.write("/usr/local/cpanel/version", "11.110.0.5\n")
+    host.write("/usr/local/cpanel/version", "11.110.0-RELEASE\n")
     host.write("/etc/wwwacct.conf", CONF)
     host.write("/etc/ips", FOREIGN)
     host.write("/etc/ipaddrpool", "192.0.2.21\n192.0.2.20\n")
@@ -70,6 +70,8 @@ class TestDetect:
         evidence = BACKEND.detect(host, "eth0")
         assert (evidence.owns, evidence.strength) == (False, 0)
         assert "switches ipaliases off" in evidence.reasons[-1]
+        named = BACKEND.assume(host, "eth0")
+        assert (named.owns, named.strength, named.file) == (True, 1, "/etc/ips")
 
     def test_no_cpanel(self, host: TreeHost) -> None:
         host.at("/usr/local/cpanel/version").unlink()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -316,6 +319,21 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 
 BOTH = [alias("198.51.100.10/32"), alias("198.51.100.11/24", "fo1"), alias("2001:db8::10/128")]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_shell_reads_what_wicked_reads(host: TreeHost, shell: str, tmp_path: Path) -> None:
+    """SLE 11 sources the file; `test_what_cannot_be_told…` has what the two part over."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not here")
+    text = render(host, [*BOTH, alias("2001:db8::11/128", None, "never")])
+    names = re.findall(r"(?m)^(\w+)=", text)
+    asked = "".join(f'printf "%s\\0" "${name}"; ' for name in names)
+    said = subprocess.run(
+        [shell, "-c", f". {host.at(PATH)}; {asked}"], capture_output=True, text=True, check=True
+    )
+    file = ifcfg.File(text, PATH, "eth0")
+    assert said.stdout.split("\0")[:-1] == [file.value(name) for name in names]
 
 
 @pytest.mark.corpus

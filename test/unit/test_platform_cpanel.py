@@ -146,6 +146,15 @@ class TestTheWholeWay:
         engine(host, block()).managed()
         assert texts(host)[1] == "203.0.113.250\n"
 
+    def test_switched_off_it_gives_the_aliases_to_the_links_own_owner(self, host: SimHost) -> None:
+        """Our lines leave the list in the same change."""
+        engine(host, block("198.51.100.10")).managed()
+        host.files.put("/etc/ipaliasesdisable", "")
+        engine(host, block("198.51.100.10", "2001:db8:1::10")).managed()
+        assert ledger(host).backends == {"eth0": "networkmanager"}
+        assert texts(host) == ("# of the hoster\n", "203.0.113.250\n")
+        assert live(host) == OWN | {"198.51.100.10/32", "2001:db8:1::10/128"}
+
     def test_another_interface_is_its_own_owners(self) -> None:
         host = plat.host(links=("eth0", "eth1"))
         engine(host, block("203.0.113.9", interface="eth1")).managed()

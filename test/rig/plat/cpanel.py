@@ -37,7 +37,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
         # What is bound, on lo too, and nobody's.
         "/etc/ipaddrpool": "203.0.113.250\n",
         "/etc/userdatadomains": SITES,
-        "/usr/local/cpanel/version": "11.110.0.5\n",
+        "/usr/local/cpanel/version": "11.110.0-RELEASE\n",
         "/var/cpanel/mainip": "192.0.2.2",
         "/var/cpanel/users/web1": "DNS=example.com\nIP=192.0.2.2\n",
         REBUILD: "#!/usr/local/cpanel/3rdparty/bin/perl\n",

@@ -17,6 +17,7 @@ sets it again (``Cpanel/ServiceManager/Services/Ipaliases.pm``, ``restart``: "st
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from ..errors import OwnerError
 from ..host import Host
@@ -58,7 +59,7 @@ def detect(host: Host, interface: str) -> Evidence:
     if version is None:
         return Evidence(NAME, interface, False, reasons=(f"there is no {_VERSION}",))
     reasons = [f"cPanel {version.strip()[:40]} is installed"]
-    device = lists.setting(host.read(_SETUP) or "", "ETHDEV").partition(":")[0]
+    device = _device(host)
     reasons.append(f"ETHDEV in {_SETUP} is {device or 'not set'}")
     owns = device == interface
     if owns and host.exists(_DISABLED):
@@ -88,12 +89,20 @@ def assume(host: Host, interface: str) -> Evidence:
     evidence = detect(host, interface)
     if evidence.owns:
         return evidence
+    if host.exists(_VERSION) and _device(host) == interface:
+        # Switched off: the list is written all the same, as for a daemon that does not run.
+        return replace(evidence, owns=True, strength=1, file=lists.IPS)
     raise OwnerError(
         f"{NAME}: {'; '.join(evidence.reasons)}",
         where=interface,
         way_out=f"set ETHDEV in {_SETUP} to {interface} (WHM, Basic WebHost Manager Setup), or"
         " name another backend",
     )
+
+
+def _device(host: Host) -> str:
+    """Return the interface that ipaliases sets its addresses on; Virtuozzo's has a label."""
+    return lists.setting(host.read(_SETUP) or "", "ETHDEV").partition(":")[0]
 
 
 def parse(host: Host, evidence: Evidence) -> list[Found]:
