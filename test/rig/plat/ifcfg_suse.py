@@ -17,6 +17,9 @@ from rig.simnet import KernelError, SimAddress, SimLink, SimRoute
 from rig.simowners import GATEWAY4, GATEWAY6, machine
 from saltext.ipalias.host import Result
 
+#: Told to read its files, it sets the primary addresses and default routes again where they
+#: are gone, as it does and not as they were.
+SETS_PRIMARIES = True
 FOLDER = "/etc/sysconfig/network"
 IFCFG = """# Written by YaST
 BOOTPROTO='static'
@@ -96,7 +99,9 @@ def addresses(host: SimHost, name: str) -> list[SimAddress]:
         new.scope = told.get(f"SCOPE{suffix}") or "global"
         new.deprecated = six and "preferred_lft 0" in told.get(f"IP_OPTIONS{suffix}", "")
         if not six:
-            broadcast = told.get(f"BROADCAST{suffix}")
+            # ifcfg(5), BROADCAST: "If you omit the broadcast address, it will be calculated".
+            own = str(new.network.broadcast_address) if new.prefix <= 30 else None
+            broadcast = told.get(f"BROADCAST{suffix}") or own
             new.broadcast = broadcast if broadcast != text else None
             new.label = label_of(told.get(f"LABEL{suffix}", ""), name)
         found.setdefault(text, new)

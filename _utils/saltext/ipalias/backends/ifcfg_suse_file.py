@@ -79,8 +79,8 @@ class File:
         return self._values.get(name, "")
 
     def _compare(self) -> None:
-        shell = {name for name in self.document.names() if _RELEVANT.fullmatch(name)}
-        for name in {*shell, *(name for name in self._values if _RELEVANT.fullmatch(name))}:
+        named = dict.fromkeys([*self._values, *self.document.names()])
+        for name in filter(_RELEVANT.fullmatch, named):
             hidden = self.document.hidden(name)
             last = self.document.get(name)
             ours = self._values.get(name)
