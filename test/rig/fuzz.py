@@ -195,11 +195,18 @@ def dumps(text: str) -> None:
 def dialect(name: str) -> Callable[[str], None]:
     """Return a function that gives an owner a damaged file and takes aliases in and out."""
     backend, template = load(name), OWNERS[name]()
-    mains = [p for p, n in template.files.nodes.items() if p.startswith("/etc/") and n.text]
+    # What the owner makes anew from the rest has no line that is anybody's.
+    derived = getattr(backend, "DERIVED", ())
+    mains = [
+        path
+        for path, node in template.files.nodes.items()
+        if path.startswith("/etc/") and node.text and path not in derived
+    ]
     aliases = tuple(
         alias
         for item in ("203.0.113.9", "203.0.113.77/25", "2001:db8:1::9/64")
         for alias in addresses.parse_item(item, "eth0", "address")
+        if alias.family == 4 or "ipv6" not in backend.UNSUPPORTED
     )
 
     def run(text: str) -> None:
@@ -220,7 +227,7 @@ def dialect(name: str) -> Callable[[str], None]:
         after = host.files.tree()
         for path, node in before.items():
             # What bears our mark is ours to take away.
-            if node.kind == "file" and "ipalias" not in node.text:
+            if node.kind == "file" and "ipalias" not in node.text and path not in derived:
                 same(after[path].text if path in after else "", node.text)
 
     return run

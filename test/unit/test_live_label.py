@@ -15,6 +15,8 @@ LIVE = {
     "netplan": ("failover1", "eth0:x", None),
     "networkmanager": (None, None, None),
     "netifrc": ("eth0:failover1", "eth0:x", None),
+    "ifcfg_suse": ("eth0:failover1", "eth0:x", None),
+    "cpanel": (None, None, None),
 }
 
 

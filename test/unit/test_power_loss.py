@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rig import simafter
+from rig import plat, simafter
 from rig.simdisk import DISK, Disk
 from rig.simengine import ledger, only_present
 from rig.simfiles import SimFiles
@@ -24,6 +24,7 @@ from rig.simscenes import SCENES, leftovers, scene_of
 from saltext.ipalias.effects import Effect, RemoveFolder, Rename, SyncFile, SyncFolder
 from saltext.ipalias.errors import IpaliasError
 from saltext.ipalias.files import OUR_FOLDERS
+from saltext.ipalias.host import Result
 
 FULL = bool(os.environ.get("FULL"))
 SOME = 40 if FULL else 2
@@ -105,26 +106,37 @@ class Stream:
     def idle_syncs(self) -> list[str]:
         """Return the syncs that could be left out, each on its own and for no good reason.
 
-        A good reason: the same folder is synced once more before anything relies on it, so
-        that only leaving out both tears; or the folder itself is removed next.
+        A good reason: the same folder is synced once or twice more before anything relies on
+        it, so that only leaving out all of them tears; or the folder itself is removed next.
         """
         found = []
         for at, effect in enumerate(self.effects):
             if not isinstance(effect, SyncFile | SyncFolder):
                 continue
             rest = self.effects[at + 1 :]
-            again = next((at + 1 + i for i, e in enumerate(rest) if e == effect), None)
+            again = [at + 1 + i for i, e in enumerate(rest) if e == effect]
             if next(self.without(at).torn(0), None) is not None:
                 continue
             if RemoveFolder(effect.path) in rest[:1]:
                 continue
-            if again is None or next(self.without(at, again).torn(0), None) is None:
+            fewer = [again[:count] for count in (1, 2) if len(again) >= count]
+            if all(next(self.without(at, *left).torn(0), None) is None for left in fewer):
                 found.append(f"{at}: {effect}")
         return found
 
 
+def quiet(host: SimHost) -> SimHost:
+    """Return a host whose owner's programs write nothing: what they sync is not ours."""
+    fresh = host.twin()
+    if host.owner in plat.NAMES:
+        for name in getattr(plat.load(host.owner), "WRITERS", ()):
+            fresh.programs[name] = lambda argv, stdin: Result(0, "", "")
+    return fresh
+
+
 def change(host: SimHost, request: Any) -> Stream:
     """Return a change: the old or the new, and the new alone once it is committed."""
+    host = quiet(host)
     old, files, done = kept(host), host.files.copy(), host.successor()
     request(done)
     new = kept(done)
@@ -147,6 +159,7 @@ def committed(stream: Sequence[Effect]) -> int:
 
 def way_back(host: SimHost, request: Any) -> Stream:
     """Return the boot restore of a change cut short just before its commit."""
+    host = quiet(host)
     whole = change(host, request)
     old, disk = kept(host), Disk.of(whole.files)
     for effect in whole.effects[: committed(whole.effects) - 1]:

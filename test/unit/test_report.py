@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rig.simengine import aliases, block, engine, live, only_present
+from rig.simengine import aliases, block, engine, had, live, only_present
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress
 from rig.simnm import OWNERS
@@ -107,7 +107,7 @@ def test_what_is_ours_is_listed(owned: SimHost) -> None:
 
 
 def test_the_imported_pillar_describes_the_host(owned: SimHost) -> None:
-    items: list[object] = ["203.0.113.1", "2001:db8:1::1", "198.51.100.129/25"]
+    items = had(owned, "203.0.113.1", "2001:db8:1::1", "198.51.100.129/25")
     engine(owned, block(*items)).managed()
     owned.net.add4("eth0", SimAddress("198.51.100.99", 32))
     told = import_pillar(engine(owned, None))["ipalias"]
@@ -117,7 +117,7 @@ def test_the_imported_pillar_describes_the_host(owned: SimHost) -> None:
 
 
 def test_the_imported_pillar_changes_nothing_live_when_applied(owned: SimHost) -> None:
-    engine(owned, block("203.0.113.1", "2001:db8:1::1")).managed()
+    engine(owned, block(*had(owned, "203.0.113.1", "2001:db8:1::1"))).managed()
     before = live(owned)
     told = import_pillar(engine(owned, None))["ipalias"]
     answer = engine(owned, told).managed()
@@ -197,10 +197,11 @@ def test_announce_sends_for_live_aliases_of_ours() -> None:
 
 
 def test_new_addresses_are_announced_as_the_pillar_says(owned: SimHost) -> None:
-    engine(owned, block("203.0.113.1", "2001:db8:1::1", announce=3)).managed("eth0")
+    addresses = had(owned, "203.0.113.1", "2001:db8:1::1")
+    engine(owned, block(*addresses, announce=3)).managed("eth0")
     (sent,) = owned.frames
-    assert (len(sent.frames), sent.count) == (2, 3)
-    engine(owned, block("203.0.113.1", "2001:db8:1::1", announce=3)).managed("eth0")
+    assert (len(sent.frames), sent.count) == (len(addresses), 3)
+    engine(owned, block(*addresses, announce=3)).managed("eth0")
     assert len(owned.frames) == 1
 
 

@@ -147,9 +147,10 @@ class Evidence:
     :param backend: dialect name.
     :param interface: real interface name.
     :param owns: True when the dialect owns the interface now.
-    :param strength: larger wins when several own it: 3 a running daemon manages the link,
-        2 a configuration that needs no daemon names it, 1 a file names it but its daemon
-        does not run.
+    :param strength: larger wins when several own it: 4 a control panel sets the aliases of an
+        interface, whoever set that up, 3 a running daemon manages the link, 2 a
+        configuration that needs no daemon names it, 1 a file names it but its daemon does
+        not run.
     :param reasons: sentences for `ipalias.detect`.
     :param file: configuration file that names the interface, where there is one.
     :param facts: what the backend learned on the way (daemon version, section, flavour);
@@ -248,16 +249,20 @@ class Activation:
     """Hold the owner's part of an activation, in the order it runs.
 
     The transaction runs: `before` → write files → validate → `up` → one ``ip -batch`` for
-    whatever is still missing or left over → `tell` → verify.
+    whatever is still missing or left over → `tell` → `derive` → verify.
 
     :param before: commands that need the old files (``ifdown eth0:3``).
     :param up: commands that bring aliases up by the new files (``ifup eth0:3``).
     :param tell: commands that make the owner read its files, run when the kernel is
         already as wanted (``networkctl reload``).
+    :param derive: commands by which the owner makes files of its own anew from what there
+        is now. `render` returns those files too, so that the way back has them as they were;
+        there these commands do not run.
     :param note: sentence for the comment when the owner is left untold, and why.
     """
 
     before: tuple[Command, ...] = ()
     up: tuple[Command, ...] = ()
     tell: tuple[Command, ...] = ()
+    derive: tuple[Command, ...] = ()
     note: str = ""

@@ -82,6 +82,8 @@ def activation_of(plan: Plan, change: Change, host: Host) -> Activation:
     of another interface of which it was not told, and why.
     """
     activation = plan.situation.backend.activate(change, host)
+    if not plan.files:
+        activation = replace(activation, derive=())
     if plan.restart != "alias":
         # Not told, or by a restart that reads everything anew: nothing is left to be noted.
         return replace(activation, tell=(), note="")

@@ -256,6 +256,12 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
                 way_out="leave the label out",
             )
         check_label(situation, alias)
+    if alias.family == 6 and (reason := unsupported(situation, "ipv6")):
+        raise InputError(
+            f"{situation.interface}: {alias.cidr}: {reason}",
+            where=alias.where,
+            way_out="leave it out, or name a backend that can",
+        )
     if alias.never_source:
         keys = ["source6"] if alias.family == 6 else ["source4"]
         if alias.family == 4 and alias.prefix != MAX_PREFIX[4]:

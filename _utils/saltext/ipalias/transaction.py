@@ -182,6 +182,7 @@ def _forward(plan: Plan, host: Host, settings: Settings) -> Effects[Snapshot]:
         commands = backend.restart(plan.situation.evidence, plan.restart, host)
         current = yield from restarts.restarted(plan.situation, commands)
         yield from bring_live(plan, current)
+    yield from run_commands(activation.derive)
     after = yield from _verified(plan, settings)
     check_files(plan, backend.parse(host, plan.situation.evidence))
     return after

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rig.simhost import SimHost
 
 #: Dialects that have a module here.
-NAMES: tuple[str, ...] = ("netifrc", "ifcfg_rh")
+NAMES: tuple[str, ...] = ("netifrc", "ifcfg_rh", "ifcfg_suse", "cpanel")
 
 
 class Platform(Protocol):

@@ -14,7 +14,16 @@ from ..host import Host
 from ..model import Activation, Alias, Change, Command, Evidence, File, Found, Wanted
 
 #: Dialect names, in the order in which ties are broken.
-REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "netifrc", "ifcfg_rh")
+REGISTRY = (
+    "netplan",
+    "networkd",
+    "networkmanager",
+    "ifupdown",
+    "netifrc",
+    "ifcfg_rh",
+    "ifcfg_suse",
+    "cpanel",
+)
 
 
 class Backend(Protocol):
@@ -22,7 +31,7 @@ class Backend(Protocol):
 
     #: Dialect name.
     NAME: str
-    #: Options refused for this dialect, with the reason. Keys: ``label``, ``source4``
+    #: Options refused for this dialect, with the reason. Keys: ``ipv6``, ``label``, ``source4``
     #: (``source: never`` on IPv4), ``source6``, ``wide_source4`` (the same with a prefix
     #: shorter than /32).
     UNSUPPORTED: Mapping[str, str]
