@@ -131,8 +131,8 @@ SCHEMA: dict[str, tuple[set[str], tuple[str, ...]]] = {
 }
 
 
-def check(text: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return interface and operations of an input.
+def check(text: str) -> tuple[str, bool, list[dict[str, Any]]]:
+    """Return interface, whether to go on after a refusal, and operations of an input.
 
     :raises Unreadable: it has anything that the schema does not name, or lacks something.
     """
@@ -142,13 +142,15 @@ def check(text: str) -> tuple[str, list[dict[str, Any]]]:
         told = json.loads(text, object_pairs_hook=_once)
     except ValueError as error:
         raise Unreadable(str(error)) from None
-    if not isinstance(told, dict) or set(told) != {"interface", "ops"}:
-        raise Unreadable("interface and ops")
+    if not isinstance(told, dict) or set(told) != {"interface", "go_on", "ops"}:
+        raise Unreadable("interface, go_on and ops")
+    if type(told["go_on"]) is not bool:
+        raise Unreadable("go_on")
     if not isinstance(told["interface"], str) or not isinstance(told["ops"], list):
         raise Unreadable("a name and a list")
     for op in told["ops"]:
         _check_op(op)
-    return told["interface"], told["ops"]
+    return told["interface"], told["go_on"], told["ops"]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -206,19 +208,22 @@ class PowerShell(Program):
         try:
             if tuple(argv) != powershell.CHANGE:
                 raise Unreadable("no script of ours")
-            name, ops = check(stdin or "")
+            name, go_on, ops = check(stdin or "")
         except Unreadable as error:
             self.refused.append((tuple(argv), stdin or ""))
             return Result(1, "", f"{error}\n")
         self.taken.append(stdin or "")
         if name not in self.host.net.links:
             return _failed(-1, {"id": "no such interface", "native": "", "message": ""})
+        first: Result | None = None
         for at, op in enumerate(ops):
             try:
                 self._do(name, op)
             except Fault as fault:
-                return _failed(at, fault.told)
-        return Result(0, _ascii({"done": len(ops)}), "")
+                first = first or _failed(at, fault.told)
+                if not go_on:
+                    break
+        return first or Result(0, _ascii({"done": len(ops)}), "")
 
     def halved(self, stdin: str) -> str | None:
         """Return an input with the first half of its operations."""
@@ -515,6 +520,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
 
     made = machine({}, links=links)
     made.owner = made.system = "windows"
+    made.files.make_folders("C:/ProgramData")
     del made.programs["ip"]
     made.stored = {
         "addresses": {
@@ -570,6 +576,12 @@ def by_dhcp(
 def FOREIGN(made: SimHost) -> None:  # noqa: N802
     """Let the persistent store hold an address of somebody else's."""
     made.stored["addresses"]["eth0"]["192.0.2.20"] = (24, False)
+
+
+def forget(made: SimHost, address: str) -> None:
+    """Take an address out of the persistent store alone, behind everybody's back."""
+    for rows in made.stored["addresses"].values():
+        rows.pop(address, None)
 
 
 def bring_up(made: SimHost) -> None:

@@ -97,7 +97,8 @@ try {
     Where-Object { [string]$_.InterfaceAlias -ceq $name } |
     Select-Object -First 1 -ExpandProperty InterfaceIndex
   if ($null -eq $index) { throw 'no such interface' }
-  foreach ($op in @($data.ops)) {
+  $failed = -1
+  foreach ($op in @($data.ops)) { try {
     $at += 1
     $more = @{}
     if ($op.store) { $more.PolicyStore = [string]$op.store }
@@ -128,7 +129,11 @@ try {
       }
       default { throw 'no such operation' }
     }
-  }
+  } catch {
+    if (-not $data.go_on) { throw }
+    if ($failed -lt 0) { $failed = $at; $first = $_ }
+  } }
+  if ($failed -ge 0) { $at = $failed; throw $first }
   Tell @{done = $at + 1}
 } catch {
   Fault $_ $at
@@ -322,15 +327,18 @@ def route(destination: str, gateway: str, metric: int) -> Op:
     return {"do": "route", **words, "store": ACTIVE}
 
 
-def commands(interface: str, ops: Sequence[Op], acts_on: Sequence[str] = ()) -> list[Command]:
+def commands(
+    interface: str, ops: Sequence[Op], acts_on: Sequence[str] = (), *, go_on: bool = False
+) -> list[Command]:
     """Return the command that carries out operations, more than one for very many.
 
     :param acts_on: ``address/prefix`` of each, in their order.
+    :param go_on: do what is behind one that is refused as well; the first is told.
     """
     made = []
     for at in range(0, len(ops), MOST):
         part = list(ops[at : at + MOST])
-        words = {"interface": interface, "ops": part}
+        words = {"interface": interface, "go_on": go_on, "ops": part}
         made.append(
             Command(
                 CHANGE,
@@ -363,7 +371,7 @@ def _told(interface: str, ops: Sequence[Op]) -> str:
 def failure(result: Result) -> tuple[int | None, str]:
     """Return at which operation `CHANGE` stopped, and why; None where it does not say.
 
-    Every operation before it is done, neither it nor any behind it is.
+    Every operation before it is done, neither it nor, unless told to go on, any behind it is.
     """
     index, identifier, reason = _fault(result)
     if index is None:

@@ -111,14 +111,21 @@ class _Step:
     op: Op
 
 
-def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+def change(
+    interface: str,
+    ops: Sequence[Op],
+    deleted: Iterable[LiveAddress],
+    *,
+    go_on: bool = False,
+) -> Effects[None]:
     """Carry out live changes in one process; stop at the first that is refused.
 
     :raises BatchError: naming the address, and what was not come to.
     """
     steps = list(_steps(ops, {live.address: live for live in deleted}))
     done = 0
-    for command in powershell.commands(interface, [step.words for step in steps]):
+    words = [step.words for step in steps]
+    for command in powershell.commands(interface, words, go_on=go_on):
         result: Result = yield Run(command, check=False)
         if result.code != 0:
             index, reason = powershell.failure(result)
@@ -165,17 +172,21 @@ def failure(result: Result) -> tuple[int | None, str]:
     return powershell.failure(result)
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back, for the running system.
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the commands that put default routes back, for the running system.
 
     A change of addresses takes no route out of the persistent store.
     """
-    destination = _DEFAULT[route.family]
-    gateway = route.gateway or ("0.0.0.0" if route.family == IPV4 else "::")
-    (command,) = powershell.commands(
-        route.interface, [powershell.route(destination, gateway, route.metric)]
-    )
-    return command
+    by_interface: dict[str, list[powershell.Op]] = {}
+    for route in routes:
+        gateway = route.gateway or ("0.0.0.0" if route.family == IPV4 else "::")
+        words = powershell.route(_DEFAULT[route.family], gateway, route.metric)
+        by_interface.setdefault(route.interface, []).append(words)
+    return [
+        command
+        for interface, ops in by_interface.items()
+        for command in powershell.commands(interface, ops, go_on=True)
+    ]
 
 
 def kernel_settings(interface: str) -> tuple[str, ...]:
