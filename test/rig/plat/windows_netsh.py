@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, ip_interface
 
-from rig.plat import windows
+from rig.plat import windows_stores as stores
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
@@ -92,7 +92,7 @@ class Netsh:
         self._forget(name)
         stored["dhcp"][name] = False
         stored["addresses"].setdefault(name, {})[slots["ip"]] = (prefix, False)
-        windows.make_active(self.host, name, slots["ip"], prefix, False)
+        stores.make_active(self.host, name, slots["ip"], prefix, False)
         if slots["gateway"] != "none":
             stored["gateways"].setdefault(name, []).insert(0, slots["gateway"])
             self.host.net.add_route(SimRoute(4, "default", name, slots["gateway"]))
@@ -112,7 +112,7 @@ class Netsh:
         rows = stored["addresses"].get(name, {})
         stored["addresses"][name] = {a: form for a, form in rows.items() if ":" in a}
         stored["gateways"][name] = [g for g in stored["gateways"].get(name, []) if ":" in g]
-        windows.drop_lease(self.host, name)
+        stores.drop_lease(self.host, name)
         link.addresses4 = []
 
     def set_dns(self, slots: dict[str, str], stdin: str | None) -> Result:
@@ -143,25 +143,25 @@ class Netsh:
         name, rows = slots["name"], self.host.stored["addresses"].setdefault(slots["name"], {})
         tail = set(slots.values())
         active = "store=active" in tail
-        if windows.find(self.host, name, address) or (address in rows and not active):
+        if stores.find(self.host, name, address) or (address in rows and not active):
             raise Refusal(EXISTS)
         skip = "skipassource=true" in tail
         if not active:
             rows[address] = (prefix, skip)
-        windows.make_active(self.host, name, address, prefix, skip)
+        stores.make_active(self.host, name, address, prefix, skip)
         return Result(0, "\n", "")
 
     def delete(self, slots: dict[str, str], stdin: str | None) -> Result:
         name, address = slots["name"], slots["ip"]
         rows = self.host.stored["addresses"].get(name, {})
-        live = windows.find(self.host, name, address) is not None
+        live = stores.find(self.host, name, address) is not None
         active = "store=active" in slots.values()
         if not live and (active or address not in rows):
             raise Refusal(ABSENT)
         if not active:
             rows.pop(address, None)
         if live:
-            windows.drop_active(self.host, name, address)
+            stores.drop_active(self.host, name, address)
         return Result(0, "\n", "")
 
     def dump(self, slots: dict[str, str], stdin: str | None) -> Result:
@@ -184,6 +184,6 @@ class Ipconfig(Program):
         match list(argv):
             case ["ipconfig", "/renew", name] if name in self.host.net.links:
                 if self.host.stored["dhcp"].get(name):
-                    windows.take_lease(self.host, name)
+                    stores.take_lease(self.host, name)
                     return Result(0, "\n", "")
         return Result(1, "The operation failed as no adapter is in the state permissible\n", "")

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from ..errors import EffectError, OwnerError, RefusedError, UnsupportedError
 from ..host import Host
-from ..live import powershell
+from ..live import powershell, powershell_scripts
 from ..model import (
     IPV4,
     SOURCE_AUTO,
@@ -48,7 +48,7 @@ STORED = True
 #: What is kept before the first change: a script for ``netsh -f``, and both stores as data.
 ORIGINALS = {
     "netsh-ipv4.txt": ("netsh", "interface", "ipv4", "dump"),
-    "windows-store.json": powershell.READ,
+    "windows-store.json": powershell_scripts.READ,
 }
 #: Where an address stands that lasts; there is no line.
 _PLACE = powershell.PERSISTENT
