@@ -93,7 +93,9 @@ def settled(host: SimHost, told: dict[str, Any], **settings: Any) -> SimHost:
     """Bring a host to what a case asks for; what was ours before is so by the ledger alone."""
     given = {**told.get("settings", {}), **settings}
     if told.get("former"):
-        entries = [Entry(a, "pillar") for a in aliases(*told["former"], interface=told["interface"])]
+        entries = [
+            Entry(a, "pillar") for a in aliases(*told["former"], interface=told["interface"])
+        ]
         known = Ledger().with_interface(told["interface"], entries, "windows")
         host.files.put(LEDGER, render_ledger(known))
     engine(host, block(*told["aliases"], interface=told["interface"], **given)).managed()
