@@ -14,6 +14,7 @@ LIVE = {
     "netplan": ("failover1", "eth0:x", None),
     "networkmanager": (None, None, None),
     "netifrc": ("eth0:failover1", "eth0:x", None),
+    "windows": (None, None, None),
 }
 
 
