@@ -14,8 +14,9 @@ from rig.plat.windows_cited import REFUSALS
 from rig.simengine import aliases, block, changed, engine, ledger, live, only_present
 from rig.simhost import STATE, Crash, Fault, SimHost
 from rig.simscenes import add_by_hand, comparable, differences, leftovers
-from saltext.ipalias.effects import Effect, Run
+from saltext.ipalias.effects import Effect, Run, run
 from saltext.ipalias.errors import EffectError, IpaliasError, UnsupportedError
+from saltext.ipalias.guarded import put_back_at_boot
 from saltext.ipalias.host import NOT_FOUND, Result
 from saltext.ipalias.live import powershell
 from saltext.ipalias.report import diff_rows, import_pillar
@@ -343,21 +344,22 @@ def test_netsh_takes_a_number_for_an_index() -> None:
 # Boot and way back
 
 
-def test_windows_loads_the_store_before_the_boot_restore_runs(host: SimHost) -> None:
+@pytest.mark.parametrize("alive", [False, True])
+def test_windows_loads_the_store_before_the_boot_restore_runs(host: SimHost, alive: bool) -> None:
     """There is nothing before its network: the active store is full when our task runs."""
     engine(host, block(ONE, TWO)).managed()
     at_rest = simafter.reboot(host)
     new = block(SIX, {"address": TWO, "source": "never"})
     done = host.successor()
     engine(done, new).managed()
-    (run,) = [at for at, effect in enumerate(done.log) if isinstance(effect, Run)]
+    (last,) = [at for at, effect in enumerate(done.log) if isinstance(effect, Run)]
     cut = host.successor()
-    cut.faults = [Fault(run, True, crash=True)]
+    cut.faults = [Fault(last, True, crash=True)]
     with pytest.raises(Crash):
         engine(cut, new).managed()
     left = simafter.power_up(cut)
     simafter.bring_up(left)
-    simafter.boot_restore(left)
+    run(put_back_at_boot(left, simafter.PATHS, live=alive), left.perform)
     assert comparable(left)["stored"] == comparable(at_rest)["stored"]
     assert comparable(left)["addresses"] == comparable(at_rest)["addresses"]
 
