@@ -34,7 +34,8 @@ from saltext.ipalias import (  # noqa: E402
 )
 from saltext.ipalias.backends import load  # noqa: E402
 from saltext.ipalias.errors import IpaliasError  # noqa: E402
-from saltext.ipalias.live import ifconfig, iproute2  # noqa: E402
+from saltext.ipalias.host import Result  # noqa: E402
+from saltext.ipalias.live import ifconfig, iproute2, powershell, powershell_scripts  # noqa: E402
 from saltext.ipalias.model import Wanted  # noqa: E402
 from saltext.ipalias.text import blocks, hooklines, ini, stanzas, yamledit  # noqa: E402
 
@@ -192,6 +193,14 @@ def dumps(text: str) -> None:
             parse(text)
 
 
+def windows(text: str) -> None:
+    """Read what PowerShell says of a host, and of a change that failed."""
+    powershell.failure(Result(1, text, text))
+    store = powershell.parse(text)
+    for name in store.interfaces:
+        store.rows(powershell.PERSISTENT, name)
+
+
 def dialect(name: str) -> Callable[[str], None]:
     """Return a function that gives an owner a damaged file and takes aliases in and out."""
     backend, template = load(name), OWNERS[name]()
@@ -257,7 +266,9 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "pillar items": items,
     "guard": guard,
     "frames": frames,
-    **{f"backends.{name}": dialect(name) for name in OWNERS},
+    "live.powershell": windows,
+    # What a store says comes from a program, not from a file.
+    **{f"backends.{name}": dialect(name) for name in OWNERS if not load(name).STORED},
 }
 
 #: What the structured parsers are given to damage, beside the files.
@@ -300,6 +311,7 @@ SEEDS = {
             "guard": {"timeout": 60, "checks": ["master", "tcp://192.0.2.1:443", ["/bin/true"]]},
         }
     ),
+    "live.powershell": OWNERS["windows"]().run(powershell_scripts.READ).out,
     "guard": json.dumps({"timeout": 60, "checks": ["gateway", "tcp://[2001:db8::1]:443"]}),
 }
 

@@ -177,11 +177,11 @@ def lines(files: dict[str, str]) -> set[str]:
 
 
 def foreign(case: Path) -> dict[str, str]:
-    """Return the files of a host's configuration that are not ours."""
+    """Return the files of a host's configuration that are not ours, a store among them."""
     return {
         path: text
         for path, text in tree(case / "before").items()
-        if path.startswith("etc/") and "ipalias" not in path
+        if path.startswith(("etc/", "store.")) and "ipalias" not in path
     }
 
 

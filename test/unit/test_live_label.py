@@ -17,6 +17,7 @@ LIVE = {
     "netifrc": ("eth0:failover1", "eth0:x", None),
     "ifcfg_suse": ("eth0:failover1", "eth0:x", None),
     "cpanel": (None, None, None),
+    "windows": (None, None, None),
 }
 
 
