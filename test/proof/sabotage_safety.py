@@ -14,7 +14,7 @@ _NOT_BACK = (
 _LOCK_FILE = (
     "processes.py",
     "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-    "if os.fstat(descriptor).st_size:\n                    raise OSError",
+    "if os.fstat(descriptor).st_size:\n        raise OSError",
 )
 
 SABOTAGES: dict[int, Sabotage] = {
@@ -74,7 +74,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "trixie",
         "networkd",
         "the dead man lives in the minion's control group",
-        ("processes.py", 'if os.path.isdir("/run/systemd/system"):', 'if os.path.isdir("/none"):'),
+        ("processes.py", "    if commands and all(", "    if not commands and all("),
     ),
     402: broken(
         "bookworm",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from saltext.ipalias import freeze, frozen
-from saltext.ipalias.frozen import CURRENT, PACKAGE, RUN, SUMS, damaged, make_copy, render_unit
+from saltext.ipalias import freeze, frozen, platforms
+from saltext.ipalias.bootunit import Program, render_systemd
+from saltext.ipalias.frozen import CURRENT, PACKAGE, RUN, SUMS, damaged, make_copy
 from saltext.ipalias.paths import Paths
 
 SOURCES = {"__init__.py": "", "a.py": "x = 1\n", "text/b.py": "y = '\u00e9'\n"}
@@ -41,7 +42,9 @@ def test_a_file_that_was_changed_or_is_gone_is_named(text: str | None) -> None:
 
 
 def test_the_unit_waits_for_its_disk_and_comes_before_the_network() -> None:
-    unit = render_unit("/opt/python/bin/python3", "/usr/local/lib/ipalias", "/var/lib/ipalias")
+    unit = render_systemd(
+        Program("/opt/python/bin/python3", "/usr/local/lib/ipalias", "/var/lib/ipalias")
+    )
     lines = unit.splitlines()
     assert "RequiresMountsFor=/var/lib/ipalias /usr/local/lib/ipalias /opt/python/bin" in lines
     assert "After=systemd-remount-fs.service" in lines
@@ -60,7 +63,7 @@ def test_the_unit_waits_for_its_disk_and_comes_before_the_network() -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    monkeypatch.setattr(freeze, "UNITS", str(tmp_path / "no-systemd"))
+    monkeypatch.setattr(platforms, "init", lambda name, is_folder: "")
     return Paths(str(tmp_path / "state"), str(tmp_path / "frozen"))
 
 

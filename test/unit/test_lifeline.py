@@ -9,7 +9,7 @@ import pytest
 from rig.simengine import block, engine
 from rig.simnm import OWNERS
 from saltext.ipalias.errors import RefusedError
-from saltext.ipalias.lifeline import parse_connections
+from saltext.ipalias.lifeline import parse_connections, parse_netstat
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 
@@ -62,3 +62,25 @@ def test_the_only_subnet_of_the_gateway_stays():
     )
     with pytest.raises(RefusedError, match=r"default route by 203\.0\.113\.1 hangs on it"):
         engine(host, block()).managed()
+
+
+NETSTAT = {
+    "freebsd": "tcp4       0      0 192.0.2.2.51234        198.51.100.1.4506      ESTABLISHED",
+    "openbsd": "tcp6       0      0  2001:db8::2.51234      2001:db8::9.4505       ESTABLISHED",
+    "sunos": "192.0.2.2.51234      198.51.100.1.4506    64240      0 128872      0 ESTABLISHED",
+    "windows": "  TCP    [2001:db8::2]:51234    [2001:db8::9]:4506     HERGESTELLT     4",
+}
+
+
+@pytest.mark.parametrize("system", sorted(NETSTAT))
+def test_connections_of_other_systems_are_read(system):
+    [(local, remote, port)] = parse_netstat(f"Active connections\n{NETSTAT[system]}\n")
+    six = "2001" in NETSTAT[system]
+    assert local == ("2001:db8::2" if six else "192.0.2.2")
+    assert remote == ("2001:db8::9" if six else "198.51.100.1")
+    assert port in (4505, 4506)
+
+
+def test_a_listener_is_no_connection():
+    text = "tcp4 0 0 *.22 *.* LISTEN\n  TCP 0.0.0.0:135 0.0.0.0:0 ABHOEREN 900\n"
+    assert [row for row in parse_netstat(text) if row[2]] == []

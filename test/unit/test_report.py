@@ -11,6 +11,7 @@ from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress
 from rig.simnm import OWNERS
 from rig.simowners import ifupdown, networkd
+from saltext.ipalias import upkeep
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.pillar import parse_pillar
 from saltext.ipalias.report import describe_backends, diff_rows, explain, import_pillar, ours
@@ -229,3 +230,23 @@ def test_the_journal_lists_what_it_holds() -> None:
     engine(host, block("2001:db8:9::-2001:db8:9::1ff")).managed()
     (name,) = journal(engine(host, None), None)
     assert len(journal(engine(host, None), name)["addresses"]["added"]) == 512
+
+
+def test_a_change_too_large_for_one_return_comes_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = networkd()
+    listed = "2001:db8:1::1-2001:db8:1::2bc"
+    answer = engine(host, block(listed)).managed()
+    name = answer["journal"]
+    whole = journal(engine(host), name)
+    monkeypatch.setattr(upkeep, "PAGED", 1000)
+    monkeypatch.setattr(upkeep, "PAGE", 300)
+    first = journal(engine(host), name)
+    parts = [journal(engine(host), name, page) for page in range(1, first["pages"] + 1)]
+    assert first == parts[0]
+    added = [cidr for part in parts for cidr in part["addresses"]["added"]]
+    assert added == whole["addresses"]["added"]
+    for path, diff in whole["files"].items():
+        assert "\n".join(p["files"][path] for p in parts if p["files"][path]) == diff
+    for page in (0, len(parts) + 1, "1", True):
+        with pytest.raises(InputError, match="page"):
+            journal(engine(host), name, page)

@@ -9,6 +9,9 @@ import stat
 
 from .effects import FileState, WriteTemporary
 
+#: Never follow a planted link, never leave the file open in a child, never translate line
+#: ends: as far as the system knows the flag.
+NEW_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 CODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
@@ -44,16 +47,16 @@ def write_temporary(effect: WriteTemporary) -> None:
     """Write a new file, refusing to follow anything planted under its name."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(effect.path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(effect.path, flags, 0o600)
+    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NEW_FILE, 0o600)
     try:
         like = effect.like
         if like is not None:
             status = os.fstat(descriptor)
-            if (status.st_uid, status.st_gid) != (like.uid, like.gid):
+            if hasattr(os, "fchown") and (status.st_uid, status.st_gid) != (like.uid, like.gid):
                 os.fchown(descriptor, like.uid, like.gid)
             _copy_attributes(like.real_path, descriptor)
-        os.fchmod(descriptor, like.mode if like is not None else effect.mode)
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, like.mode if like is not None else effect.mode)
         data = effect.text.encode("utf-8", "surrogateescape")
         view = memoryview(data)
         while view:
@@ -74,7 +77,9 @@ def _copy_attributes(path: str, descriptor: int) -> None:
 
 def sync(path: str) -> None:
     """Force a file's content, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if os.name == "nt" and os.path.isdir(path):
+        return  # no descriptor of a folder there; NTFS keeps its entries in order by itself
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
         os.fsync(descriptor)
     finally:
@@ -107,7 +112,7 @@ def claim(source: str, target: str) -> bool:
 def say(path: str, text: str) -> None:
     """Write a small file of our own in one step."""
     fresh = f"{path}.new"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NEW_FILE, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(fresh, path)

@@ -7,12 +7,10 @@ import os
 import shutil
 import sys
 
-from . import __version__, frozen
+from . import __version__, bootunit, frozen, platforms, processes
+from .disk import NEW_FILE
 from .frozen import CURRENT, RUN, SUMS, Copy
 from .paths import Paths
-
-UNIT = "ipalias-restore.service"
-UNITS = "/etc/systemd/system"
 
 
 def freeze(paths: Paths) -> str | None:
@@ -26,7 +24,7 @@ def freeze(paths: Paths) -> str | None:
     for folder in (paths.frozen, f"{paths.state}/frozen"):
         with contextlib.suppress(OSError):
             _install(copy, folder)
-            _install_unit(folder, paths)
+            _install_unit(folder, copy.name, paths)
             return f"{folder}/{copy.name}"
     return None
 
@@ -63,7 +61,7 @@ def _install(copy: Copy, folder: str) -> None:
             os.rename(target, old)
             shutil.rmtree(old, ignore_errors=True)
         os.rename(fresh, target)
-    if _link_text(f"{folder}/{CURRENT}") != copy.name:
+    if os.name != "nt" and _link_text(f"{folder}/{CURRENT}") != copy.name:
         _relink(copy.name, f"{folder}/{CURRENT}")
 
 
@@ -79,9 +77,8 @@ def _damaged(target: str, copy: Copy) -> bool:
     return on_disk[SUMS] != copy.files[SUMS] or bool(frozen.damaged(copy.files[SUMS], on_disk))
 
 
-def _write(path: str, text: str) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path, flags, 0o644)
+def _write(path: str, text: str, mode: int = 0o644) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NEW_FILE, mode)
     with open(descriptor, "w", encoding="utf-8", newline="") as file:
         file.write(text)
         file.flush()
@@ -104,23 +101,37 @@ def _relink(text: str, path: str) -> None:
     os.replace(fresh, path)
 
 
-def _install_unit(folder: str, paths: Paths) -> None:
-    """Install and enable the unit that puts back, at boot, what a crash left unfinished."""
-    if not os.path.isdir(UNITS):
+def _install_unit(folder: str, name: str, paths: Paths) -> None:
+    """Install what puts back, at boot, a change that a crash left unfinished."""
+    started_by = platforms.init(platforms.system(), os.path.isdir)
+    if started_by not in bootunit.UNITS:
         return
-    path, text = f"{UNITS}/{UNIT}", frozen.render_unit(sys.executable, folder, paths.state)
-    try:
-        with open(path, encoding="utf-8") as file:
-            same = file.read() == text
-    except OSError:
-        same = False
-    if not same:
-        fresh = f"{UNITS}/.{UNIT}.new"
+    verb = "boot-live" if started_by in bootunit.AFTER_NETWORK else "boot"
+    # Windows lets not everyone make the link that elsewhere is switched by one rename.
+    copy = name if started_by == "tasks" else CURRENT
+    program = bootunit.Program(sys.executable, folder, paths.state, verb, copy)
+    unit = bootunit.UNITS[started_by](program)
+    if not os.path.isdir(unit.folder):
+        return
+    if _text_of(unit.path) != unit.text:
+        os.makedirs(os.path.dirname(unit.path), 0o755, exist_ok=True)
+        fresh = f"{os.path.dirname(unit.path)}/.{os.path.basename(unit.path)}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(fresh)
-        _write(fresh, text)
-        os.replace(fresh, path)
-    wants = f"{UNITS}/sysinit.target.wants"
-    os.makedirs(wants, 0o755, exist_ok=True)
-    if _link_text(f"{wants}/{UNIT}") != path:
-        _relink(path, f"{wants}/{UNIT}")
+        _write(fresh, unit.text, unit.mode)
+        os.replace(fresh, unit.path)
+        for argv in unit.register:
+            processes.run(list(argv), "", 30.0, dict(os.environ))
+    if unit.link is not None:
+        path, target = unit.link
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        if _link_text(path) != target:
+            _relink(target, path)
+
+
+def _text_of(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return None

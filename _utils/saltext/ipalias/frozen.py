@@ -72,35 +72,3 @@ def damaged(sums: str, files: Mapping[str, str | None]) -> list[str]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def render_unit(interpreter: str, frozen: str, state: str) -> str:
-    """Return the unit that puts back, at boot, what a crash left unfinished.
-
-    Before any service that reads the files; a oneshot that does not even start where there
-    is nothing to do. Format: systemd.unit(5), systemd.service(5).
-    """
-    folder = interpreter.rsplit("/", 1)[0]
-    conditions = "".join(
-        f"ConditionPathExistsGlob=|{state}/{kind}-*.json\n"
-        for kind in ("open", "firing", "waiting")
-    )
-    return f"""# Written by the ipalias formula.
-[Unit]
-Description=Put back a network change that was cut short (ipalias)
-DefaultDependencies=no
-RequiresMountsFor={state} {frozen} {folder}
-After=systemd-remount-fs.service
-Wants=network-pre.target
-Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service
-Conflicts=shutdown.target
-Before=shutdown.target
-{conditions}
-[Service]
-Type=oneshot
-ExecStart={interpreter} -I {frozen}/{CURRENT}/{RUN} boot {state}
-TimeoutStartSec=60
-
-[Install]
-WantedBy=sysinit.target
-"""

@@ -282,7 +282,7 @@ def put_back(
     return problems
 
 
-def put_back_at_boot(host: Host, paths: Paths) -> Effects[list[str]]:
+def put_back_at_boot(host: Host, paths: Paths, *, live: bool = False) -> Effects[list[str]]:
     """Put back the files of every change that a crash left unfinished, before the network.
 
     :return: a sentence for each change, and for what could not be put back.
@@ -297,7 +297,7 @@ def put_back_at_boot(host: Host, paths: Paths) -> Effects[list[str]]:
             record = parse_record(host.read(path) or "", path)
             if named[0] != FIRING:
                 yield Rename(path, paths.record(FIRING, record.id))
-            problems = yield from put_back(record, host, paths, live=False, keep=True)
+            problems = yield from put_back(record, host, paths, live=live, keep=True)
             left = f"; not put back: {'; '.join(problems[:5])}" if problems else ""
             said.append(f"{record.purpose}: cut short, its files were put back{left}")
         except IpaliasError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 from collections.abc import Collection, Iterable
+from itertools import pairwise
 
 from .errors import RefusedError
 from .host import Host
@@ -41,9 +43,38 @@ def _address(digits: str) -> str:
     return str(six.ipv4_mapped or six)
 
 
+#: ``192.0.2.2.51234`` (BSD, Solaris), ``192.0.2.2:51234`` and ``[2001:db8::2]:51234`` (Windows).
+_ENDPOINT = re.compile(r"\[?([0-9a-fA-F:.]+?)(?:%\w+)?\]?[.:](\d{1,5})")
+
+
+def parse_netstat(text: str) -> list[tuple[str, str, int]]:
+    """Return local address, remote address and remote port of each line with two endpoints.
+
+    The state is not looked at: Windows writes it in the language of the host. Formats:
+    netstat(1) of FreeBSD and OpenBSD, netstat(8) of Solaris, ``netstat`` of Windows.
+    """
+    found = []
+    for line in text.splitlines():
+        ends = [end for word in line.split() if (end := _ENDPOINT.fullmatch(word))]
+        for local, remote in pairwise(ends):
+            try:
+                pair = str(ipaddress.ip_address(local[1])), str(ipaddress.ip_address(remote[1]))
+            except ValueError:
+                continue
+            found.append((*pair, int(remote[2])))
+    return found
+
+
 def spoken_from(host: Host, master: tuple[str, int]) -> set[str]:
     """Return the local addresses that connections to the master are spoken from."""
     publish = {master[1], master[1] - 1}
+    if host.system != "linux":
+        said = host.run(("netstat", "-an"))
+        return {
+            local
+            for local, remote, port in parse_netstat(said.out)
+            if remote == master[0] and port in publish
+        }
     return {
         local
         for table in TABLES

@@ -22,11 +22,11 @@ COMMITTED, RESTORED, IN_PART = 0, 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``guard STATE ID`` or ``boot STATE``; return the exit code."""
+    """Run ``guard STATE ID``, ``boot STATE`` or ``boot-live STATE``; return the exit code."""
     verb, state, *rest = arguments
     if verb == "guard":
         return guard(Paths(state), rest[0])
-    return boot(Paths(state))
+    return boot(Paths(state), live=verb == "boot-live")
 
 
 def guard(paths: Paths, ident: str) -> int:
@@ -85,11 +85,14 @@ def _put_back(host: system.RealHost, paths: Paths, record: Record) -> int:
     return IN_PART if problems else RESTORED
 
 
-def boot(paths: Paths) -> int:
-    """Put back the files of every change that a crash left unfinished, before the network."""
+def boot(paths: Paths, *, live: bool = False) -> int:
+    """Put back the files of every change that a crash left unfinished, before the network.
+
+    :param live: put addresses back as well, for a system that runs us only after it.
+    """
     host = system.RealHost()
     with system.lock(paths, "boot restore"):
-        said = run(put_back_at_boot(host, paths), host.perform)
+        said = run(put_back_at_boot(host, paths, live=live), host.perform)
     for sentence in said:
         processes.log(sentence)
     if any("not put back" in sentence for sentence in said):

@@ -7,7 +7,7 @@ The one place that says how systems differ in their folders; `processes`, `disk`
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 #: Prefix of `sys.platform` → name of `host.SYSTEMS`. illumos and Solaris are both ``sunos5``.
 _NAMES = {
@@ -40,3 +40,39 @@ FROZEN: Mapping[str, str] = {
 def system(name: str = sys.platform) -> str:
     """Return the system's name; one that we do not know counts as Linux and says so later."""
     return next((ours for prefix, ours in _NAMES.items() if name.startswith(prefix)), "linux")
+
+
+def init(name: str, is_folder: Callable[[str], bool]) -> str:
+    """Return what starts services: a key of `bootunit.UNITS`, or empty where we know none.
+
+    :param name: the system.
+    :param is_folder: tells whether a folder is there.
+    """
+    if name == "linux":
+        if is_folder("/run/systemd/system"):
+            return "systemd"
+        return "openrc" if is_folder("/run/openrc") else ""
+    others = {"freebsd": "freebsd", "openbsd": "openbsd", "sunos": "smf", "windows": "tasks"}
+    return others[name]
+
+
+def apart(started_by: str, argv: Sequence[str], name: str) -> list[list[str]]:
+    """Return commands that start a program which a stop of the minion's service does not end.
+
+    :param started_by: what starts services, see `init`.
+    :return: command lines, run one after another; empty where a session of its own is enough.
+    """
+    if started_by == "systemd":
+        # A unit of its own, outside the minion's control group.
+        command = ["systemd-run", "--quiet", "--collect", "--no-block", f"--unit={name}"]
+        command += ["--property=DefaultDependencies=no", "--property=KillMode=process"]
+        return [[*command, "--", *argv]]
+    if started_by == "smf":
+        # A process contract of its own: SMF ends all of a service's contract, ctrun(1).
+        return [["ctrun", "-l", "none", "-o", "noorphan", *argv]]
+    if started_by == "tasks":
+        # The service's wrapper ends its whole tree of processes; a task is no part of it.
+        line = " ".join(f'"{word}"' for word in argv)
+        make = ["schtasks", "/Create", "/TN", name, "/TR", line, "/SC", "ONCE", "/ST", "00:00"]
+        return [[*make, "/RU", "SYSTEM", "/RL", "HIGHEST", "/F"], ["schtasks", "/Run", "/TN", name]]
+    return []

@@ -7,19 +7,28 @@ that the library imports everywhere.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
-from .disk import CODING
+from . import platforms
+from .disk import CODING, NEW_FILE
 from .errors import EffectError, RefusedError
 from .host import Result
 
+#: Windows: no console, and out of the job of who starts it.
+_DETACHED = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
+    subprocess, "CREATE_BREAKAWAY_FROM_JOB", 0
+)
 _held: set[int] = set()
 _registered = False
+#: Byte of the lock file that is locked where a file has no lock as a whole.
+_LOCKED_BYTE = 1 << 20
 
 
 def boot_clock() -> float:
@@ -36,14 +45,35 @@ def boot_id() -> str:
 
 
 def start_time(pid: int) -> int:
-    """Return a process's start time in the kernel's ticks; 0 where it is gone or unknown.
+    """Return what tells a process from a later one of its number; 0 where it is gone.
 
-    Format: proc(5), field 22 of /proc/PID/stat; the name before it may hold anything.
+    Linux: its start in the kernel's ticks, field 22 of /proc/PID/stat (proc(5); the name
+    before it may hold anything). Elsewhere: what psutil, which Salt brings, says, in
+    hundredths of a second.
     """
+    if not sys.platform.startswith("linux"):
+        return _start_time_elsewhere(pid)
     with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
         return 0 if fields[0] in ("Z", "X") else int(fields[19])
     return 0
+
+
+def _start_time_elsewhere(pid: int) -> int:
+    try:
+        psutil = importlib.import_module("psutil")  # not on Linux, which tells by itself
+    except ImportError:
+        # Better to take a later process for the one we know than to take that one for dead.
+        with contextlib.suppress(OSError):
+            os.kill(pid, 0)
+            return 1
+        return 0
+    try:
+        process = psutil.Process(pid)
+        dead = process.status() == psutil.STATUS_ZOMBIE
+        return 0 if dead else max(1, int(process.create_time() * 100))
+    except psutil.Error:
+        return 0
 
 
 def is_alive(pid: int, started: int) -> bool:
@@ -89,20 +119,15 @@ def end_process(pid: int, started: int) -> None:
 def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool:
     """Start a process that a stop of the minion's service does not end.
 
-    By systemd a unit of its own, outside the minion's control group; elsewhere a session
-    of its own.
+    By what starts services on this system (`platforms.apart`); where that fails or knows no
+    such thing, in a session of its own.
     """
-    if os.path.isdir("/run/systemd/system"):
-        command = ["systemd-run", "--quiet", "--collect", "--no-block", f"--unit={name}"]
-        command += ["--property=DefaultDependencies=no", "--property=KillMode=process"]
-        with contextlib.suppress(OSError):
-            done = subprocess.run(
-                [*command, "--", *argv], env=environment, capture_output=True, check=False
-            )
-            if done.returncode == 0:
-                return True
+    started_by = platforms.init(platforms.system(), os.path.isdir)
+    commands = platforms.apart(started_by, argv, name)
+    if commands and all(_succeeds(command, environment) for command in commands):
+        return True
     nothing = subprocess.DEVNULL
-    subprocess.Popen(
+    program = subprocess.Popen(
         argv,
         stdin=nothing,
         stdout=nothing,
@@ -111,8 +136,21 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
         cwd="/",
         start_new_session=True,
         close_fds=True,
+        creationflags=_DETACHED,
     )
+    # OpenRC can end a service's whole control group: ours is the root's from now on.
+    with contextlib.suppress(OSError), open("/sys/fs/cgroup/cgroup.procs", "w") as group:
+        if started_by == "openrc":
+            group.write(str(program.pid))
     return True
+
+
+def _succeeds(argv: list[str], environment: dict[str, str]) -> bool:
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 @contextlib.contextmanager
@@ -127,10 +165,8 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
     :raises RefusedError: naming the holder.
     :raises EffectError: the lock file cannot be opened, or is a planted link.
     """
-    import fcntl  # not on every platform
-
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NEW_FILE, 0o600)
     except OSError as error:
         raise EffectError(f"the lock cannot be opened: {error.strerror}", where=path) from error
     _keep_from_children(descriptor)
@@ -138,7 +174,7 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _take(descriptor)
                 break
             except OSError:
                 if time.monotonic() > deadline:
@@ -148,11 +184,12 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
                         way_out=f"waited {timeout:g} s; run again when it has ended",
                     ) from None
                 time.sleep(0.02)
-        note = {"pid": os.getpid(), "does": purpose, "since": boot_clock()}
+        note = {"schema": 1, "pid": os.getpid(), "does": purpose, "since": boot_clock()}
         # Who holds it is only told to those who wait: a full disk is no reason to stop here.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(note).encode(), 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, json.dumps(note).encode())
         yield
     finally:
         # In a child that was forked meanwhile it is closed, and its number may be another's.
@@ -161,10 +198,25 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
             os.close(descriptor)
 
 
+def _take(descriptor: int) -> None:
+    """Take the lock of an open file, or raise OSError at once; the kernel gives it back."""
+    try:
+        import fcntl  # not on every platform
+    except ImportError:
+        import msvcrt
+
+        # Behind what is written into the file: Windows lets nobody read a locked byte.
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _holder(descriptor: int) -> str:
     """Return who holds the lock, what for, and since when."""
     try:
-        note = json.loads(os.pread(descriptor, 4096, 0))
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        note = json.loads(os.read(descriptor, 4096))
         age = boot_clock() - float(note["since"])
         return f"{note['does']} (pid {int(note['pid'])}, for {age:.0f} s)"
     except (ValueError, KeyError, TypeError):

@@ -55,6 +55,8 @@ def _environment() -> dict[str, str]:
 
     Salt's own library path is left out: the platform's tools must not load its libraries.
     """
+    if os.name == "nt":
+        return dict(os.environ)  # there a program without SYSTEMROOT does not even start
     keep = ("HOME", "TERM", "DBUS_SYSTEM_BUS_ADDRESS", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY")
     environment = {name: os.environ[name] for name in keep if name in os.environ}
     listed = os.environ.get("PATH", "").split(os.pathsep)
@@ -244,7 +246,12 @@ def lock(paths: Paths, purpose: str, timeout: float = 60.0) -> Iterator[None]:
 
 def is_root() -> bool:
     """Tell whether this process may change the network."""
-    return not hasattr(os, "geteuid") or os.geteuid() == 0
+    if hasattr(os, "geteuid"):
+        return os.geteuid() == 0
+    import ctypes
+
+    # Windows: an elevated process, whoever runs it.
+    return bool(ctypes.windll.shell32.IsUserAnAdmin())  # type: ignore[attr-defined]
 
 
 def now_id() -> str:

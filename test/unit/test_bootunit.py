@@ -1,0 +1,92 @@
+"""The job that puts back at boot, on every system: in its own form, before the network."""
+
+from __future__ import annotations
+
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from saltext.ipalias import platforms
+from saltext.ipalias.bootunit import AFTER_NETWORK, UNITS, Program, shell_words
+from saltext.ipalias.host import SYSTEMS
+
+PROGRAM = Program("/opt/salt/bin/python3", "/usr/local/lib/ipalias", "/var/db/ipalias")
+LINE = ("/opt/salt/bin/python3", "-I", "/usr/local/lib/ipalias/current/run.py", "boot")
+
+
+@pytest.mark.parametrize("started_by", sorted(UNITS))
+def test_it_runs_the_frozen_copy_by_the_recorded_interpreter(started_by):
+    text = UNITS[started_by](PROGRAM).text
+    for word in (*LINE, "/var/db/ipalias"):
+        assert word in text
+    assert "Written by the ipalias formula" in text
+
+
+@pytest.mark.parametrize(
+    ("started_by", "before"),
+    [
+        ("systemd", "Before=network-pre.target"),
+        ("openrc", "before net net.lo"),
+        ("freebsd", "# BEFORE: netif"),
+        ("smf", '<service_fmri value="svc:/network/physical"/>'),
+    ],
+)
+def test_it_comes_before_the_network(started_by, before):
+    assert before in UNITS[started_by](PROGRAM).text
+    assert started_by not in AFTER_NETWORK
+
+
+def test_every_system_has_one_and_a_folder_for_state():
+    for system in SYSTEMS:
+        started_by = platforms.init(system, lambda path: path == "/run/systemd/system")
+        assert started_by in UNITS, system
+        assert platforms.STATE[system]
+        assert platforms.FROZEN[system]
+
+
+def test_linux_without_systemd_is_openrc_or_unknown():
+    assert platforms.init("linux", lambda path: path == "/run/openrc") == "openrc"
+    assert platforms.init("linux", lambda path: False) == ""
+
+
+@pytest.mark.parametrize("started_by", ["openrc", "freebsd", "openbsd"])
+def test_a_shell_reads_the_script(started_by):
+    text = UNITS[started_by](PROGRAM).text
+    done = subprocess.run(["sh", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("started_by", ["smf", "tasks"])
+def test_a_parser_reads_the_definition(started_by):
+    odd = Program('/opt/a "b" & <c>/python3', "/lib", "/state")
+    ElementTree.fromstring(UNITS[started_by](odd).text)
+
+
+def test_a_word_of_the_command_line_is_never_taken_apart_by_a_shell():
+    words = ("printf", "%s|", "a b", "it's", "$(id)", "`id`", "\\")
+    argv = ["sh", "-c", shell_words(words)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "a b|it's|$(id)|`id`|\\|"
+
+
+@pytest.mark.parametrize("started_by", sorted(UNITS))
+def test_a_dead_man_is_started_apart_from_the_minion(started_by):
+    commands = platforms.apart(started_by, ["/py", "-I", "/run.py"], "ipalias-guard-7")
+    first = commands[0][0] if commands else ""
+    wanted = {"systemd": "systemd-run", "smf": "ctrun", "tasks": "schtasks"}
+    assert first == wanted.get(started_by, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "system"),
+    [
+        ("linux", "linux"),
+        ("freebsd14", "freebsd"),
+        ("openbsd7", "openbsd"),
+        ("sunos5", "sunos"),
+        ("win32", "windows"),
+    ],
+)
+def test_a_system_is_told_by_the_interpreter(name, system):
+    assert platforms.system(name) == system
