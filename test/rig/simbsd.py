@@ -20,6 +20,8 @@ GATEWAY4, GATEWAY6 = "192.0.2.1", "2001:db8::1"
 EXISTS = "ifconfig: ioctl (SIOCAIFADDR): File exists"
 ABSENT = "ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address"
 OTHER_PREFIX = "ifconfig: ioctl (SIOCAIFADDR): Invalid argument"
+#: ``in.c``, in_aifaddr_ioctl: ENOBUFS where there is no memory for one more.
+FULL = "ifconfig: ioctl ({}): No buffer space available"
 FORBIDDEN = "ifconfig: ioctl ({}): permission denied"
 
 
@@ -71,6 +73,7 @@ class Kernel:
             new.scope = "link" if ip_address(address).is_link_local else "global"
             new.ready = net.now + net.dad if net.dad else 0.0
             new.duplicate = address in net.elsewhere
+            link.known6[address] = new
         mine.append(new)
         route = _route(link, new)
         if not link.loopback and new.scope == "global" and not _single(new):
@@ -90,6 +93,7 @@ class Kernel:
         """Take one address away; the route of its subnet stays with another of that subnet."""
         listed = link.addresses6 if ":" in gone.address else link.addresses4
         listed.remove(gone)
+        link.known6.pop(gone.address, None)
         route = _route(link, gone)
         if not any(other.subnet == gone.subnet for other in listed):
             self.host.net.routes = [each for each in self.host.net.routes if each != route]
@@ -99,11 +103,13 @@ class Kernel:
             raise Refusal(FORBIDDEN.format(what))
         if address in self.broken:
             raise Refusal(self.broken[address])
+        if address in self.host.refused:
+            raise Refusal(FULL.format(what))
 
     def down(self, name: str) -> None:
         """Take every address of a link away, and every route over it."""
         link = self.link(name)
-        link.addresses4, link.addresses6 = [], []
+        link.addresses4, link.addresses6, link.known6 = [], [], {}
         net = self.host.net
         net.routes = [route for route in net.routes if route.interface != name]
 

@@ -13,6 +13,7 @@ from rig.simnm import OWNERS
 from rig.simowners import ifupdown, networkd
 from saltext.ipalias import upkeep
 from saltext.ipalias.errors import InputError
+from saltext.ipalias.live import tools
 from saltext.ipalias.pillar import parse_pillar
 from saltext.ipalias.report import describe_backends, diff_rows, explain, import_pillar, ours
 from saltext.ipalias.upkeep import announce, journal, restart
@@ -198,6 +199,9 @@ def test_announce_sends_for_live_aliases_of_ours() -> None:
 
 def test_new_addresses_are_announced_as_the_pillar_says(owned: SimHost) -> None:
     engine(owned, block("203.0.113.1", "2001:db8:1::1", announce=3)).managed("eth0")
+    if not tools.load(owned.system).FRAMES:
+        assert owned.frames == []  # the kernel itself announces what it takes
+        return
     (sent,) = owned.frames
     assert (len(sent.frames), sent.count) == (2, 3)
     engine(owned, block("203.0.113.1", "2001:db8:1::1", announce=3)).managed("eth0")

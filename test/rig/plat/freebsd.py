@@ -48,6 +48,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     """Return a FreeBSD host."""
     more = "".join(
         f'ifconfig_{name}="inet 198.51.100.{number * 64 - 62}/26"\n'
+        f'ifconfig_{name}_ipv6="inet6 auto_linklocal"\n'
         for number, name in enumerate(links[1:], 1)
     )
     made, kernel = simbsd.machine({RC: CONF + more}, "freebsd", links=links)
