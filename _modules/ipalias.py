@@ -14,6 +14,7 @@ import importlib
 import os
 import sys
 
+import salt.payload
 import salt.utils.data
 from salt.exceptions import CommandExecutionError
 
@@ -119,9 +120,24 @@ def _engine(pillar="ipalias", data=None, root=None, confirm=False):
         data=data,
         root=root,
         settings=settings,
-        locked=lambda purpose: system.lock(settings.paths, purpose),
+        locked=lambda purpose: system.lock(settings.paths, f"{purpose}{_job()}"),
         new_id=system.now_id,
     )
+
+
+def _job():
+    """
+    Return the id of the job that this process carries out, for whoever waits for it in vain.
+
+    A minion notes each job in its ``proc`` folder, with the process that does it.
+    """
+    folder = os.path.join(__opts__.get("cachedir") or "", "proc")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            with contextlib.suppress(Exception), open(os.path.join(folder, name), "rb") as file:
+                if salt.payload.load(file).get("pid") == os.getpid():
+                    return f", job {name}"
+    return ""
 
 
 def _master():
@@ -687,12 +703,15 @@ def rollback(pillar="ipalias", test=None):
     return _mutate(_library("upkeep").rollback, test, engine=_engine(pillar))
 
 
-def journal(name=None, pillar="ipalias"):
+def journal(name=None, page=1, pillar="ipalias"):
     """
     Return the whole of a change that was too large for a return, by its id.
 
     name
         Id as the return gave it; none: the ids that are kept.
+
+    page
+        Part of a change that is too large for one return; each says how many there are.
 
     pillar
         Pillar path of the formula's block.
@@ -703,4 +722,4 @@ def journal(name=None, pillar="ipalias"):
 
         salt-call ipalias.journal 20260102T030405-123456789-1234
     """
-    return _call(_library("upkeep").journal, _engine(pillar), name)
+    return _call(_library("upkeep").journal, _engine(pillar), name, page)

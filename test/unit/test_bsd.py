@@ -208,7 +208,7 @@ def test_a_refusal_stops_the_list_and_spares_what_was_not_come_to() -> None:
     assert len(caught.value.seen) == 2  # type: ignore[attr-defined]
 
 
-def test_a_command_that_hangs_spares_only_what_is_behind_it() -> None:
+def test_a_command_of_which_nobody_knows_spares_only_what_is_behind_it() -> None:
     ops = [Op(alias("198.51.100.1/32"), delete=True), Op(alias("198.51.100.2/32"))]
 
     def hang(line: str) -> Result:

@@ -184,7 +184,7 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
                         way_out=f"waited {timeout:g} s; run again when it has ended",
                     ) from None
                 time.sleep(0.02)
-        note = {"pid": os.getpid(), "does": purpose, "since": boot_clock()}
+        note = {"schema": 1, "pid": os.getpid(), "does": purpose, "since": boot_clock()}
         # Who holds it is only told to those who wait: a full disk is no reason to stop here.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)

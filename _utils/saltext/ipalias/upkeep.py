@@ -11,7 +11,7 @@ from typing import Any
 from . import restarts
 from .effects import Effects, Rename, SyncFolder, run
 from .engine import Engine
-from .errors import InputError, ParseError, RefusedError
+from .errors import MALFORMED, InputError, ParseError, RefusedError
 from .guarded import Verdict, guarded, take_back
 from .journal import COMMITTED, WAITING, Part, Record, parse_record
 from .model import Command
@@ -24,6 +24,10 @@ from .situation import Situation
 from .transaction import announce_added, what_owner_lacks, write_ledger
 from .values import parse_interface
 
+#: Characters up to which a kept change is returned in one piece: Salt trims an event of 1 MiB.
+PAGED = 700_000
+#: Lines of each list and each diff on a page.
+PAGE = 5_000
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -216,10 +220,11 @@ def announce(
     return {"result": True, "announced": len(ours), "count": how.count, "interval": how.interval}
 
 
-def journal(engine: Engine, name: str | None) -> Any:
+def journal(engine: Engine, name: str | None, page: int = 1) -> Any:
     """Return a kept change by its id, or the ids.
 
-    :raises InputError: no such id.
+    :param page: part of one that is too large for a return (`PAGED`), counted from 1.
+    :raises InputError: no such id, no such page.
     """
     folder = engine.paths.journal
     if name is None:
@@ -230,6 +235,34 @@ def journal(engine: Engine, name: str | None) -> Any:
     if text is None:
         raise InputError(f"there is no journal entry {name!r}"[:120], where="name")
     try:
-        return json.loads(text)["changes"]
-    except (ValueError, KeyError, TypeError) as error:
+        changes = json.loads(text)["changes"]
+        pages = 1 if len(text) <= PAGED else _pages(changes)
+    except MALFORMED as error:
         raise ParseError(f"{folder}/{name}.json", 1, f"not a journal entry ({error})") from None
+    if not isinstance(page, int) or isinstance(page, bool) or not 1 <= page <= pages:
+        raise InputError(f"{page!r} is not 1 to {pages}"[:120], where="page")
+    return changes if pages == 1 else {"page": page, "pages": pages, **_page(changes, page)}
+
+
+def _pages(changes: dict[str, dict[str, Any]]) -> int:
+    """Return how many pages the longest list or diff of a change takes."""
+    longest = max(
+        len(value.splitlines()) if isinstance(value, str) else len(value)
+        for block in changes.values()
+        for value in block.values()
+    )
+    return -(-longest // PAGE)
+
+
+def _page(changes: dict[str, dict[str, Any]], page: int) -> dict[str, dict[str, Any]]:
+    """Return the same stretch of each list and each diff."""
+    first, last = (page - 1) * PAGE, page * PAGE
+    return {
+        kind: {
+            key: "\n".join(value.splitlines()[first:last])
+            if isinstance(value, str)
+            else value[first:last]
+            for key, value in block.items()
+        }
+        for kind, block in changes.items()
+    }

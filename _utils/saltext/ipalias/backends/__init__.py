@@ -14,7 +14,7 @@ from ..host import Host
 from ..model import Activation, Alias, Change, Command, Evidence, File, Found, Wanted
 
 #: Dialect names, in the order in which ties are broken.
-REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "openbsd")
+REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "freebsd", "openbsd")
 
 
 class Backend(Protocol):
@@ -75,7 +75,7 @@ def load(name: str) -> Backend:
 
 #: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
 #: that a minion imports only what can concern it; a test holds it to the modules' own word.
-ELSEWHERE: Mapping[str, str] = {"openbsd": "openbsd"}
+ELSEWHERE: Mapping[str, str] = {"freebsd": "freebsd", "openbsd": "openbsd"}
 
 
 def all_backends(system: str = "linux", names: Sequence[str] = REGISTRY) -> list[Backend]:

@@ -28,6 +28,9 @@ _NO_BROADCAST = 31
 _NO_BROADCAST_LINKS = re.compile(r"(?:lo|gif|gre|ng|ppp|pppoe|tun|umb|wg)[0-9]+")
 #: Columns of a route that are no name of an interface: counts, an unset MTU, a second route.
 _NO_NAME = re.compile(r"[0-9]+|-|=>|!")
+#: The words with which ifconfig passes on that the kernel has refused (``ifconfig.c``: Perror
+#: of FreeBSD says ``ioctl (SIOCAIFADDR)``, err of OpenBSD ``SIOCAIFADDR``).
+_REFUSED = re.compile(r"\bSIOC[A-Z]")
 _FAMILY = {IPV4: "inet", IPV6: "inet6"}
 _DEFAULTS = {IPV4: ("default", "0.0.0.0/0", "0/0"), IPV6: ("default", "::/0")}
 
@@ -151,20 +154,21 @@ def change(
         try:
             result: Result = yield Run(Command(argv), check=False)
         except EffectError as error:
-            # Whether the kernel has done it nobody knows: only what is behind is spared.
-            raise _stopped(interface, ops, index, index + 1, error.text()) from error
+            raise _stopped(interface, ops, index, error.text()) from error
         if result.code != 0:
             lines = (result.err or result.out).strip().splitlines()
-            raise _stopped(interface, ops, index, index, lines[0] if lines else "no output")
+            raise _stopped(interface, ops, index, lines[0] if lines else "no output")
 
 
-def _stopped(interface: str, ops: Sequence[Op], index: int, first: int, reason: str) -> BatchError:
+def _stopped(interface: str, ops: Sequence[Op], index: int, reason: str) -> BatchError:
     """Return the error for a list that stopped.
 
-    :param first: index of the first change that is certain not to have been made.
+    What is behind it is spared; the change itself only where the kernel has refused it. Of a
+    command that hung or was killed nobody knows what it has done.
     """
     op = ops[index]
     verb = "taken away" if op.delete else "changed" if op.change else "added"
+    first = index if _REFUSED.search(reason) else index + 1
     spared = {o.alias.cidr for o in ops[first:]} - {o.alias.cidr for o in ops[:first]}
     return BatchError(
         f"{op.alias.cidr} could not be {verb}: {reason}",
