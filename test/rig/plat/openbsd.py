@@ -492,11 +492,13 @@ def hostname_commands(text: str, name: str) -> list[str]:
                 if family == "inet" and len(words) > at + 1:
                     no = words[at + 1].endswith("NONE")
                     words[at + 1] = "" if no else f"broadcast {words[at + 1]}"
-            case ["dest", end]:
-                before = commands.pop().split() if commands else []
+            case ["dest", end] if commands:
+                before = commands.pop().split()
                 at = 4 if before[3:4] == ["alias"] else 3
                 before[at : at + 1] = [*before[at : at + 1], end]
-                commands += [" ".join(before)] if before else []
+                commands.append(" ".join(before))
+                continue
+            case ["dest", *_]:
                 continue
         commands.append(" ".join(["ifconfig", name, *words]))
     return commands
