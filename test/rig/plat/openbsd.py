@@ -123,11 +123,12 @@ class Kernel(simbsd.Kernel):
         """Take an address away, and every route that came by it (rt_ifa_purge)."""
         listed = link.addresses6 if ":" in gone.address else link.addresses4
         net = self.host.net
-        for route in list(net.routes):
-            if route.interface == link.name and route.gateway and _family(gone) == route.family:
-                by = [a for a in listed if ip_address(route.gateway) in a.network]
-                if by and by[0] is gone:
-                    net.routes.remove(route)
+        for route in [route for route in net.routes if route.interface == link.name]:
+            gateway = ip_address(route.gateway) if route.gateway else None
+            if gateway is None or gateway not in gone.network:
+                continue
+            if next(address for address in listed if gateway in address.network) is gone:
+                net.routes.remove(route)
         listed.remove(gone)
         link.known6.pop(gone.address, None)
         self.over.pop(gone.address, None)

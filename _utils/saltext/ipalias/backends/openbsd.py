@@ -305,7 +305,7 @@ def validate(change: Change, host: Host) -> list[Command]:
     commands = set(said.out.splitlines())
     for command in _ours(texts[0], path, change.interface):
         if command.text not in commands:
-            heard = (said.err or said.out).strip().splitlines()
+            heard = (said.err or (said.out if said.code else "")).strip().splitlines()
             raise OwnerError(
                 f"`sh {NETSTART} -n {change.interface}` does not come to `{command.text}`"
                 + (f": {heard[0]}" if heard else ""),
