@@ -320,7 +320,7 @@ def _mask(word: str, family: int, *, plain: bool) -> int | None:
         return None
     try:
         bits = int.from_bytes(socket.inet_aton(word), "big")
-    except OSError:
+    except (OSError, ValueError):
         return None
     if bits & (~bits >> 1 & 0x7FFFFFFF):
         return None
