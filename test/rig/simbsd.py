@@ -54,7 +54,9 @@ class Kernel:
         address, _, prefix = cidr.partition("/")
         self._may(address, "SIOCAIFADDR")
         six = ":" in address
-        for other in net.links.values():
+        # A link-local address is one of its link alone.
+        others = () if ip_address(address).is_link_local else net.links.values()
+        for other in others:
             listed = other.addresses6 if six else other.addresses4
             if other is not link and any(old.address == address for old in listed):
                 # The address has a route over the loopback link already.

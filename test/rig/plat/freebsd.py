@@ -335,7 +335,7 @@ def _configure(kernel: simbsd.Kernel, name: str, family: str, words: Sequence[st
     address, _, prefix = rest[0].partition("/")
     told = dict(itertools.pairwise(rest[1:]))
     if "netmask" in told:
-        prefix = str(sum(int(part).bit_count() for part in told["netmask"].split(".")))
+        prefix = str(sum(int(part, 0).bit_count() for part in told["netmask"].split(".")))
     prefix = told.get("prefixlen", prefix) or ("64" if family == "inet6" else "24")
     try:
         kernel.add(name, f"{address}/{prefix}", deprecated="deprecated" in rest)

@@ -2,9 +2,10 @@
 
 A value is words in sections, each begun by an address family: ``inet 192.0.2.9/32 inet6
 2001:db8::9 prefixlen 128``. ``network.subr`` cuts it there (ifalias_af_common), expands ranges
-(ifalias_expand_addr_inet: the first address has the prefix, the others are /32) and gives the
-rest to ifconfig(8). A mask that is missing is that of the address's class (``af_inet.c``,
-in_setdefaultmask), a prefix length of IPv6 64 (``af_inet6.c``, in6_postproc).
+(ifalias_expand_addr_inet: the first address has the prefix and the others are /32, but a
+``netmask`` is that of all) and gives the rest to ifconfig(8). A mask that is missing is that of
+the address's class (``af_inet.c``, in_setdefaultmask), a prefix length of IPv6 64
+(``af_inet6.c``, in6_postproc).
 """
 
 from __future__ import annotations
@@ -101,11 +102,13 @@ def _parse_words(family: int, words: Sequence[str], interface: str) -> tuple[Ali
         address, slash, length = word.partition("/")
         expanded = list(_expand(family, address))
         if not expanded:
+            if (_RANGE4 if family == IPV4 else _RANGE6).fullmatch(address):
+                return ()
             continue
         prefix = _prefix(family, expanded[0], length if slash else None, told, len(expanded) > 1)
         if prefix is None:
             return ()
-        rest = 32 if family == IPV4 and len(expanded) > 1 else prefix
+        rest = 32 if family == IPV4 and "netmask" not in told else prefix
         return tuple(
             Alias(each, rest if index else prefix, interface, source=source)
             for index, each in enumerate(expanded)
@@ -137,13 +140,13 @@ def _prefix(
     """Return the prefix length, or None for one that ifconfig refuses."""
     if "prefixlen" in told and family == IPV6:
         length = told["prefixlen"]
+    if "netmask" in told and family == IPV4:
+        return _mask(told["netmask"])
     if length is not None:
         good = _NUMBER.fullmatch(length) and int(length) <= (32 if family == IPV4 else 128)
         return int(length) if good else None
     if family == IPV6:
         return 64
-    if "netmask" in told:
-        return _mask(told["netmask"])
     if several:
         return 32
     first = int(address.partition(".")[0])
