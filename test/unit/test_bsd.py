@@ -233,4 +233,5 @@ def test_a_command_of_which_nobody_knows_spares_only_what_is_behind_it() -> None
     ],
 )
 def test_a_default_route_is_put_back(route: Route, line: str) -> None:
-    assert " ".join(freebsd.route_back(route).argv) == line
+    (command,) = freebsd.routes_back([route])
+    assert " ".join(command.argv) == line

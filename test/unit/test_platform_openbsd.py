@@ -13,10 +13,12 @@ from rig.simforms import Cited, survivors
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
 from rig.simscenes import SCENES, add_by_hand, comparable, differences, scene_of
-from saltext.ipalias.effects import Run
+from saltext.ipalias.effects import Run, run
 from saltext.ipalias.errors import EffectError, InputError, IpaliasError, OwnerError, VerifyError
 from saltext.ipalias.host import Result
 from saltext.ipalias.live import Route, openbsd, tools
+from saltext.ipalias.live.batch import Op
+from saltext.ipalias.live.ops import BatchError
 from saltext.ipalias.report import diff_rows, import_pillar, problems
 from saltext.ipalias.restore import restore
 from saltext.ipalias.upkeep import restart
@@ -260,6 +262,17 @@ def test_one_that_is_gone_meanwhile_cannot_be_taken_away(host: SimHost) -> None:
     assert differences(before, comparable(host)) == []
 
 
+@pytest.mark.parametrize("go_on", [False, True])
+def test_on_the_way_back_one_that_is_refused_keeps_no_other_away(
+    host: SimHost, go_on: bool
+) -> None:
+    platform.kernel(host).broken[FOUR] = platform.INVALID
+    ops = [Op(alias) for alias in aliases(FOUR, SIX)]
+    with pytest.raises(BatchError, match=rf"{FOUR}/32 could not be added"):
+        run(openbsd.change("eth0", ops, (), go_on=go_on), host.perform)
+    assert (f"{SIX}/128" in live(host)) is go_on
+
+
 def test_an_address_that_is_a_duplicate_is_told_and_undone(host: SimHost) -> None:
     host.net.dad = 1.0
     host.net.elsewhere.add(SIX)
@@ -327,7 +340,7 @@ def test_the_rig_refuses_what_the_real_ones_refuse(host: SimHost, argv: str, sai
 
 
 def test_slips_of_the_pen_in_what_we_run_are_refused() -> None:
-    run: dict[str, set[tuple[str, ...]]] = {}
+    ran: dict[str, set[tuple[str, ...]]] = {}
     for scene in SCENES:
         made, request = scene_of("openbsd", scene)
         request(made)
@@ -337,15 +350,15 @@ def test_slips_of_the_pen_in_what_we_run_are_refused() -> None:
         made.net.routes = [one for one in made.net.routes if one.destination != "default"]
         for gateway in ("192.0.2.1", "2001:db8::1", "fe80::1%eth0"):
             family = 6 if ":" in gateway else 4
-            back = openbsd.route_back(Route(family, "default", "eth0", gateway))
+            (back,) = openbsd.routes_back([Route(family, "default", "eth0", gateway)])
             assert made.run(back.argv).code == 0
         for name, program in made.programs.items():
             assert isinstance(program, Cited)
             assert program.refused == []
-            run.setdefault(name, set()).update(program.taken)
-    assert all(run.values()), [name for name, taken in run.items() if not taken]
+            ran.setdefault(name, set()).update(program.taken)
+    assert all(ran.values()), [name for name, taken in ran.items() if not taken]
     total, left = 0, []
-    for name, taken in run.items():
+    for name, taken in ran.items():
         program = platform.host().programs[name]
         assert isinstance(program, Cited)
         count, survived = survivors(program, sorted(taken))
@@ -366,16 +379,16 @@ def test_several_default_routes_are_read_and_put_back(host: SimHost) -> None:
     routes = sorted(map(str, host.net.routes))
     host.net.routes = [one for one in host.net.routes if one.destination != "default"]
     for family in (4, 6):
-        for route in snapshot.defaults(family):
-            assert host.run(openbsd.route_back(route).argv).code == 0
+        for command in openbsd.routes_back(snapshot.defaults(family)):
+            assert host.run(command.argv).code == 0
     assert sorted(map(str, host.net.routes)) == routes
 
 
 def test_a_route_without_a_gateway_is_put_back_over_its_link() -> None:
-    four = openbsd.route_back(Route(4, "default", "pppoe0", None)).argv
-    six = openbsd.route_back(Route(6, "default", "pppoe0", None)).argv
-    assert four[-3:] == ("-ifp", "pppoe0", "0.0.0.1")
-    assert six[-3:] == ("-ifp", "pppoe0", "fe80::%pppoe0")
+    routes = [Route(family, "default", "pppoe0", None) for family in (4, 6)]
+    four, six = openbsd.routes_back(routes)
+    assert four.argv[-3:] == ("-ifp", "pppoe0", "0.0.0.1")
+    assert six.argv[-3:] == ("-ifp", "pppoe0", "fe80::%pppoe0")
 
 
 def test_each_level_runs_its_commands(host: SimHost) -> None:

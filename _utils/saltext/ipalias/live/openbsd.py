@@ -38,13 +38,24 @@ def read_snapshot(host: Host) -> Snapshot:
     return bsd.read_snapshot(host, "openbsd", _TABLES, DUMP)
 
 
-def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+def change(
+    interface: str,
+    ops: Sequence[Op],
+    deleted: Iterable[LiveAddress],
+    *,
+    go_on: bool = False,
+) -> Effects[None]:
     """Carry out changes one by one; see `bsd.change`."""
-    yield from bsd.change(interface, ops, HIDDEN)
+    yield from bsd.change(interface, ops, HIDDEN, go_on=go_on)
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back as it was, route(8).
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the commands that put default routes back as they were."""
+    return [_route_back(route) for route in routes]
+
+
+def _route_back(route: Route) -> Command:
+    """Return the command for one, route(8).
 
     ``-mpath``: without it the second of several default routes is refused ("File exists").
     ``-ifp``: the gateway of a link between two ends lies in no subnet that would name it.
