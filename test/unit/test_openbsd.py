@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rig.plat.openbsd import hostname_commands
+from rig.simopenbsd import hostname_commands
 from rig.tree import TreeHost
 from saltext.ipalias.backends import load
 from saltext.ipalias.backends import openbsd_netstart as netstart
@@ -114,8 +114,6 @@ class TestRead:
             ("alias 198.51.100.1/32", "198.51.100.1/32"),
             ("198.51.100.1/32 alias", "198.51.100.1/32"),
             ("inet alias 198.51.100.1", "198.51.100.1/24"),  # the class
-            ("inet alias 10.0.0.1", "10.0.0.1/8"),
-            ("inet alias 172.16.0.1", "172.16.0.1/16"),
             ("inet alias 198.51.100.1 255.255.255.0 NONE # c", "198.51.100.1/24"),
             ("inet6 alias 2001:db8::9 128", "2001:db8::9/128"),
             ("inet6 alias 2001:db8::9/128", "2001:db8::9/128"),
@@ -127,6 +125,7 @@ class TestRead:
             ("!ifconfig $if inet alias 198.51.100.1/32", "198.51.100.1/32"),
             ('!/sbin/ifconfig "\\$if" inet alias 198.51.100.1/32 >/dev/null', "198.51.100.1/32"),
             ("! ifconfig vio0 inet6 2001:db8::9/128 alias; true", "2001:db8::9/128"),
+            ("!ifconfig vio0 inet6 2001:db8::9 2001:db8::8 up", "2001:db8::9/128"),
         ],
     )
     def test_an_address(self, host: TreeHost, line: str, cidr: str) -> None:
@@ -162,6 +161,14 @@ class TestRead:
     )
     def test_no_address(self, host: TreeHost, line: str) -> None:
         assert read(host, f"{PRIMARY}{line}\n") == ["192.0.2.2/24 1"]
+
+    @pytest.mark.parametrize(
+        ("top", "prefix"), [(10, 8), (126, 8), (128, 16), (191, 16), (192, 24), (223, 24)]
+    )
+    def test_without_a_mask_it_is_that_of_the_class(
+        self, host: TreeHost, top: int, prefix: int
+    ) -> None:
+        assert read(host, f"inet alias {top}.0.2.1\n") == [f"{top}.0.2.1/{prefix} 1"]
 
     def test_a_last_line_without_newline_is_never_come_to(self, host: TreeHost) -> None:
         assert read(host, f"{PRIMARY}inet alias 198.51.100.1/32") == ["192.0.2.2/24 1"]
@@ -474,13 +481,15 @@ def test_the_addresses_of_real_files(host: TreeHost) -> None:
         assert "IPALIAS_CORPUS" not in os.environ, "IPALIAS_CORPUS names no corpus"
         pytest.skip("no corpus beside the checkout")
 
-    def cidrs(name: str, interface: str = "vio0") -> list[str]:
+    def prefixes(name: str, interface: str = "vio0") -> list[int]:
         path = CORPUS / "openbsd_hostname" / f"{name}.hostname"
         text = path.read_bytes().decode("utf-8", "surrogateescape")
-        return [found.alias.cidr for found in parse(host, text, interface)]
+        found = [item.alias for item in parse(host, text, interface)]
+        assert all(f" {each.address} " in text for each in found)
+        return [each.prefix for each in found]
 
-    assert cidrs("02") == ["172.19.128.1/24"]
-    assert cidrs("05", "gre0") == ["10.10.10.249/30"]
-    assert cidrs("07", "gif0") == ["2001:470:1f10:488::2/128"]
-    assert cidrs("08") == ["192.168.1.1/24"]
-    assert [cidrs(name) for name in ("01", "03", "04", "06")] == [[], [], [], []]
+    assert prefixes("02") == [24]
+    assert prefixes("05", "gre0") == [30]
+    assert prefixes("07", "gif0") == [128]
+    assert prefixes("08") == [24]
+    assert [prefixes(name) for name in ("01", "03", "04", "06")] == [[], [], [], []]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rig import simopenbsd
 from rig.plat import openbsd as platform
 from rig.simengine import aliases, block, changed, engine, live
 from rig.simforms import Cited, survivors
@@ -214,12 +215,12 @@ def gone(host: SimHost) -> None:
 
 def bad_value(host: SimHost) -> None:
     """``ifconfig.c``, in_getaddr."""
-    platform.kernel(host).broken[FOUR] = platform.BAD.format(FOUR)
+    platform.kernel(host).broken[FOUR] = simopenbsd.BAD.format(FOUR)
 
 
 def other_prefix(host: SimHost) -> None:
     """``in6.c``, in6_update_ifa: EINVAL."""
-    platform.kernel(host).broken[SIX] = platform.INVALID
+    platform.kernel(host).broken[SIX] = simopenbsd.INVALID
 
 
 def no_memory(host: SimHost) -> None:
@@ -228,12 +229,12 @@ def no_memory(host: SimHost) -> None:
 
 
 REFUSALS: list[tuple[Callable[[SimHost], None], str]] = [
-    (has_a_host_route, f"addresses[0]: {FOUR}/32 could not be added: {platform.EXISTS}"),
-    (not_root, f"{FOUR}/32 could not be added: {platform.FORBIDDEN.format('SIOCAIFADDR')}"),
-    (gone, f"{FOUR}/32 could not be added: {platform.UNKNOWN.format('SIOCAIFADDR')}"),
+    (has_a_host_route, f"addresses[0]: {FOUR}/32 could not be added: {simopenbsd.EXISTS}"),
+    (not_root, f"{FOUR}/32 could not be added: {simopenbsd.FORBIDDEN.format('SIOCAIFADDR')}"),
+    (gone, f"{FOUR}/32 could not be added: {simopenbsd.UNKNOWN.format('SIOCAIFADDR')}"),
     (bad_value, f"{FOUR}/32 could not be added: ifconfig: {FOUR}: bad value"),
-    (other_prefix, f"addresses[1]: {SIX}/128 could not be added: {platform.INVALID}"),
-    (no_memory, f"{SIX}/128 could not be added: {platform.FULL.format('SIOCAIFADDR')}"),
+    (other_prefix, f"addresses[1]: {SIX}/128 could not be added: {simopenbsd.INVALID}"),
+    (no_memory, f"{SIX}/128 could not be added: {simopenbsd.FULL.format('SIOCAIFADDR')}"),
 ]
 
 
@@ -256,7 +257,7 @@ def test_one_that_is_gone_meanwhile_cannot_be_taken_away(host: SimHost) -> None:
     """``in.c``, in_ioctl_change_ifaddr: EADDRNOTAVAIL."""
     engine(host, block("203.0.113.1", "203.0.113.2")).managed()
     before = comparable(host)
-    platform.kernel(host).broken["203.0.113.2"] = platform.ABSENT
+    platform.kernel(host).broken["203.0.113.2"] = simopenbsd.ABSENT
     with pytest.raises(IpaliasError, match=r"203\.0\.113\.2/32 could not be taken away: .*Can't"):
         engine(host, block("203.0.113.1")).managed()
     assert differences(before, comparable(host)) == []
@@ -266,7 +267,7 @@ def test_one_that_is_gone_meanwhile_cannot_be_taken_away(host: SimHost) -> None:
 def test_on_the_way_back_one_that_is_refused_keeps_no_other_away(
     host: SimHost, go_on: bool
 ) -> None:
-    platform.kernel(host).broken[FOUR] = platform.INVALID
+    platform.kernel(host).broken[FOUR] = simopenbsd.INVALID
     ops = [Op(alias) for alias in aliases(FOUR, SIX)]
     with pytest.raises(BatchError, match=rf"{FOUR}/32 could not be added"):
         run(openbsd.change("eth0", ops, (), go_on=go_on), host.perform)
@@ -321,9 +322,9 @@ def test_a_file_that_cannot_be_edited_is_refused_with_its_line(host: SimHost, te
         ("ifconfig eth0 inet 192.0.2.300 netmask 255.255.255.255 alias", "192.0.2.300: bad value"),
         ("ifconfig eth0 inet 192.0.2.9 netmask 255.0.255.0 alias", "non-contiguous mask"),
         ("ifconfig eth0 inet6 2001:db8::9 prefixlen 129 alias", "prefix 129: too large"),
-        ("ifconfig eth0 inet 192.0.2.99 -alias", platform.ABSENT),
-        ("ifconfig eth0 inet6 2001:db8::9 -alias", platform.ABSENT),
-        ("ifconfig eth0 inet6 2001:db8::2 prefixlen 128 alias", platform.INVALID),
+        ("ifconfig eth0 inet 192.0.2.99 -alias", simopenbsd.ABSENT),
+        ("ifconfig eth0 inet6 2001:db8::9 -alias", simopenbsd.ABSENT),
+        ("ifconfig eth0 inet6 2001:db8::2 prefixlen 128 alias", simopenbsd.INVALID),
         ("ifconfig eth0 inet6 2001:db8::9 prefixlen 128 deprecated alias", "bad value"),
         ("route -n add -inet -mpath default -ifp eth0 192.0.2.1", "File exists"),
         ("route -n add -inet -mpath default -ifp em9 192.0.2.1", "bad interface name"),

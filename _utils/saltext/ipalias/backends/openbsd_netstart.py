@@ -249,9 +249,9 @@ def _parse_arguments(words: Sequence[str]) -> Setting | None:
 
 def _with_options(setting: Setting, prefix: int | None, rest: list[str]) -> Setting | None:
     family, verb = setting.family, setting.verb
-    hidden = more = False
-    if rest and _address(rest[0], family)[0]:
-        more = bool(rest.pop(0))
+    hidden, more = False, bool(rest and _address(rest[0], family)[0])
+    if prefix is None:
+        prefix = _default_prefix(setting.address, family, other_end=more)
     while rest:
         word = rest.pop(0)
         if word in ("netmask", "prefixlen", "broadcast", "pltime"):
@@ -274,18 +274,17 @@ def _with_options(setting: Setting, prefix: int | None, rest: list[str]) -> Sett
             return None  # half of the address comes from the link's own
         else:
             more = True
-    if prefix is None:
-        prefix = _default_prefix(setting.address, family)
     return Setting(verb, family, setting.address, prefix, hidden, more)
 
 
-def _default_prefix(address: str, family: int) -> int:
+def _default_prefix(address: str, family: int, *, other_end: bool) -> int:
     """Return the prefix of an address without one.
 
-    IPv6: 64 (``ifconfig.c``, main). IPv4: that of its class (``in.c``, in_ifinit).
+    IPv6: 64, with another end 128 (``ifconfig.c``, main). IPv4: that of its class (``in.c``,
+    in_ifinit).
     """
     if family == IPV6:
-        return 64
+        return 128 if other_end else 64
     top = int(address.partition(".")[0])
     return 8 if top < 128 else 16 if top < 192 else 24
 
