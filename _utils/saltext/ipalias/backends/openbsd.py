@@ -56,8 +56,8 @@ _NAME = re.compile(r"[A-Za-z]+[0-9]+")
 _BY_ADDRESS = f"{_HOSTNAME}*:*:*:*:*:*"
 #: hostname.if(5), FILES; netstart complains of any other and mends it.
 _MODE = 0o640
-#: A netstart that only prints with ``-n`` (as of 6.1) has this variable. One without it takes
-#: ``-n`` for the name of an interface, passes over it, and configures the one behind it.
+#: A netstart that only prints with ``-n`` (1.180 of 2017 and later) has this variable. One
+#: without it takes ``-n`` for an interface, passes over it, and configures the one behind it.
 _PRINTS = "PRINT_ONLY"
 
 
