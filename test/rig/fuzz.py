@@ -338,6 +338,7 @@ def own_texts(name: str) -> list[str]:
     nodes = OWNERS[owner]().files.nodes.items()
     found = [node.text for path, node in nodes if path.startswith("/etc/") and node.text]
     folders = {"ifupdown": "interfaces", "networkmanager": "keyfile"}
+    folders["openbsd"] = "openbsd_hostname"
     return found * 5 + texts([f"{top}/{folders.get(owner, owner)}" for top in FOLDERS])
 
 

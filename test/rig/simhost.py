@@ -93,6 +93,8 @@ class SimHost:
         self.frames: list[Send] = []
         #: Who acts: process id, its start time; and which boot this is.
         self.pid, self.started, self.boot = 4242, 77, "boot-1"
+        #: Addresses that the kernel of another system than Linux refuses to take.
+        self.refused: set[str] = set()
         #: What a check says, by its text, and hardware addresses by taken address.
         self.votes: Callable[[CheckSpec], str] = _passes
         self.taken: dict[str, str] = {}

@@ -39,7 +39,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         activation = _activation(backend, change, host, problems)
         if part.quiet:
             activation = replace(activation, tell=())
-        backward.append((part, activation, backend.validate(change, host)))
+        backward.append((part, activation, change))
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.before, problems)
@@ -54,8 +54,8 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     if live:
         yield from _restore_kernel(record, host, problems)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
-    for _, _, checks in backward:
-        yield from attempt(checks, problems)
+    for part, _, change in backward:
+        yield from _noted(_validate(part, change, host, problems), problems)
     if live:
         for _, activation, _ in backward:
             yield from attempt(activation.tell, problems)
@@ -144,6 +144,11 @@ def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) 
     """Run commands of the way back; note a failure and go on."""
     for command in commands:
         yield from _noted(_run(command), problems)
+
+
+def _validate(part: Part, change: Change, host: Host, problems: list[str]) -> Effects[None]:
+    """Let the owner check its files, which are back by now: it may look at them itself."""
+    yield from attempt(load(part.backend).validate(change, host), problems)
 
 
 def _run(command: Command) -> Effects[None]:

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from saltext.ipalias.model import Command
 
 #: Dialects that have a module here.
-NAMES: tuple[str, ...] = ("netifrc", "ifcfg_rh", "ifcfg_suse", "cpanel", "windows")
+NAMES: tuple[str, ...] = (
+    "netifrc",
+    "ifcfg_rh",
+    "ifcfg_suse",
+    "cpanel",
+    "freebsd",
+    "openbsd",
+    "windows",
+)
 
 
 class Platform(Protocol):

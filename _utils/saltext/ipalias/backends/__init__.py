@@ -23,6 +23,8 @@ REGISTRY = (
     "ifcfg_rh",
     "ifcfg_suse",
     "cpanel",
+    "freebsd",
+    "openbsd",
     "windows",
 )
 
@@ -86,7 +88,7 @@ def load(name: str) -> Backend:
 
 #: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
 #: that a minion imports only what can concern it; a test holds it to the modules' own word.
-ELSEWHERE: Mapping[str, str] = {"windows": "windows"}
+ELSEWHERE: Mapping[str, str] = {"freebsd": "freebsd", "openbsd": "openbsd", "windows": "windows"}
 
 
 def originals_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:
