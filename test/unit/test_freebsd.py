@@ -346,6 +346,13 @@ def test_an_empty_list_is_used_where_the_list_is_asked_for(value: str) -> None:
     assert change(text, ONE) == text + numbered((0, "203.0.113.74"))
 
 
+def test_words_that_the_platform_passes_over_stay_in_front() -> None:
+    text = f'{BASE}ifconfig_nfe0_aliases="no section"\n'
+    after = change(text, ONE, "203.0.113.75/32")
+    assert after == text.replace('section"', 'section inet 203.0.113.74/32 inet 203.0.113.75/32"')
+    assert change(after, former=(ONE, "203.0.113.75/32")) == text
+
+
 # IPv6
 
 SIX = "2001:db8:1::74/128"
