@@ -8,10 +8,10 @@ VENV := .venv$(addprefix -,$(SALT))
 
 export SALT LANES
 
-.PHONY: help demo test setup lint format proof-alias proof-safety bench clean-venv
+.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms bench clean-venv
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Show the main job on a real kernel, in namespaces of its own (about a minute)
 	@$(PYTHON) test/environment.py demo
@@ -35,6 +35,9 @@ proof-alias: setup ## Measure the promises about aliases (FULL=1, SABOTAGE=n|all
 
 proof-safety: setup ## Measure the promises about safety (FULL=1, SABOTAGE=n|all, SEED=n)
 	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/safety.py
+
+proof-platforms: setup ## Measure the promises about every platform (FULL=1, SABOTAGE=n|all, SEED=n)
+	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/platforms.py
 
 bench: setup ## Benchmarks beside the peers
 	@$(VENV)/bin/python test/bench/bench.py

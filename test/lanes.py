@@ -23,8 +23,15 @@ ROOT = environment.ROOT
 REPORTS = ROOT / ".build/junit"
 #: Lanes in the order they run: the quick ones first.
 LANES = ("lint", "unit", "golden", "functional", "netns", "host", "fleet")
-#: Lanes whose tests share nothing run on both cores; a file's tests stay together.
-WORKERS = {"unit": 2, "golden": 2, "host": 2}
+#: Lanes whose tests share nothing run on both cores, and how they are dealt out: a file's
+#: tests stay together, but for the lane whose longest file would keep one core waiting.
+WORKERS = {
+    "unit": (2, "loadfile"),
+    "golden": (2, "loadfile"),
+    "functional": (2, "loadfile"),
+    "netns": (2, "loadfile"),
+    "host": (2, "worksteal"),
+}
 #: The parts of pytest-salt-factories, where it is installed. It listens on every address of the
 #: machine for each pytest process, and starts daemons on the machine's own network, where no
 #: alias can be real: no lane uses it.
@@ -108,7 +115,8 @@ def run_pytest(lane: str, python: Path, required: bool) -> Outcome:
     argv = [str(python), "-m", "pytest", "-q", f"test/{lane}", f"--junitxml={file}"]
     argv += [word for p in FACTORY_PLUGINS for word in ("-p", f"no:salt-factories{p}")]
     if lane in WORKERS:
-        argv += ["-n", str(WORKERS[lane]), "--dist", "loadfile"]
+        count, dealt = WORKERS[lane]
+        argv += ["-n", str(count), "--dist", dealt]
     code = environment.run(argv)
     if not file.exists():
         reason = f"pytest ended with code {code} and left no report"

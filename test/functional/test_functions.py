@@ -161,11 +161,11 @@ def test_show_tells_every_address_and_what_it_is(minion):
 def test_detect_uses_and_backends(minion):
     told = minion.call("ipalias.detect", "eth0")["eth0"]
     assert told["owner"] == "networkd" and told["evidence"][0]["file"] == NETWORK
-    assert {row["backend"] for row in told["rejected"]} == {"netplan", "ifupdown", "networkmanager"}
+    assert {row["backend"] for row in told["rejected"]} >= {"netplan", "ifupdown", "networkmanager"}
     assert all(row["reasons"] for row in told["rejected"])
     assert minion.call("ipalias.uses", "networkd") is False  # its daemon does not run here
     described = minion.call("ipalias.backends")
-    assert set(described) == {"networkd", "netplan", "ifupdown", "networkmanager"}
+    assert set(described) >= {"networkd", "netplan", "ifupdown", "networkmanager"}
     assert described["networkd"]["max_addresses"] == 8192
 
 

@@ -14,10 +14,10 @@ from proof.sabotage_safety import SABOTAGES
 
 assert checks_safety.__all__, "importing them is what registers them"
 
-#: (line, release, set-up): each owner and each release more than once. Line 15 on trixie with
-#: netplan and NetworkManager is left to the proof: there the dead man does not end in time.
+#: (line, release, set-up): each owner and each release more than once.
 SAMPLE = (
     (4, "bookworm", "ifupdown"),
+    (15, "trixie", "netplan_nm"),
     (101, "trixie", "networkmanager"),
     (102, "bookworm", "networkd"),
     (103, "trixie", "netplan_networkd"),

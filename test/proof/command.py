@@ -48,11 +48,13 @@ class Proof:
     :param book: its checks by number.
     :param sabotages: what is broken for each.
     :param limit: seconds after which a sample begins only the first combination of a line.
+    :param hosts: False where no line boots a host.
     """
 
     book: Book
     sabotages: Mapping[int, Sabotage]
     limit: float = LIMIT
+    hosts: bool = True
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -158,6 +160,19 @@ def sabotage(proof: Proof, words: str) -> int:
     return 0 if count == len(numbers) else 1
 
 
+def _hosts_ready() -> bool:
+    """Make ready what hosts are booted from; False, and why, where none can be."""
+    if reason := lanes.missing("host"):
+        print(f"the proof needs hosts of its own, and this machine {reason}", file=sys.stderr)
+        return False
+    cleanup_leftovers()
+    for suite in SUITES:
+        ensure_root(suite)
+    # Made here, not by two threads at once.
+    work_folder()
+    return True
+
+
 def main(proof: Proof, argv: Sequence[str]) -> int:
     """Run what the command line and the environment ask for."""
     options = arguments(argv)
@@ -165,14 +180,8 @@ def main(proof: Proof, argv: Sequence[str]) -> int:
         for check in chosen_checks(proof.book, options.only):
             print(f"{check.number:>3}  {check.title}\n          {check.promise}")
         return 0
-    if reason := lanes.missing("host"):
-        print(f"the proof needs hosts of its own, and this machine {reason}", file=sys.stderr)
+    if proof.hosts and not _hosts_ready():
         return 1
-    cleanup_leftovers()
-    for suite in SUITES:
-        ensure_root(suite)
-    # Made here, not by two threads at once.
-    work_folder()
     if words := os.environ.get("SABOTAGE"):
         return sabotage(proof, words)
     seed = int(os.environ.get("SEED") or random.randrange(1, 10**6))

@@ -77,9 +77,10 @@ class Check:
 
 #: Checks by number.
 Book = dict[int, Check]
-#: The promises about aliases, and those about safety.
+#: The promises about aliases, about safety, and about the platforms of the alias guide.
 CHECKS: Book = {}
 SAFETY: Book = {}
+PLATFORMS: Book = {}
 
 
 def cases(setups: Sequence[str] = tuple(SETUPS), suites: Sequence[str] = SUITES) -> list[Case]:

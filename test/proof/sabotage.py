@@ -18,7 +18,16 @@ from rig.netns import CHECKOUT
 
 LIBRARY = "_utils/saltext/ipalias"
 #: What a host, and the property tests, need of a checkout.
-PARTS = ("_utils", "_modules", "_states", "ipalias", "test", "pyproject.toml", "conftest.py")
+PARTS = (
+    "_utils",
+    "_modules",
+    "_states",
+    "ipalias",
+    "docs",
+    "test",
+    "pyproject.toml",
+    "conftest.py",
+)
 
 
 class SabotageError(Exception):

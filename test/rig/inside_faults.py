@@ -47,10 +47,9 @@ class Runs:
         # The shell's child keeps the pipes open after the shell has been killed.
         script = "sleep 1000" if hang else f"echo '{COMPLAINT}' >&2; exit 7"
         if hang:
-            limited = dataclasses.replace(effect.command, timeout=LIMIT)
-            object.__setattr__(effect, "command", limited)
+            effect = effect._replace(command=dataclasses.replace(effect.command, timeout=LIMIT))
         with instead(program, script):
-            return perform()
+            return perform(effect)
 
 
 @contextmanager

@@ -48,7 +48,10 @@ def fit(dialect: str, items: list[object]) -> list[object]:
         if isinstance(item, dict):
             six = ":" in str(item.get("address"))
             gone = {"label"} if "label" in refused else set()
-            gone |= {"source"} if ("source6" if six else "source4") in refused else set()
+            wide = not six and not str(item.get("address")).endswith("/32")
+            wide = wide and "/" in str(item.get("address"))
+            keys = {"source6" if six else "source4", *(["wide_source4"] if wide else [])}
+            gone |= {"source"} if keys & set(refused) else set()
             item = {key: value for key, value in item.items() if key not in gone}
         fitted.append(item)
     return fitted

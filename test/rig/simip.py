@@ -158,7 +158,8 @@ class Ip:
         gateway = told.get("via")
         six = ":" in (gateway or words[0])
         family = 6 if six else 4
-        destination = words[0] if words[0] == "default" else str(ip_network(words[0]))
+        all_there_is = words[0] in ("default", "0.0.0.0/0", "::/0")
+        destination = "default" if all_there_is else str(ip_network(words[0]))
         scope = told.get("scope", "" if six or gateway else "link")
         if verb in ("delete", "del"):
             self.net.delete_route(family, destination, told["dev"], told.get("scope", ""))

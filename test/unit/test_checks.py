@@ -19,6 +19,7 @@ from saltext.ipalias.checks import (
     chosen_checks,
     parse_check,
     parse_guard,
+    patience,
 )
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.live import Route, Snapshot
@@ -53,13 +54,14 @@ ROUTES = (
                 ],
             },
             GuardConfig(
+                timeout=60.0,
                 checks=(
                     CheckSpec(MASTER),
                     CheckSpec(GATEWAY),
                     CheckSpec(TCP, "192.0.2.1", 443),
                     CheckSpec(TCP, "2001:db8::1", 80),
                     CheckSpec(COMMAND, argv=("/usr/local/bin/check", "an argument")),
-                )
+                ),
             ),
         ),
     ],
@@ -141,3 +143,10 @@ def test_what_the_pillar_lists_votes_and_nothing_else() -> None:
         "/bin/check x",
     ]
     assert asked(GuardConfig(checks=()), ("192.0.2.9", 4506)) == []
+
+
+def test_a_large_change_is_given_time_unless_the_pillar_says_how_much() -> None:
+    left_out = parse_guard({"checks": []}, "guard")
+    assert patience(left_out, 5) == patience(parse_guard(None, "guard"), 1000) == 60
+    assert patience(left_out, 11_000) == 360
+    assert patience(parse_guard({"timeout": 30}, "guard"), 11_000) == 30

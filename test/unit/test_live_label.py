@@ -13,6 +13,7 @@ LIVE = {
     "networkd": ("failover1", "eth0:x", None),
     "netplan": ("failover1", "eth0:x", None),
     "networkmanager": (None, None, None),
+    "netifrc": ("eth0:failover1", "eth0:x", None),
 }
 
 

@@ -18,6 +18,8 @@ MASTER, GATEWAY, TCP, COMMAND = "master", "gateway", "tcp", "command"
 #: Seconds one check may take.
 CHECK_TIMEOUT = 2.0
 DEFAULT_TIMEOUT = 60.0
+#: Seconds more for each address beyond so many, where no timeout is given.
+SLOW, FEW = 0.03, 1000
 MAX_CHECKS = 16
 _TCP = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5})")
 
@@ -52,13 +54,28 @@ class CheckSpec:
 class GuardConfig:
     """Hold the pillar's ``guard``.
 
-    :param timeout: seconds until the dead man fires.
+    :param timeout: seconds until the dead man fires; None: `DEFAULT_TIMEOUT`, and more for a
+        change that takes its time (`patience`).
     :param checks: as written; None chooses from what works now.
     """
 
     enabled: bool = True
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float | None = None
     checks: tuple[CheckSpec, ...] | None = None
+
+
+def patience(guard: GuardConfig, count: int) -> float:
+    """Return the seconds that the dead man of a change waits.
+
+    Where the pillar says them, just these. Otherwise thousands of addresses get more: the
+    kernel itself takes minutes for ten thousand of IPv6 on a slow host, and a change that
+    does what it should must not be ended for that.
+
+    :param count: addresses that the change touches.
+    """
+    if guard.timeout is not None:
+        return guard.timeout
+    return DEFAULT_TIMEOUT + SLOW * max(0, count - FEW)
 
 
 def parse_guard(value: object, where: str) -> GuardConfig:
@@ -83,15 +100,16 @@ def parse_guard(value: object, where: str) -> GuardConfig:
         raise InputError(
             f"{ascii(timeout)[:40]} is not 1 to 3600 seconds", where=f"{where}:timeout"
         )
+    given = float(timeout) if "timeout" in value else None
     listed = value.get("checks")
     if listed is None:
-        return GuardConfig(timeout=float(timeout))
+        return GuardConfig(timeout=given)
     if not isinstance(listed, (list, tuple)) or len(listed) > MAX_CHECKS:
         raise InputError(f"is not a list of at most {MAX_CHECKS} checks", where=f"{where}:checks")
     checks = tuple(
         parse_check(item, f"{where}:checks[{index}]") for index, item in enumerate(listed)
     )
-    return GuardConfig(timeout=float(timeout), checks=checks)
+    return GuardConfig(timeout=given, checks=checks)
 
 
 def parse_check(item: object, where: str) -> CheckSpec:

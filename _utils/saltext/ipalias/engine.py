@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from . import restarts, targets
 from .backends import load
+from .checks import patience
 from .effects import Effect, ReadLive, run
 from .errors import InputError, RefusedError
 from .files import write_state
@@ -377,7 +378,8 @@ class Engine:
         verdict = run(change, self.host.perform)
         notes = list(verdict.notes)
         if verdict.waiting:
-            seconds = f"{config.guard.timeout:g} s"
+            touched = sum(len(p.live_add) + len(p.recreate) + len(p.live_remove) for p in plans)
+            seconds = f"{patience(config.guard, touched):g} s"
             notes.append(f"it is undone in {seconds} unless `ipalias.confirm` comes first")
         return notes
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from .checks import CheckSpec, chosen_checks
+from .checks import CheckSpec, chosen_checks, patience
 from .effects import (
     AwaitArmed,
     Check,
@@ -79,7 +79,8 @@ def guarded(
     record = replace(record, pid=pid, started=started, boot=boot)
     if guard.enabled:
         now: float = yield ReadClock()
-        record = replace(record, deadline=now + guard.timeout)
+        touched = sum(len(part.touched) for part in record.parts)
+        record = replace(record, deadline=now + patience(guard, touched))
     yield from _open(record, paths)
     try:
         armed = False

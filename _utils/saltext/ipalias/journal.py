@@ -62,7 +62,9 @@ class Record:
     :param boot: id of the boot the deadline belongs to.
     :param files: before-images; None: the file was not there.
     :param owned: paths of files that are wholly ours.
-    :param routes: default routes before, those of our own protocol number left out.
+    :param routes: routes before, in the order in which they can be added: those to subnets
+        that the kernel does not make by itself, the default ones. Those of our own protocol
+        number are left out.
     :param kernel: kernel settings that the change borrows, by path, as they were before.
     """
 

@@ -56,11 +56,17 @@ def _owner_adds(plan: Plan) -> bool:
 
 
 def run_batch(
-    interface: str, batch: Sequence[Op], deleted: Iterable[LiveAddress], system: str
+    interface: str,
+    batch: Sequence[Op],
+    deleted: Iterable[LiveAddress],
+    system: str,
+    *,
+    go_on: bool = False,
 ) -> Effects[None]:
     """Carry out live operations by the system's own tool; see `live.tools`.
 
+    :param go_on: do what is behind one that fails as well; the error names the first.
     :raises BatchError: naming the address that was refused.
     """
     if batch:
-        yield from tools.load(system).change(interface, batch, deleted)
+        yield from tools.load(system).change(interface, batch, deleted, go_on=go_on)

@@ -6,17 +6,22 @@ here with the journal's record. It can be run again after a crash of its own.
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from .backends import load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
-from .errors import IpaliasError
+from .errors import EffectError, IpaliasError
 from .files import remove_file, temporary_name, tidy_folder, write_file
 from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
 from .model import Change, Command, File
+
+#: Times that what is still to be put back in the kernel is looked for, and tried.
+TRIES = 3
 
 
 def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[str]]:
@@ -39,12 +44,15 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
             yield from attempt(activation.before, problems)
     for path, image in record.files.items():
         yield from _noted(_restore(path, image, owned=path in record.owned), problems)
-    for part, activation, checks in backward:
-        yield from attempt(checks, problems)
+    for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
     if live:
         yield from _restore_kernel(record, host, problems)
+    # Behind the kernel: a tool that hangs must not keep the host cut off.
+    for _, _, checks in backward:
+        yield from attempt(checks, problems)
+    if live:
         for _, activation, _ in backward:
             yield from attempt(activation.tell, problems)
     return problems
@@ -108,16 +116,16 @@ def _run(command: Command) -> Effects[None]:
 
 
 def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[None]:
-    """Put addresses, default routes and borrowed settings back, each as far as it goes."""
+    """Put addresses, routes and borrowed settings back, each as far as it goes."""
     current = yield from _look(problems)
     for part in record.parts if current.links else ():
         if part.interface in current.by_link:
-            yield from _noted(_restore_live(part, current), problems)
+            yield from _noted(_until_nothing_is_left(_addresses_left(part), current), problems)
         else:
             problems.append(f"{part.interface} is gone: its addresses are not put back")
     if record.routes:
         current = yield from _look(problems)
-        yield from _noted(_restore_routes(record, current), problems)
+        yield from _noted(_until_nothing_is_left(_routes_left(record), current), problems)
     for switch, value in record.kernel.items():
         now = host.read(switch)
         if now is not None and now.strip() != value:
@@ -136,29 +144,61 @@ def _write_setting(path: str, value: str) -> Effects[None]:
     yield WriteKernel(path, value)
 
 
-def _restore_live(part: Part, current: Snapshot) -> Effects[None]:
+#: Returns what is left to be put back, as effects that do it; None for nothing.
+_Step = Callable[[Snapshot], "Effects[None] | None"]
+
+
+def _until_nothing_is_left(step: _Step, current: Snapshot) -> Effects[None]:
+    """Put back a part of the kernel's state; it failed only where something is still missing.
+
+    The owner does the same meanwhile, on its own: the first address that comes back wakes
+    NetworkManager 1.52, which within a millisecond sets its others and its routes (seen).
+    Adding them then fails, and yet they are there.
+    """
+    failed: EffectError | None = None
+    for _ in range(TRIES):
+        left = step(current)
+        if left is None:
+            return
+        try:
+            yield from left
+            return
+        except EffectError as error:
+            failed = error
+        current = yield ReadLive()
+    if failed is not None and step(current) is not None:
+        raise failed
+
+
+def _addresses_left(part: Part) -> _Step:
     """Take back exactly what the change did to addresses; what others did meanwhile stays."""
-    now = {address.cidr: address for address in current.on(part.interface)}
     was = {address.cidr: address for address in part.live}
     touched = set(part.touched)
-    going: list[LiveAddress] = []
-    back: list[LiveAddress] = []
-    for cidr in part.touched:
-        live, old = now.get(cidr), was.get(cidr)
-        differs = live is None or old is None or _looks(old) != _looks(live)
-        if live is not None and differs:
-            going.append(live)
-        if old is not None and differs:
-            back.append(old)
     # The primary and foreign addresses that fell with a command of the owner's.
     lasting = {"dynamic", "temporary", "tentative", "dadfailed"}
-    back += [
-        old
-        for cidr, old in was.items()
-        if cidr not in touched and cidr not in now and not old.flags & lasting
-    ]
-    batch = [*ops.delete_ops(going, current), *ops.add_back_ops(back, current)]
-    yield from run_batch(part.interface, batch, going, current.system)
+
+    def step(current: Snapshot) -> Effects[None] | None:
+        now = {address.cidr: address for address in current.on(part.interface)}
+        going: list[LiveAddress] = []
+        back: list[LiveAddress] = []
+        for cidr in part.touched:
+            live, old = now.get(cidr), was.get(cidr)
+            differs = live is None or old is None or _looks(old) != _looks(live)
+            if live is not None and differs:
+                going.append(live)
+            if old is not None and differs:
+                back.append(old)
+        back += [
+            old
+            for cidr, old in was.items()
+            if cidr not in touched and cidr not in now and not old.flags & lasting
+        ]
+        if not (going or back):
+            return None
+        batch = [*ops.delete_ops(going, current), *ops.add_back_ops(back, current)]
+        return run_batch(part.interface, batch, going, current.system, go_on=True)
+
+    return step
 
 
 def _looks(address: LiveAddress) -> tuple[object, ...]:
@@ -166,23 +206,53 @@ def _looks(address: LiveAddress) -> tuple[object, ...]:
     return (address.label, address.scope, address.preferred_zero)
 
 
-def _restore_routes(record: Record, current: Snapshot) -> Effects[None]:
-    """Put default routes back that fell, each on its own: one may be refused, others not."""
-    now = {(r.family, r.interface, r.gateway, r.metric) for r in current.routes}
-    for route in record.routes:
-        key = (route.family, route.interface, route.gateway, route.metric)
-        if key not in now and route.protocol != "ra":
-            yield Run(tools.load(current.system).route_back(route))
+def _routes_left(record: Record) -> _Step:
+    """Put routes back that fell, each on its own: one may be refused, others not."""
+
+    def step(current: Snapshot) -> Effects[None] | None:
+        now = {_place(route) for route in current.routes}
+        fallen = [r for r in record.routes if _place(r) not in now and r.protocol != "ra"]
+        return _each(tools.load(current.system).routes_back(fallen)) if fallen else None
+
+    return step
 
 
-def default_routes(snapshot: Snapshot, left_out: str) -> tuple[Route, ...]:
-    """Return the default routes that a change must not lose.
+def _each(commands: Sequence[Command]) -> Effects[None]:
+    """Run every command, whatever becomes of those before it; raise what failed first."""
+    failed: EffectError | None = None
+    for command in commands:
+        try:
+            yield Run(command)
+        except EffectError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
+
+def _place(route: Route) -> tuple[object, ...]:
+    """Return what makes a route the same one, whoever set it."""
+    return (route.family, route.destination, route.interface, route.gateway, route.metric)
+
+
+def kept_routes(
+    snapshot: Snapshot, interfaces: Collection[str], left_out: str
+) -> tuple[Route, ...]:
+    """Return the routes that a change must not lose, in the order in which they can be added.
+
+    The default routes, and before them the routes to subnets whose address has
+    ``noprefixroute``: its owner made those, so they do not come back with the address, and
+    without one there is no way to a gateway.
+
+    :param interfaces: what the change is about.
     :param left_out: protocol whose routes are another component's business.
     """
-    return tuple(
-        route
-        for family in (4, 6)
-        for route in snapshot.defaults(family)
-        if route.protocol != left_out
-    )
+    subnets = {
+        (address.interface, str(ipaddress.ip_interface(address.cidr).network))
+        for name in interfaces
+        for address in snapshot.on(name)
+        # One of scope host is an alias of ours, and its route is added with it.
+        if "noprefixroute" in address.flags and address.scope == "global"
+    }
+    ways = [r for r in snapshot.routes if not r.gateway and (r.interface, r.destination) in subnets]
+    defaults = [*snapshot.defaults(4), *snapshot.defaults(6)]
+    return tuple(route for route in (*ways, *defaults) if route.protocol != left_out)

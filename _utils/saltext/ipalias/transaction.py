@@ -23,7 +23,7 @@ from .model import Alias, Command
 from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import Announce
 from .plan import Plan, activation_of
-from .recover import default_routes
+from .recover import kept_routes
 from .situation import Situation
 from .verify import check_files, check_live
 
@@ -48,7 +48,7 @@ def apply(
         files={**images, **ours},
         owned=tuple(file.path for plan in plans for file in plan.files if file.owned),
         parts=tuple(_part(plan) for plan in plans if plan.touches_host),
-        routes=default_routes(before, ROUTE_PROTOCOL),
+        routes=kept_routes(before, [plan.interface for plan in plans], ROUTE_PROTOCOL),
         kernel=_kernel_settings(plans, host),
     )
     body = _body(plans, host, settings)

@@ -19,7 +19,7 @@ from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Paths, Settings
 from .pillar import DEFAULT, Announce
 from .plan import render_diff
-from .recover import default_routes
+from .recover import kept_routes
 from .situation import Situation
 from .transaction import announce_added, what_owner_lacks, write_ledger
 from .values import parse_interface
@@ -82,7 +82,7 @@ def _restarted(
         engine.new_id(),
         f"ipalias.restart {situation.interface}",
         parts=(part,),
-        routes=default_routes(situation.snapshot, ROUTE_PROTOCOL),
+        routes=kept_routes(situation.snapshot, [situation.interface], ROUTE_PROTOCOL),
     )
     body = _restart_body(situation, commands)
     _, verdict = yield from guarded(record, body, situation.snapshot, engine.host, settings)

@@ -54,8 +54,9 @@ def properties(stage: Stage) -> str:
 )
 def return_is_capped(stage: Stage) -> str:
     """10,000 aliases: the return lists 200 and counts the rest, the whole is in our journal."""
+    # Of IPv4: as many of IPv6 on one link take the kernel itself minutes (a group for each).
     stage.host.salt_prepare(
-        {"ipalias": {"interfaces": {"eth0": {"addresses": ["2001:db8:1::1-2001:db8:1::2710"]}}}}
+        {"ipalias": {"interfaces": {"eth0": {"addresses": ["198.18.0.1-198.18.39.16"]}}}}
     )
     told = stage.host.salt_call("state.apply", "ipalias", timeout=300)
     demand(isinstance(told, dict), shorten(str(told)))
@@ -70,7 +71,12 @@ def return_is_capped(stage: Stage) -> str:
     demand(longest <= 201, f"a diff has {longest} lines")
     names = stage.call("ipalias.journal")
     demand(isinstance(names, list) and names, f"ipalias.journal says {names}")
-    whole = stage.call("ipalias.journal", str(names[-1]))
-    count = len(whole["addresses"]["added"])
+    first = stage.call("ipalias.journal", str(names[-1]))
+    pages = [first]
+    for page in range(2, first.get("pages", 1) + 1):
+        pages.append(stage.call("ipalias.journal", str(names[-1]), f"page={page}"))
+    largest = max(len(json.dumps(page)) for page in pages)
+    demand(largest < EVENT_BYTES, f"a page of the journal has {largest} bytes")
+    count = len({cidr for page in pages for cidr in page["addresses"]["added"]})
     demand(count == MANY, f"the journal has {count} of {MANY}")
-    return f"{size // 1024} KiB for {MANY} aliases"
+    return f"{size // 1024} KiB for {MANY} aliases, {len(pages)} pages of the journal"

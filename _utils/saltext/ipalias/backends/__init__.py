@@ -14,7 +14,7 @@ from ..host import Host
 from ..model import Activation, Alias, Change, Command, Evidence, File, Found, Wanted
 
 #: Dialect names, in the order in which ties are broken.
-REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "freebsd")
+REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "netifrc", "freebsd")
 
 
 class Backend(Protocol):

@@ -16,6 +16,8 @@ from . import Route, Snapshot
 
 #: Reads a batch from standard input; it stops at the first line that fails.
 BATCH = ("ip", "-batch", "-")
+#: The same, but it goes on behind a line that fails: on the way back no line waits for another.
+BATCH_ON = ("ip", "-force", "-batch", "-")
 #: Widest IPv4 prefix length that has a broadcast address (RFC 3021).
 _MAX_BROADCAST_PREFIX = 30
 
@@ -30,6 +32,7 @@ class Op:
     :param label: live label to add it with (`Backend.live_label`).
     :param broadcast: add it with the broadcast address of its subnet.
     :param route: add, or take away, the subnet's route too (`wants_route`, `frees_route`).
+    :param bare: add it without the kernel's own route to its subnet (``noprefixroute``).
     """
 
     alias: Alias
@@ -39,10 +42,16 @@ class Op:
     route: bool = False
     change: bool = False
     take: bool = False
+    bare: bool = False
 
 
 def add_line(
-    alias: Alias, label: str | None = None, broadcast: bool = True, *, take: bool = False
+    alias: Alias,
+    label: str | None = None,
+    broadcast: bool = True,
+    *,
+    take: bool = False,
+    bare: bool = False,
 ) -> str:
     """Return the batch line that adds an address.
 
@@ -55,6 +64,8 @@ def add_line(
     if alias.family == IPV6:
         if alias.never_source:
             words.append("preferred_lft 0")
+        if bare:
+            words.append("noprefixroute")
         return " ".join(words)
     if label:
         words += ["label", label]
@@ -62,8 +73,8 @@ def add_line(
         words.append("broadcast +")
     if alias.never_source:
         words.append("scope host")
-        if not alias.single:
-            words.append("noprefixroute")
+    if bare or (alias.never_source and not alias.single):
+        words.append("noprefixroute")
     return " ".join(words)
 
 
@@ -95,7 +106,7 @@ def _lines(op: Op) -> tuple[str, ...]:
     if op.change:
         return (change_line(op.alias),)
     if not op.delete:
-        line = add_line(op.alias, op.label, op.broadcast, take=op.take)
+        line = add_line(op.alias, op.label, op.broadcast, take=op.take, bare=op.bare)
         return (line, route_line(op.alias)) if op.route else (line,)
     if op.route:
         # The route first: with its last IPv4 address a link loses every route by itself.
@@ -182,8 +193,9 @@ def _serves(route: Route, alias: Alias) -> bool:
 
 
 def route_back_line(route: Route) -> str:
-    """Return the batch line that puts a default route back as it was."""
-    words = ["route add", "default" if route.family == IPV4 else "::/0"]
+    """Return the batch line that puts a route back as it was."""
+    default = "default" if route.family == IPV4 else "::/0"
+    words = ["route add", default if route.destination == "default" else route.destination]
     if route.gateway:
         words += ["via", route.gateway]
     words += ["dev", route.interface]

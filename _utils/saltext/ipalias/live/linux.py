@@ -9,7 +9,7 @@ from ..errors import EffectError
 from ..host import Host
 from ..model import Command
 from . import LiveAddress, Route, Snapshot, iproute2
-from .batch import BATCH, Op, render_batch, route_back_line
+from .batch import BATCH, BATCH_ON, Op, render_batch, route_back_line
 from .ops import batch_error
 
 FRAMES = True
@@ -30,7 +30,13 @@ def kernel_settings(interface: str) -> tuple[str, ...]:
     return (promotion(interface),)
 
 
-def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+def change(
+    interface: str,
+    ops: Sequence[Op],
+    deleted: Iterable[LiveAddress],
+    *,
+    go_on: bool = False,
+) -> Effects[None]:
     """Run one batch; name the address that failed.
 
     Deleting an address that heads its subnet takes the others of that subnet along,
@@ -43,7 +49,8 @@ def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) ->
         before = yield WriteKernel(switch, "1")
     borrowed = before is not None and before.strip() != "1"
     try:
-        result = yield Run(Command(BATCH, render_batch(ops), timeout=120.0), check=False)
+        argv = BATCH_ON if go_on else BATCH
+        result = yield Run(Command(argv, render_batch(ops), timeout=120.0), check=False)
     except EffectError:
         if borrowed:
             yield WriteKernel(switch, str(before).strip())
@@ -55,6 +62,6 @@ def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) ->
         raise batch_error(interface, ops, result.err or result.out)
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back as it was."""
-    return Command(BATCH, route_back_line(route))
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the one batch that puts routes back as they were, each on its own."""
+    return [Command(BATCH_ON, "".join(map(route_back_line, routes)))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..errors import EffectError
 from ..model import SOURCE_AUTO, SOURCE_NEVER, Alias
@@ -52,9 +53,13 @@ def delete_ops(
     return ops
 
 
-def add_back_ops(addresses: Iterable[LiveAddress], snapshot: Snapshot) -> list[Op]:
+def add_back_ops(addresses: Sequence[LiveAddress], snapshot: Snapshot) -> list[Op]:
     """Return what adds addresses again as they were before."""
-    return add_ops(((alias_of(live), live.label) for live in addresses), snapshot)
+    added = add_ops(((alias_of(live), live.label) for live in addresses), snapshot)
+    return [
+        replace(op, bare="noprefixroute" in live.flags)
+        for op, live in zip(added, addresses, strict=True)
+    ]
 
 
 def change_ops(aliases: Iterable[Alias]) -> list[Op]:

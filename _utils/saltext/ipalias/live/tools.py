@@ -41,16 +41,25 @@ class Tool(Protocol):
         """
 
     def change(
-        self, interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]
+        self,
+        interface: str,
+        ops: Sequence[Op],
+        deleted: Iterable[LiveAddress],
+        *,
+        go_on: bool = False,
     ) -> Effects[None]:
         """Carry out live changes in their order; stop at the first that is refused.
 
         :param deleted: the addresses among them that go, as they are live now.
+        :param go_on: on the way back: do what is behind a refused one as well.
         :raises BatchError: naming the address, and what was not come to.
         """
 
-    def route_back(self, route: Route) -> Command:
-        """Return the command that puts a default route back as it was."""
+    def routes_back(self, routes: Sequence[Route]) -> list[Command]:
+        """Return the commands that put routes back as they were.
+
+        One that is refused keeps no other away.
+        """
 
     def kernel_settings(self, interface: str) -> tuple[str, ...]:
         """Return the paths of kernel settings that `change` may borrow for a moment."""
