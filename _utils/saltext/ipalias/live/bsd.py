@@ -127,16 +127,22 @@ def delete_argv(alias: Alias) -> tuple[str, ...]:
 
 
 def change(
-    interface: str, ops: Sequence[Op], hidden: Sequence[str] = ("deprecated",)
+    interface: str,
+    ops: Sequence[Op],
+    hidden: Sequence[str] = ("deprecated",),
+    *,
+    go_on: bool = False,
 ) -> Effects[None]:
     """Carry out live changes one by one; stop at the first that is refused.
 
     One that takes away an address which was added before with another prefix is left out: the
     kernel has put the new form in its place, and would now take that.
 
+    :param go_on: do what is behind a refused one as well; the first is raised at the end.
     :raises BatchError: naming the address, and what was not come to.
     """
     added: set[str] = set()
+    failed: BatchError | None = None
     for index, op in enumerate(ops):
         if op.delete and op.alias.address in added:
             continue
@@ -145,10 +151,16 @@ def change(
         try:
             result: Result = yield Run(Command(argv), check=False)
         except EffectError as error:
-            raise _stopped(interface, ops, index, error.text()) from error
-        if result.code != 0:
-            lines = (result.err or result.out).strip().splitlines()
-            raise _stopped(interface, ops, index, lines[0] if lines else "no output")
+            failed = failed or _stopped(interface, ops, index, error.text())
+        else:
+            if result.code != 0:
+                lines = (result.err or result.out).strip().splitlines()
+                reason = lines[0] if lines else "no output"
+                failed = failed or _stopped(interface, ops, index, reason)
+        if failed is not None and not go_on:
+            break
+    if failed is not None:
+        raise failed
 
 
 def _stopped(interface: str, ops: Sequence[Op], index: int, reason: str) -> BatchError:
@@ -169,7 +181,13 @@ def _stopped(interface: str, ops: Sequence[Op], index: int, reason: str) -> Batc
     )
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back as it was, route(8)."""
-    to = (route.gateway,) if route.gateway else ("-interface", route.interface)
-    return Command(("route", "-n", "add", f"-{_FAMILY[route.family]}", "default", *to))
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the commands that put default routes back as they were, route(8)."""
+    return [
+        Command(("route", "-n", "add", f"-{_FAMILY[route.family]}", "default", *_way(route)))
+        for route in routes
+    ]
+
+
+def _way(route: Route) -> tuple[str, ...]:
+    return (route.gateway,) if route.gateway else ("-interface", route.interface)

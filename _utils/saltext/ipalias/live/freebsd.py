@@ -24,18 +24,24 @@ def read_snapshot(host: Host) -> Snapshot:
     return bsd.read_snapshot(host, "freebsd", TABLES)
 
 
-def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+def change(
+    interface: str,
+    ops: Sequence[Op],
+    deleted: Iterable[LiveAddress],
+    *,
+    go_on: bool = False,
+) -> Effects[None]:
     """Run one ``ifconfig`` an address, in their order.
 
     ``deprecated`` gives an IPv6 address a preferred lifetime of 0 that does not run out
     (``in6.c``, in6_update_ifa_internal); set anew without it, it is a source address again.
     """
-    yield from bsd.change(interface, ops)
+    yield from bsd.change(interface, ops, go_on=go_on)
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back as it was."""
-    return bsd.route_back(route)
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the commands that put routes back as they were."""
+    return bsd.routes_back(routes)
 
 
 def kernel_settings(interface: str) -> tuple[str, ...]:
