@@ -277,7 +277,7 @@ def remove(address, interface=None, force=None, pillar="ipalias", test=None):
 
     force
         The address itself, once more: take it away even if the connection to the master, or
-        the default route, hangs on it.
+        the default route, hangs on it, or an account of a control panel uses it.
 
     pillar
         Pillar path of the formula's block.

@@ -165,7 +165,7 @@ def test_detect_uses_and_backends(minion):
     assert all(row["reasons"] for row in told["rejected"])
     assert minion.call("ipalias.uses", "networkd") is False  # its daemon does not run here
     described = minion.call("ipalias.backends")
-    assert set(described) >= {"networkd", "netplan", "ifupdown", "networkmanager"}
+    assert set(described) >= {"networkd", "netplan", "ifupdown", "networkmanager", "cpanel"}
     assert described["networkd"]["max_addresses"] == 8192
 
 

@@ -40,7 +40,7 @@ HOSTILE = [
     "",
     " ",
 ]
-DIALECTS = ("ifupdown", "netplan", "networkd", "networkmanager")
+DIALECTS = ("ifupdown", "netplan", "networkd", "networkmanager", "ifcfg_suse", "cpanel")
 
 
 def shown(returned):

@@ -34,7 +34,8 @@ from saltext.ipalias import (  # noqa: E402
 )
 from saltext.ipalias.backends import load  # noqa: E402
 from saltext.ipalias.errors import IpaliasError  # noqa: E402
-from saltext.ipalias.live import bsd, ifconfig, iproute2  # noqa: E402
+from saltext.ipalias.host import Result  # noqa: E402
+from saltext.ipalias.live import bsd, ifconfig, iproute2, powershell, powershell_scripts  # noqa: E402
 from saltext.ipalias.model import Wanted  # noqa: E402
 from saltext.ipalias.text import blocks, hooklines, ini, stanzas, yamledit  # noqa: E402
 
@@ -195,14 +196,29 @@ def dumps(text: str) -> None:
         bsd.parse_routes(text, family)
 
 
+def windows(text: str) -> None:
+    """Read what PowerShell says of a host, and of a change that failed."""
+    powershell.failure(Result(1, text, text))
+    store = powershell.parse(text)
+    for name in store.interfaces:
+        store.rows(powershell.PERSISTENT, name)
+
+
 def dialect(name: str) -> Callable[[str], None]:
     """Return a function that gives an owner a damaged file and takes aliases in and out."""
     backend, template = load(name), OWNERS[name]()
-    mains = [p for p, n in template.files.nodes.items() if p.startswith("/etc/") and n.text]
+    # What the owner makes anew from the rest has no line that is anybody's.
+    derived = getattr(backend, "DERIVED", ())
+    mains = [
+        path
+        for path, node in template.files.nodes.items()
+        if path.startswith("/etc/") and node.text and path not in derived
+    ]
     aliases = tuple(
         alias
         for item in ("203.0.113.9", "203.0.113.77/25", "2001:db8:1::9/64")
         for alias in addresses.parse_item(item, "eth0", "address")
+        if alias.family == 4 or "ipv6" not in backend.UNSUPPORTED
     )
 
     def run(text: str) -> None:
@@ -223,7 +239,7 @@ def dialect(name: str) -> Callable[[str], None]:
         after = host.files.tree()
         for path, node in before.items():
             # What bears our mark is ours to take away.
-            if node.kind == "file" and "ipalias" not in node.text:
+            if node.kind == "file" and "ipalias" not in node.text and path not in derived:
                 same(after[path].text if path in after else "", node.text)
 
     return run
@@ -253,7 +269,9 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "pillar items": items,
     "guard": guard,
     "frames": frames,
-    **{f"backends.{name}": dialect(name) for name in OWNERS},
+    "live.powershell": windows,
+    # What a store says comes from a program, not from a file.
+    **{f"backends.{name}": dialect(name) for name in OWNERS if not load(name).STORED},
 }
 
 #: What the structured parsers are given to damage, beside the files.
@@ -296,6 +314,7 @@ SEEDS = {
             "guard": {"timeout": 60, "checks": ["master", "tcp://192.0.2.1:443", ["/bin/true"]]},
         }
     ),
+    "live.powershell": OWNERS["windows"]().run(powershell_scripts.READ).out,
     "guard": json.dumps({"timeout": 60, "checks": ["gateway", "tcp://[2001:db8::1]:443"]}),
 }
 

@@ -41,20 +41,33 @@ def engine(host: SimHost, pillar: dict[str, Any] | None = None) -> Engine:
 
 
 def fit(dialect: str, items: list[object]) -> list[object]:
-    """Return the items without the options that a dialect refuses."""
+    """Return the items without the options, and the addresses, that a dialect refuses."""
     refused = backends.load(dialect).UNSUPPORTED
     fitted: list[object] = []
     for item in items:
+        address = str(item.get("address")) if isinstance(item, dict) else str(item)
+        six = ":" in address
+        if six and not takes_ipv6(dialect):
+            continue
         if isinstance(item, dict):
-            six = ":" in str(item.get("address"))
             gone = {"label"} if "label" in refused else set()
-            wide = not six and not str(item.get("address")).endswith("/32")
-            wide = wide and "/" in str(item.get("address"))
-            keys = {"source6" if six else "source4", *(["wide_source4"] if wide else [])}
+            keys = {"source6"} if six else {"source4"}
+            if not six and address.partition("/")[2] not in ("", "32"):
+                keys.add("wide_source4")
             gone |= {"source"} if keys & set(refused) else set()
             item = {key: value for key, value in item.items() if key not in gone}
         fitted.append(item)
     return fitted
+
+
+def takes_ipv6(dialect: str) -> bool:
+    """Tell whether a dialect has IPv6 aliases at all."""
+    return "ipv6" not in backends.load(dialect).UNSUPPORTED
+
+
+def had(host: SimHost, *addresses: str) -> list[str]:
+    """Return the addresses that the host's owner can have as aliases: IPv6 with all but one."""
+    return [a for a in addresses if ":" not in a or not host.owner or takes_ipv6(host.owner)]
 
 
 def block(*addresses: object, interface: str = "eth0", **settings: object) -> dict[str, Any]:

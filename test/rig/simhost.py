@@ -98,6 +98,8 @@ class SimHost:
         #: What a check says, by its text, and hardware addresses by taken address.
         self.votes: Callable[[CheckSpec], str] = _passes
         self.taken: dict[str, str] = {}
+        #: What a store of the platform holds beside the files; it outlasts a boot.
+        self.stored: dict[str, Any] = {}
         self.guard_works = True
         self.guards: list[str] = []
         #: Error number with which the disk refuses an effect, or 0.
@@ -286,6 +288,7 @@ class SimHost:
         tree.pop("/var", None)
         return {
             "files": tree,
+            "stored": copy.deepcopy(self.stored),
             "addresses": self.net.addresses(),
             "routes": sorted(map(str, self.net.routes)),
             "promote": {name: link.promote for name, link in self.net.links.items()},

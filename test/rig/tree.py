@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,7 +144,48 @@ def run_case(backend: Backend, case: Path, tmp_path: Path) -> TreeHost:
     return host
 
 
+def run_shared_case(backend: Backend, case: Path, tmp_path: Path) -> TreeHost:
+    """Run a golden case of files that others share, where the ledger tells what is ours.
+
+    A second run must change nothing, and taking everything out gives the first bytes back
+    (``reversible`` false: the case begins with something of ours).
+    """
+    told: dict[str, Any] = json.loads((case / "case.json").read_text())
+    root = tmp_path / "root"
+    shutil.copytree(case / "before", root)
+    host = TreeHost(root, told["answers"])
+    interface = told["interface"]
+    evidence = evidence_of(backend, host, interface)
+    assert evidence.strength == told["strength"]
+    aliases = tuple(Alias(interface=interface, **one) for one in told["aliases"])
+    former = tuple(Alias(interface=interface, **one) for one in told["former"])
+    files = host.store(backend.render(Wanted(interface, aliases, evidence, former), host))
+    assert not any(file.owned for file in files)
+    if os.environ.get("UPDATE_GOLDEN"):
+        shutil.rmtree(case / "after", ignore_errors=True)
+        shutil.copytree(root, case / "after")
+    assert host.texts() == TreeHost(case / "after").texts()
+
+    kept = {alias.cidr for alias in aliases}
+    gone = tuple(alias for alias in former if alias.cidr not in kept)
+    change = Change(interface, evidence, aliases, gone, tuple(files))
+    activation = backend.activate(change, host)
+    assert (commands(activation) if files else []) == told["activation"]
+    assert told.get("note", "") in activation.note
+    assert bool(told.get("note")) == bool(activation.note)
+
+    again = Wanted(interface, aliases, evidence, aliases)
+    assert host.store(backend.render(again, host)) == []
+    found = {item.alias.cidr for item in backend.parse(host, evidence)}
+    assert found >= kept
+    assert not found & {alias.cidr for alias in gone}
+    if told.get("reversible", True):
+        host.store(backend.render(Wanted(interface, (), evidence, aliases), host))
+        assert host.texts() == TreeHost(case / "before").texts()
+    return host
+
+
 def commands(activation: Activation) -> list[str]:
     """Return every command of an activation, in the order it runs."""
-    parts = (*activation.before, *activation.up, *activation.tell)
+    parts = (*activation.before, *activation.up, *activation.tell, *activation.derive)
     return [" ".join(command.argv) for command in parts]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rig import simafter
+from rig import plat, simafter
 from rig.simengine import changed, only_present
 from rig.simhost import READING, SimHost
 from rig.simnm import OWNERS
@@ -67,6 +67,8 @@ def inside(host: SimHost, effect: Effect) -> SimHost | None:
         case Run(command) if command.argv[0] == "ip" and (command.stdin or "").count("\n") > 1:
             lines = str(command.stdin).splitlines(keepends=True)
             half.run(command.argv, "".join(lines[: len(lines) // 2]))
+        case Run(command) if stdin := plat.halved(host, command):
+            half.run(command.argv, stdin)
         case _:
             return None
     half.log = []
@@ -150,7 +152,7 @@ def booted(host: SimHost, request: Any) -> tuple[Any, Any]:
 
 def as_booted(host: SimHost) -> dict[str, Any]:
     state = comparable(host)
-    return {key: state[key] for key in ("files", "addresses", "ledger")}
+    return {key: state[key] for key in ("files", "stored", "addresses", "ledger")}
 
 
 def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from rig import simafter
-from rig.simengine import aliases, block, engine, ledger, live, only_present
+from rig.simengine import aliases, block, engine, ledger, live, only_present, takes_ipv6
 from rig.simhost import STATE, Crash, Fault, SimHost
 from rig.simnm import OWNERS
 from rig.simscenes import comparable, differences, leftovers
@@ -43,6 +43,8 @@ POOL = (
     "2001:db8:1::10/128",
     "2001:db8:1::11/128",
 )
+#: Stand-ins where the owner has no IPv6 aliases.
+IN_PLACE = {"2001:db8:1::10/128": "198.51.100.12/32", "2001:db8:1::11/128": "198.51.100.13/32"}
 #: What others put on the interface, live alone.
 OTHERS = ("198.51.100.98/32", "198.51.100.99/32", "2001:db8:9::1/128")
 PRIMARY = {"192.0.2.2/24", "2001:db8::2/64"}
@@ -61,9 +63,13 @@ class Interleavings(RuleBasedStateMachine):
     def start(self, pillar: list[str]) -> None:
         self.host = OWNERS[self.dialect]()
         self.host.files.put("/etc/unrelated", "kept\n")
-        self.pillar = pillar
+        self.pillar = list(map(self.had, pillar))
         self.foreign: set[str] = set()
         self.waiting = False
+
+    def had(self, address: str) -> str:
+        """Return an address, or what stands for it with an owner that cannot have it."""
+        return address if takes_ipv6(self.dialect) else IN_PLACE.get(address, address)
 
     def asked(self, confirm: bool = False) -> Engine:
         made = engine(self.host, block(*self.pillar))
@@ -94,18 +100,20 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(address=st.sampled_from(POOL), at=cut, how=st.sampled_from(["both", "file", "live"]))
     def add(self, address: str, at: int | None, how: str) -> None:
+        address = self.had(address)
         options = {"persist": how != "live", "live": how != "file"}
         if self.do(lambda asked: asked.add(aliases(address), **options), at):
             assert address in ledger(self.host).on("eth0")
 
     @rule(address=st.sampled_from(POOL), at=cut)
     def remove(self, address: str, at: int | None) -> None:
+        address = self.had(address)
         if self.do(lambda asked: asked.remove([(address.partition("/")[0], None)]), at):
             assert address not in ledger(self.host).on("eth0")
 
     @rule(pillar=some, at=cut)
     def managed(self, pillar: list[str], at: int | None) -> None:
-        self.pillar = pillar
+        self.pillar = pillar = list(map(self.had, pillar))
         if self.do(lambda asked: asked.managed(), at):
             entries = ledger(self.host).on("eth0")
             assert set(pillar) <= set(entries)
@@ -121,7 +129,7 @@ class Interleavings(RuleBasedStateMachine):
     @rule(pillar=some, at=cut)
     @precondition(lambda self: not self.waiting)
     def managed_on_trial(self, pillar: list[str], at: int | None) -> None:
-        self.pillar = pillar
+        self.pillar = list(map(self.had, pillar))
         self.do(lambda asked: asked.managed(), at, confirm=True)
         self.waiting = bool(self.host.glob(f"{STATE}/waiting-*.json"))
 

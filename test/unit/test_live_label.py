@@ -9,11 +9,15 @@ from saltext.ipalias.model import Alias, Evidence
 
 #: dialect → what `failover1`, `eth0:x` and no label give in the kernel; None: no label.
 LIVE = {
+    "ifcfg_rh": ("eth0:failover1", "eth0:x", "eth0:0"),
     "ifupdown": ("eth0:failover1", "eth0:x", "eth0:0"),
     "networkd": ("failover1", "eth0:x", None),
     "netplan": ("failover1", "eth0:x", None),
     "networkmanager": (None, None, None),
     "netifrc": ("eth0:failover1", "eth0:x", None),
+    "ifcfg_suse": ("eth0:failover1", "eth0:x", None),
+    "cpanel": (None, None, None),
+    "windows": (None, None, None),
 }
 
 

@@ -6,6 +6,7 @@ no more of them than was synced. What has been committed stays committed.
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rig import simafter
+from rig import plat, simafter
 from rig.simdisk import DISK, Disk
 from rig.simengine import ledger, only_present
 from rig.simfiles import SimFiles
@@ -24,6 +25,7 @@ from rig.simscenes import SCENES, leftovers, scene_of
 from saltext.ipalias.effects import Effect, RemoveFolder, Rename, SyncFile, SyncFolder
 from saltext.ipalias.errors import IpaliasError
 from saltext.ipalias.files import OUR_FOLDERS
+from saltext.ipalias.host import Result
 
 FULL = bool(os.environ.get("FULL"))
 SOME = 40 if FULL else 2
@@ -54,7 +56,7 @@ def kept(host: SimHost) -> dict[str, Any]:
         if not f"{path}/".startswith("/run/")
         and not (path.endswith(OUR_FOLDERS) and not host.files.listed(path))
     }
-    return {"files": tree, "ledger": ledger(host)}
+    return {"files": tree, "stored": copy.deepcopy(host.stored), "ledger": ledger(host)}
 
 
 @dataclass
@@ -63,17 +65,21 @@ class Stream:
 
     :param files: the disk before.
     :param allowed: from how many effects done on, which states may be found after a boot.
+    :param stored: what a store beside the files holds after that many effects (`SimHost`): a
+        command that has ended has written it for good.
     """
 
     host: SimHost
     files: SimFiles
     effects: list[Effect]
     allowed: Callable[[Sequence[Effect], int], list[dict[str, Any]]]
+    stored: list[dict[str, Any]]
 
     def without(self, *left_out: int) -> Stream:
         """Return the same with some effects left out."""
-        rest = [effect for at, effect in enumerate(self.effects) if at not in left_out]
-        return replace(self, effects=rest)
+        kept = [at for at in range(len(self.effects)) if at not in left_out]
+        stored = [self.stored[at] for at in (*kept, len(self.effects))]
+        return replace(self, effects=[self.effects[at] for at in kept], stored=stored)
 
     def torn(self, some: int = SOME) -> Iterator[str]:
         """Return the ways to lose power that lead to none of the states allowed."""
@@ -82,15 +88,18 @@ class Stream:
         for at in range(len(self.effects) + 1):
             allowed = self.allowed(self.effects, at)
             for lost, files in disk.losses(some, chance):
-                said = self._booted(files, allowed)
+                said = self._booted(files, self.stored[at], allowed)
                 if said:
                     yield f"{said}, {at} of {len(self.effects)} done, {lost}"
             if at < len(self.effects):
                 disk.do(self.effects[at])
 
-    def _booted(self, files: SimFiles, allowed: list[dict[str, Any]]) -> str:
+    def _booted(
+        self, files: SimFiles, stored: dict[str, Any], allowed: list[dict[str, Any]]
+    ) -> str:
         """Boot with what is left, and return what is wrong."""
         fresh = simafter.power_up(self.host, files)
+        fresh.stored = copy.deepcopy(stored)
         said = simafter.boot_restore(fresh)
         if any("not put back" in one for one in said):
             return f"not put back: {said}"
@@ -105,34 +114,60 @@ class Stream:
     def idle_syncs(self) -> list[str]:
         """Return the syncs that could be left out, each on its own and for no good reason.
 
-        A good reason: the same folder is synced once more before anything relies on it, so
-        that only leaving out both tears; or the folder itself is removed next.
+        A good reason: the same folder is synced once or twice more before anything relies on
+        it, so that only leaving out all of them tears; or the folder itself is removed next.
         """
         found = []
         for at, effect in enumerate(self.effects):
             if not isinstance(effect, SyncFile | SyncFolder):
                 continue
             rest = self.effects[at + 1 :]
-            again = next((at + 1 + i for i, e in enumerate(rest) if e == effect), None)
+            again = [at + 1 + i for i, e in enumerate(rest) if e == effect]
             if next(self.without(at).torn(0), None) is not None:
                 continue
             if RemoveFolder(effect.path) in rest[:1]:
                 continue
-            if again is None or next(self.without(at, again).torn(0), None) is None:
+            fewer = [again[:count] for count in (1, 2) if len(again) >= count]
+            if all(next(self.without(at, *left).torn(0), None) is None for left in fewer):
                 found.append(f"{at}: {effect}")
         return found
 
 
+def quiet(host: SimHost) -> SimHost:
+    """Return a host whose owner's programs write nothing: what they sync is not ours."""
+    fresh = host.twin()
+    if host.owner in plat.NAMES:
+        for name in getattr(plat.load(host.owner), "WRITERS", ()):
+            fresh.programs[name] = lambda argv, stdin: Result(0, "", "")
+    return fresh
+
+
 def change(host: SimHost, request: Any) -> Stream:
     """Return a change: the old or the new, and the new alone once it is committed."""
+    host = quiet(host)
     old, files, done = kept(host), host.files.copy(), host.successor()
-    request(done)
+    stream, stored = recorded(done, request)
     new = kept(done)
 
     def allowed(stream: Sequence[Effect], at: int) -> list[dict[str, Any]]:
         return [new] if at > committed(stream) else [old, new]
 
-    return Stream(host, files, [e for e in done.log if isinstance(e, DISK)], allowed)
+    return Stream(host, files, stream, allowed, stored)
+
+
+def recorded(host: SimHost, call: Callable[[SimHost], object]) -> tuple[list[Effect], list[Any]]:
+    """Return what a call writes to the disk, and what the store holds after so many effects."""
+    stored: list[dict[str, Any]] = []
+
+    def watch(at: int, effect: Effect) -> None:
+        if isinstance(effect, DISK):
+            stored.append(copy.deepcopy(host.stored))
+
+    host.log, host.watch = [], watch
+    call(host)
+    host.watch = None
+    stored.append(copy.deepcopy(host.stored))
+    return [effect for effect in host.log if isinstance(effect, DISK)], stored
 
 
 def committed(stream: Sequence[Effect]) -> int:
@@ -147,17 +182,18 @@ def committed(stream: Sequence[Effect]) -> int:
 
 def way_back(host: SimHost, request: Any) -> Stream:
     """Return the boot restore of a change cut short just before its commit."""
+    host = quiet(host)
     whole = change(host, request)
     old, disk = kept(host), Disk.of(whole.files)
     for effect in whole.effects[: committed(whole.effects) - 1]:
         disk.do(effect)
     cut = host.successor()
     cut.files.nodes = {path: inode.node for path, inode in disk.seen().items()}
+    cut.stored = copy.deepcopy(whole.stored[-1])
     cut = simafter.power_up(cut)
     files = cut.files.copy()
-    simafter.boot_restore(cut)
-    stream = [effect for effect in cut.log if isinstance(effect, DISK)]
-    return Stream(host, files, stream, lambda _, at: [old])
+    stream, stored = recorded(cut, simafter.boot_restore)
+    return Stream(host, files, stream, lambda _, at: [old], stored)
 
 
 def test_the_power_may_go_at_any_moment(scene: Any) -> None:

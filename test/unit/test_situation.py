@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rig.simengine import aliases, block, engine, ledger, live, only_present
+from rig.simengine import aliases, block, engine, had, ledger, live, only_present
 from rig.simhost import SimHost
 from rig.simnet import SimAddress, SimRoute
 from rig.simnm import OWNERS
@@ -74,8 +74,9 @@ def test_an_address_of_another_link_is_refused() -> None:
 
 
 def test_an_alias_may_be_a_neighbour_of_the_primary(owned: SimHost) -> None:
-    engine(owned, block("192.0.2.9", "192.0.2.10/24", "2001:db8::9/64")).managed()
-    assert {"192.0.2.9/32", "192.0.2.10/24", "2001:db8::9/64"} < live(owned)
+    listed = had(owned, "192.0.2.9/32", "192.0.2.10/24", "2001:db8::9/64")
+    engine(owned, block(*listed)).managed()
+    assert set(listed) < live(owned)
 
 
 def test_the_edges_of_our_own_subnets_are_free_to_use(owned: SimHost) -> None:
@@ -225,7 +226,7 @@ def test_the_primary_is_what_the_default_route_speaks_with(owned: SimHost) -> No
 
 def test_aliases_before_it_do_not_become_the_primary(owned: SimHost) -> None:
     """An address of scope host stands first in the kernel's list, a new IPv6 one too."""
-    engine(owned, block("203.0.113.1/24", "2001:db8:1::1/64")).managed()
+    engine(owned, block(*had(owned, "203.0.113.1/24", "2001:db8:1::1/64"))).managed()
     assert primaries(owned) == {4: "192.0.2.2", 6: "2001:db8::2"}
 
 

@@ -28,9 +28,9 @@ from saltext.ipalias.effects import (
     run,
 )
 from saltext.ipalias.errors import EffectError, RefusedError
-from saltext.ipalias.files import remove_file, write_file, write_state
+from saltext.ipalias.files import put_files, write_file, write_state
 from saltext.ipalias.host import NOT_FOUND, TIMED_OUT
-from saltext.ipalias.model import Command
+from saltext.ipalias.model import Command, File
 from saltext.ipalias.paths import Paths
 from saltext.ipalias.system import RealHost, lock, now_id
 
@@ -123,7 +123,7 @@ def test_our_state_is_for_root_alone(host: RealHost, tmp_path: Path) -> None:
 
 
 def test_removing_what_is_not_there_is_no_error(host: RealHost, tmp_path: Path) -> None:
-    run(remove_file(str(tmp_path / "absent")), host.perform)
+    run(put_files([File(str(tmp_path / "absent"), None)], {}), host.perform)
     host.perform(RemoveFolder(str(tmp_path / "absent")))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rig.simengine import LEDGER, aliases, block, engine, ledger, live, only_present
+from rig.simengine import LEDGER, aliases, block, engine, had, ledger, live, only_present
 from rig.simhost import SimHost
 from rig.simnm import OWNERS
 from rig.simowners import networkd
+from saltext.ipalias import backends
 from saltext.ipalias.errors import InputError, RefusedError
 
 OWN = {"192.0.2.2/24", "2001:db8::2/64"}
@@ -256,10 +257,11 @@ def test_an_address_may_be_there_once_only(owned: SimHost) -> None:
 
 
 def test_the_pillar_decides_on_the_prefix(owned: SimHost) -> None:
-    for address in ("203.0.113.1", "2001:db8:1::1"):
+    for address in had(owned, "203.0.113.1", "2001:db8:1::1"):
         engine(owned, None).add(aliases(address))
-    engine(owned, block("203.0.113.1/24", "2001:db8:1::1/64")).managed()
-    assert live(owned) == {*OWN, "203.0.113.1/24", "2001:db8:1::1/64"}
+    wider = had(owned, "203.0.113.1/24", "2001:db8:1::1/64")
+    engine(owned, block(*wider)).managed()
+    assert live(owned) == {*OWN, *wider}
 
 
 def test_a_foreign_line_cannot_keep_the_promise_of_the_source(host: SimHost) -> None:
@@ -273,13 +275,15 @@ def test_a_foreign_line_cannot_keep_the_promise_of_the_source(host: SimHost) -> 
 
 
 def test_clean_takes_everything_of_ours_and_nothing_else(owned: SimHost) -> None:
-    before = owned.files.tree("/var")
+    # What the owner makes anew by itself follows what is live, FOREIGN too.
+    derived = getattr(backends.load(owned.owner or "networkd"), "DERIVED", ())
+    before = owned.files.tree("/var", *derived)
     owned.ip(["ip", "address", "add", FOREIGN, "dev", "eth0"], None)
-    engine(owned, block("203.0.113.1", "2001:db8:1::1")).managed()
+    engine(owned, block(*had(owned, "203.0.113.1", "2001:db8:1::1"))).managed()
     engine(owned, None).add(aliases("203.0.113.2"))
     engine(owned, None).clean()
     assert live(owned) == {*OWN, FOREIGN}
-    assert owned.files.tree("/var") == before
+    assert owned.files.tree("/var", *derived) == before
     assert replace(ledger(owned), lost=False).interfaces == {}
     assert ledger(owned).default == {}
 

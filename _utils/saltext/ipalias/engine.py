@@ -21,7 +21,7 @@ from .files import write_state
 from .guarded import settle
 from .host import Host, Overlay
 from .ledger import Ledger, parse_ledger
-from .lifeline import refuse_cuts
+from .lifeline import refuse_cuts, refuse_used
 from .live import Snapshot
 from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
@@ -57,7 +57,8 @@ class Engine:
     :param root: pillar path of that block.
     :param locked: gives the lock of this host for a purpose.
     :param new_id: gives an id for a journal entry.
-    :param forced: addresses to be taken away even if this host is reached by them.
+    :param forced: addresses to be taken away even if this host is reached by them, or an
+        account of a control panel uses them.
     """
 
     host: Machine
@@ -346,6 +347,7 @@ class Engine:
         """
         todo = [plan for plan in plans if plan.touches_host]
         refuse_cuts(todo, self.host, self.settings.master, self.forced)
+        refuse_used(todo, self.host, self.forced)
         changes = _merged(describe(plan) for plan in todo)
         notes = [*self._settled, *(note for plan in plans for note in self._notes(plan, todo))]
         short, cut = cap(changes)

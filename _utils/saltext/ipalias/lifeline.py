@@ -1,11 +1,11 @@
-"""What must not be cut: the address of the master's connection, the way to the gateway."""
+"""What must not be cut: the master's connection, the way to the gateway, an address in use."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import pairwise
 
 from .errors import RefusedError
@@ -119,6 +119,29 @@ def _refuse_last_way(plan: Plan, going: str) -> None:
         if not any(gateway in ipaddress.ip_network(other, strict=False) for other in others):
             address = going.rsplit("/", 1)[0]
             _refuse(address, plan.interface, f"the default route by {gateway} hangs on it")
+
+
+def refuse_used(plans: Iterable[Plan], host: Host, forced: Collection[str]) -> None:
+    """Refuse to take away an address that the owner's own records say is in use.
+
+    A dialect that keeps such records has a function ``in_use(host, addresses)``, which returns
+    by address who uses it (`backends.cpanel`).
+
+    :param forced: addresses that the caller named.
+    :raises RefusedError: naming the address and who uses it.
+    """
+    for plan in plans:
+        backend = plan.situation.backend
+        in_use: Callable[[Host, Collection[str]], Mapping[str, str]] | None
+        in_use = getattr(backend, "in_use", None)
+        if in_use is None:
+            continue
+        staying = {entry.alias.address for entry in plan.entries} | set(forced)
+        going = {alias.address for alias in plan.change.removed}
+        going |= {live.address for live in plan.live_remove}
+        going -= staying
+        for address, use in in_use(host, going).items() if going else ():
+            _refuse(address, plan.interface, use)
 
 
 def _refuse(address: str, interface: str, why: str) -> None:

@@ -82,6 +82,8 @@ def activation_of(plan: Plan, change: Change, host: Host) -> Activation:
     of another interface of which it was not told, and why.
     """
     activation = plan.situation.backend.activate(change, host)
+    if not plan.files:
+        activation = replace(activation, derive=())
     if plan.restart != "alias":
         # Not told, or by a restart that reads everything anew: nothing is left to be noted.
         return replace(activation, tell=(), note="")
@@ -158,6 +160,7 @@ def make_plan(
         former,
         target.adopt,
         options or {},
+        tuple(entry.alias for entry in entries if not entry.file),
     )
     files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
     label_of = situation.backend.live_label
@@ -173,11 +176,15 @@ def make_plan(
     not_new |= {entry.alias.cidr for entry in entries if not entry.live}
     not_foreign = now_cidrs | set(target.drop_live)
     live_only = tuple(entry.alias.cidr for entry in entries if not entry.file)
+    added = tuple(alias for alias in aliases if alias.cidr not in not_new)
+    gone = tuple(alias for alias in former if alias.cidr not in now_cidrs)
+    if situation.backend.STORED:
+        added, gone = _stored(situation, wanted)
     change = Change(
         situation.interface,
         situation.evidence,
-        tuple(alias for alias in aliases if alias.cidr not in not_new),
-        tuple(alias for alias in former if alias.cidr not in now_cidrs),
+        added,
+        gone,
         files,
         (
             *(cidr for cidr in situation.foreign_live if cidr not in not_foreign),
@@ -186,6 +193,7 @@ def make_plan(
         ),
         frozenset(situation.live),
         options or {},
+        frozenset(alias.cidr for alias, _ in live_wanted),
     )
     return Plan(
         situation,
@@ -200,6 +208,28 @@ def make_plan(
         target.notes,
         restart,
     )
+
+
+def _stored(situation: Situation, wanted: Wanted) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
+    """Return what a store shall hold and does not, and what it holds and shall not.
+
+    What it holds already is neither, whoever put it there: on the way back it has to stay.
+    """
+    held = {found.alias.cidr: found.alias for found in situation.found}
+    now = {alias.cidr: alias for alias in wanted.aliases}
+    ours = [*wanted.former, *(found.alias for found in wanted.adopt)]
+    added = tuple(alias for alias in wanted.aliases if not _is_held(alias, held))
+    removed = tuple(
+        held[cidr]
+        for cidr in dict.fromkeys(alias.cidr for alias in ours)
+        if cidr in held and not (cidr in now and _is_held(now[cidr], held))
+    )
+    return added, removed
+
+
+def _is_held(alias: Alias, held: Mapping[str, Alias]) -> bool:
+    there = held.get(alias.cidr)
+    return there is not None and there.source == alias.source
 
 
 def _fallen(situation: Situation, target: Target) -> tuple[tuple[Alias, str | None], ...]:
@@ -226,6 +256,8 @@ def _numbered(situation: Situation, entries: Iterable[Entry]) -> tuple[Entry, ..
             for entry in listed
         )
     taken = {entry.alias.number for entry in listed if entry.alias.number is not None}
+    # Numbers of files that nobody reads: their names are taken all the same.
+    taken |= {int(number) for number in situation.evidence.facts.get("taken", "").split()}
     labels = [address.label for address in situation.live.values()]
     labels += [found.alias.label for found in situation.foreign_found.values()]
     for label in labels:

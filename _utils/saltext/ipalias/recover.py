@@ -7,18 +7,19 @@ here with the journal's record. It can be run again after a crash of its own.
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from .backends import load
+from .backends import Backend, load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
 from .errors import EffectError, IpaliasError
-from .files import remove_file, temporary_name, tidy_folder, write_file
+from .files import place_file, settle_folders, temporary_name, tidy_folder
 from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
-from .model import Change, Command, File
+from .model import Activation, Change, Command, File
 
 #: Times that what is still to be put back in the kernel is looked for, and tried.
 TRIES = 3
@@ -34,16 +35,19 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     current = (yield from _look(problems)) if live else Snapshot()
     for part in record.parts:
         backend = load(part.backend)
-        change = _reverse(part, record, current)
-        activation = backend.activate(change, host)
+        change = _reverse(part, record, current, live=live)
+        activation = _activation(backend, change, host, problems)
         if part.quiet:
             activation = replace(activation, tell=())
         backward.append((part, activation, backend.validate(change, host)))
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.before, problems)
+    folders: dict[str, bool] = {}
     for path, image in record.files.items():
-        yield from _noted(_restore(path, image, owned=path in record.owned), problems)
+        yield from _noted(_restore(path, image, path in record.owned, folders), problems)
+    for folder, tidy in folders.items():
+        yield from _noted(settle_folders({folder: tidy}), problems)
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
@@ -68,7 +72,16 @@ def _look(problems: list[str]) -> Effects[Snapshot]:
     return snapshot
 
 
-def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
+def _activation(backend: Backend, change: Change, host: Host, problems: list[str]) -> Activation:
+    """Return what the owner has to do; nothing where it cannot be asked what there is."""
+    try:
+        return backend.activate(change, host)
+    except IpaliasError as error:
+        problems.append(error.text())
+        return Activation()
+
+
+def _reverse(part: Part, record: Record, current: Snapshot, *, live: bool) -> Change:
     """Return the change that leads back from what is there now."""
     images = {path: record.files[path] for path in part.files}
     files = tuple(
@@ -82,27 +95,49 @@ def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
     fresh = [
         a.cidr for a in now if a.cidr not in known and a.scope != "link" and not a.flags & passing
     ]
-    live = frozenset(address.cidr for address in now)
+    there = frozenset(address.cidr for address in now)
     foreign = (*part.foreign, *fresh)
-    # An alias that was in the files alone is not for its owner to bring up.
-    was = {address.cidr for address in part.live}
-    up = tuple(alias for alias in part.removed if alias.cidr in was)
-    return Change(part.interface, part.evidence, up, part.added, files, foreign, live)
+    # An alias that was in the files alone is not for its owner to bring up; a store holds it.
+    was = frozenset(address.cidr for address in part.live)
+    stored = load(part.backend).STORED
+    up = tuple(alias for alias in part.removed if alias.cidr in was or stored)
+    if not live:
+        # At boot the kernel takes what the store holds, and no more.
+        was = frozenset(alias.cidr for alias in up)
+    return Change(
+        part.interface,
+        part.evidence,
+        up,
+        part.added,
+        files,
+        foreign,
+        there,
+        live_after=was,
+        back=True,
+    )
 
 
-def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:
-    """Put one file back as it was, and take away what a cut-off write left beside it."""
+def _restore(
+    path: str, image: FileState | None, owned: bool, folders: dict[str, bool]
+) -> Effects[None]:
+    """Put one file back as it was, and take away what a cut-off write left beside it.
+
+    :param folders: gets those that are to be synced, with whether each may go.
+    """
     real_path = image.real_path if image is not None else path
     if (yield ReadFile(temporary_name(real_path))) is not None:
         yield Unlink(temporary_name(real_path))
     now: FileState | None = yield ReadFile(path)
     if image is None:
+        folder = posixpath.dirname(path)
         if now is not None:
-            yield from remove_file(path, tidy=owned)
-        elif owned:
+            yield Unlink(path)
+            folders[folder] = folders.get(folder, False) or owned
+        elif owned and folder not in folders:
             yield from tidy_folder(path)
     elif now is None or (now.text, now.mode) != (image.text, image.mode):
-        yield from write_file(path, image.text, image.mode, image)
+        folder = yield from place_file(path, image.text, image.mode, image)
+        folders.setdefault(folder, False)
 
 
 def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) -> Effects[None]:
@@ -118,6 +153,9 @@ def _run(command: Command) -> Effects[None]:
 def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[None]:
     """Put addresses, routes and borrowed settings back, each as far as it goes."""
     current = yield from _look(problems)
+    if down := _fallen_links(record, current):
+        yield from attempt([Command(("ip", "link", "set", "dev", n, "up")) for n in down], problems)
+        current = yield from _look(problems)
     for part in record.parts if current.links else ():
         if part.interface in current.by_link:
             yield from _noted(_until_nothing_is_left(_addresses_left(part), current), problems)
@@ -130,6 +168,16 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
         now = host.read(switch)
         if now is not None and now.strip() != value:
             yield from _noted(_write_setting(switch, value), problems)
+
+
+def _fallen_links(record: Record, current: Snapshot) -> list[str]:
+    """Return the links that a restart has taken down and not brought up again.
+
+    One that had a route was up. Elsewhere than on Linux no owner's restart leaves it down.
+    """
+    names = dict.fromkeys(route.interface for route in record.routes)
+    links = [current.by_link[name] for name in names if name in current.by_link]
+    return [link.name for link in links if "UP" not in link.flags and current.system == "linux"]
 
 
 def _noted(effects: Effects[None], problems: list[str]) -> Effects[None]:

@@ -256,6 +256,12 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
                 way_out="leave the label out",
             )
         check_label(situation, alias)
+    if alias.family == 6 and (reason := unsupported(situation, "ipv6")):
+        raise InputError(
+            f"{situation.interface}: {alias.cidr}: {reason}",
+            where=alias.where,
+            way_out="leave it out, or name a backend that can",
+        )
     if alias.never_source:
         keys = ["source6"] if alias.family == 6 else ["source4"]
         if alias.family == 4 and alias.prefix != MAX_PREFIX[4]:
@@ -279,8 +285,11 @@ def unsupported(situation: Situation, key: str) -> str:
 def _check_scope(situation: Situation, alias: Alias) -> None:
     """Refuse a hidden alias that shares its subnet with an address that is not hidden.
 
-    The kernel takes one scope for all addresses of a subnet ("ipv4: Invalid scope value").
+    The Linux kernel takes one scope for all addresses of a subnet ("ipv4: Invalid scope
+    value").
     """
+    if situation.snapshot.system != "linux":
+        return
     if alias.family != 4 or not alias.never_source or alias.single:
         return
     for live in situation.snapshot.on(situation.interface):

@@ -193,6 +193,9 @@ class RealHost:
             return wire.check_tcp(spec)
         except OSError as error:
             return error.strerror or str(error)
+        except EffectError as error:
+            # Without packet sockets nobody can be asked for a gateway: that has no vote.
+            return error.what
 
     def _start_guard(self, ident: str) -> bool:
         folder = freeze.freeze(self._paths)

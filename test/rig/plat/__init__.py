@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rig.simhost import SimHost
+    from saltext.ipalias.model import Command
 
 #: Dialects that have a module here.
-NAMES: tuple[str, ...] = ("netifrc", "freebsd")
+NAMES: tuple[str, ...] = ("netifrc", "ifcfg_rh", "ifcfg_suse", "cpanel", "freebsd", "windows")
 
 
 class Platform(Protocol):
@@ -29,6 +30,16 @@ class Platform(Protocol):
 
     def bring_up(self, host: SimHost) -> None:
         """Do what a boot does: the kernel is empty but for its links."""
+
+
+def halved(host: SimHost, command: Command) -> str | None:
+    """Return the first half of a command's input, where its program does one thing after another.
+
+    A crash within such a command leaves that half done. A program says so by `halved`.
+    """
+    half = getattr(host.programs.get(command.argv[0]), "halved", None)
+    said: str | None = half(command.stdin or "") if half is not None else None
+    return said
 
 
 def load(name: str) -> Platform:

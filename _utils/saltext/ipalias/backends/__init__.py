@@ -14,7 +14,18 @@ from ..host import Host
 from ..model import Activation, Alias, Change, Command, Evidence, File, Found, Wanted
 
 #: Dialect names, in the order in which ties are broken.
-REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "netifrc", "freebsd")
+REGISTRY = (
+    "netplan",
+    "networkd",
+    "networkmanager",
+    "ifupdown",
+    "netifrc",
+    "ifcfg_rh",
+    "ifcfg_suse",
+    "cpanel",
+    "freebsd",
+    "windows",
+)
 
 
 class Backend(Protocol):
@@ -22,7 +33,7 @@ class Backend(Protocol):
 
     #: Dialect name.
     NAME: str
-    #: Options refused for this dialect, with the reason. Keys: ``label``, ``source4``
+    #: Options refused for this dialect, with the reason. Keys: ``ipv6``, ``label``, ``source4``
     #: (``source: never`` on IPv4), ``source6``, ``wide_source4`` (the same with a prefix
     #: shorter than /32).
     UNSUPPORTED: Mapping[str, str]
@@ -37,6 +48,7 @@ class Backend(Protocol):
     #: True where what lasts is no file of ours but a store that commands change (``ipadm``,
     #: the registry): `render` returns no file, `activate` looks into the store and returns
     #: only the commands that are still needed, and these run on the way back at boot too.
+    #: Such a module may have `ORIGINALS`, see `originals_of`.
     STORED: bool
 
     def detect(self, host: Host, interface: str) -> Evidence:
@@ -75,7 +87,16 @@ def load(name: str) -> Backend:
 
 #: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
 #: that a minion imports only what can concern it; a test holds it to the modules' own word.
-ELSEWHERE: Mapping[str, str] = {"freebsd": "freebsd"}
+ELSEWHERE: Mapping[str, str] = {"freebsd": "freebsd", "windows": "windows"}
+
+
+def originals_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:
+    """Return what is kept of a store before the first change: file name → command that tells.
+
+    Only for a dialect that changes no file, whose original would be kept anyway.
+    """
+    kept: Mapping[str, tuple[str, ...]] = getattr(backend, "ORIGINALS", {})
+    return kept
 
 
 def all_backends(system: str = "linux", names: Sequence[str] = REGISTRY) -> list[Backend]:

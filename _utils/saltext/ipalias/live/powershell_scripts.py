@@ -1,0 +1,137 @@
+"""The two scripts that Windows' own PowerShell runs for us; nothing is ever put into them.
+
+What a script acts on comes as JSON through standard input, and what it says goes out as JSON,
+both in ASCII, so that no code page has a part in it and a name of any language comes through.
+``$input`` is what powershell.exe makes of a redirected standard input beside ``-Command``
+(about_PowerShell_exe); ``[Console]::In`` is then its own to read. There is no double quote in
+them: the argument goes through ``CommandLineToArgvW`` whole.
+
+Errors are told by identifier (``FullyQualifiedErrorId``, ``NativeErrorCode``); the message is
+in the system's language and only passed on.
+
+Cmdlets: the modules NetTCPIP, NetAdapter and DnsClient, Windows 8 and Server 2012 and newer
+(learn.microsoft.com/powershell/module/nettcpip). A query for ``-InterfaceAlias`` or ``-Name``
+takes wildcards (it becomes ``LIKE`` in WQL), and a name may hold brackets: so names are
+compared here, and cmdlets that query are given the index. Their enumerations are printed by
+their English names; a state of the hardware is compared as a number.
+"""
+
+from __future__ import annotations
+
+_PROGRAM = (
+    *("powershell.exe", "-NoLogo", "-NoProfile", "-NonInteractive"),
+    # As Salt's own cmd.powershell runs it. There is no script file for a policy to look at.
+    *("-ExecutionPolicy", "Bypass", "-Command"),
+)
+_COMMON = r"""
+$ErrorActionPreference = 'Stop'
+$ProgressPreference = 'SilentlyContinue'
+$stop = @{ErrorAction = 'Stop'}
+function Tell($told) {
+  $plain = { param($found) '\u{0:x4}' -f [int][char]$found.Value }
+  $text = ConvertTo-Json $told -Compress -Depth 4
+  [Console]::Out.Write([regex]::Replace($text, '[^ -~]', $plain))
+}
+function Fault($fault, $at) {
+  $native = [string]$fault.Exception.NativeErrorCode
+  $id = [string]$fault.FullyQualifiedErrorId
+  Tell @{failed = $at; id = $id; native = $native; message = [string]$fault.Exception.Message}
+}
+"""
+_READ = r"""
+function Found($query) {
+  try { & $query } catch {
+    if ([string]$_.FullyQualifiedErrorId -notlike 'CmdletizationQuery_NotFound*') { throw }
+  }
+}
+try {
+  $stores = 'ActiveStore', 'PersistentStore'
+  $interfaces = @(Found { Get-NetIPInterface -PolicyStore ActiveStore @stop } | ForEach-Object {
+    @{name = [string]$_.InterfaceAlias; index = [int]$_.InterfaceIndex; mtu = [int64]$_.NlMtu
+      family = [string]$_.AddressFamily; dhcp = [string]$_.Dhcp}
+  })
+  $adapters = @(Found { Get-NetAdapter @stop } | ForEach-Object {
+    @{index = [int]$_.InterfaceIndex; mac = [string]$_.MacAddress
+      up = [int]$_.InterfaceOperationalStatus -eq 1}
+  })
+  $addresses = @(foreach ($store in $stores) {
+    Found { Get-NetIPAddress -PolicyStore $store @stop } | ForEach-Object {
+      @{store = $store; index = [int]$_.InterfaceIndex; address = [string]$_.IPAddress
+        prefix = [int]$_.PrefixLength; skip = [bool]$_.SkipAsSource
+        state = [string]$_.AddressState
+        origin = [string]$_.PrefixOrigin; suffix = [string]$_.SuffixOrigin}
+    }
+  })
+  $routes = @(foreach ($store in $stores) {
+    Found { Get-NetRoute -PolicyStore $store @stop } |
+      Where-Object { $_.DestinationPrefix -in '0.0.0.0/0', '::/0' } | ForEach-Object {
+        @{store = $store; index = [int]$_.InterfaceIndex; gateway = [string]$_.NextHop
+          destination = [string]$_.DestinationPrefix; metric = [int]$_.RouteMetric
+          protocol = [string]$_.Protocol}
+      }
+  })
+  $dns = @(Found { Get-DnsClientServerAddress -AddressFamily IPv4 @stop } | ForEach-Object {
+    @{index = [int]$_.InterfaceIndex; servers = @($_.ServerAddresses)}
+  })
+  Tell @{version = [string][Environment]::OSVersion.Version; interfaces = $interfaces
+    adapters = $adapters; addresses = $addresses; routes = $routes; dns = $dns}
+} catch {
+  Fault $_ -1
+  exit 3
+}
+"""
+_CHANGE = r"""
+$at = -1
+try {
+  $data = ConvertFrom-Json ([string]::Join(' ', @($input)))
+  $name = [string]$data.interface
+  $index = Get-NetIPInterface -PolicyStore ActiveStore @stop |
+    Where-Object { [string]$_.InterfaceAlias -ceq $name } |
+    Select-Object -First 1 -ExpandProperty InterfaceIndex
+  if ($null -eq $index) { throw 'no such interface' }
+  $failed = -1
+  foreach ($op in @($data.ops)) { try {
+    $at += 1
+    $more = @{} + $stop
+    if ($op.store) { $more.PolicyStore = [string]$op.store }
+    if ($op.address) { $address = [string][Net.IPAddress][string]$op.address }
+    switch ([string]$op.do) {
+      'new' {
+        New-NetIPAddress -InterfaceAlias $name -IPAddress $address `
+          -PrefixLength $op.prefix -SkipAsSource $op.skip @more | Out-Null
+      }
+      'set' {
+        Set-NetIPAddress -InterfaceIndex $index -IPAddress $address `
+          -PrefixLength $op.prefix -SkipAsSource $op.skip @more
+      }
+      'remove' {
+        Remove-NetIPAddress -InterfaceIndex $index -IPAddress $address @more -Confirm:$false
+      }
+      'route' {
+        New-NetRoute -InterfaceAlias $name -DestinationPrefix $op.destination `
+          -NextHop $op.gateway -RouteMetric $op.metric @more | Out-Null
+      }
+      'restart' {
+        Get-NetAdapter @more | Where-Object { $_.InterfaceIndex -eq $index } |
+          Restart-NetAdapter -Confirm:$false @more
+      }
+      'restart-all' {
+        Get-NetAdapter @more | Where-Object { [int]$_.InterfaceOperationalStatus -eq 1 } |
+          Restart-NetAdapter -Confirm:$false @more
+      }
+      default { throw 'no such operation' }
+    }
+  } catch {
+    if (-not $data.go_on) { throw }
+    if ($failed -lt 0) { $failed = $at; $first = $_ }
+  } }
+  if ($failed -ge 0) { $at = $failed; throw $first }
+  Tell @{done = $at + 1}
+} catch {
+  Fault $_ $at
+  exit 1
+}
+"""
+#: The two command lines; a third there is not.
+READ = (*_PROGRAM, _COMMON + _READ)
+CHANGE = (*_PROGRAM, _COMMON + _CHANGE)
