@@ -35,7 +35,7 @@ from saltext.ipalias import (  # noqa: E402
 from saltext.ipalias.backends import load  # noqa: E402
 from saltext.ipalias.errors import IpaliasError  # noqa: E402
 from saltext.ipalias.host import Result  # noqa: E402
-from saltext.ipalias.live import ifconfig, iproute2, powershell, powershell_scripts  # noqa: E402
+from saltext.ipalias.live import bsd, ifconfig, iproute2, powershell, powershell_scripts  # noqa: E402
 from saltext.ipalias.model import Wanted  # noqa: E402
 from saltext.ipalias.text import blocks, hooklines, ini, stanzas, yamledit  # noqa: E402
 
@@ -53,6 +53,7 @@ WORDS = [
     *("[Address]\n", "[Network]\n", "[ipv4]\n", "Address=203.0.113.9/32\n", "address1=", "\\\n"),
     *("network:\n", "  ethernets:\n", "    eth0:\n", "addresses: [", "- ", "&a ", "*a", "<<: "),
     *("# BEGIN ipalias\n", "# END ipalias\n", "{", "}", '"schema": 1', "null", "-1", "1e999"),
+    *('ifconfig_eth0_alias0="inet 198.51.100.9/32"\n', 'ifconfig_eth0_aliases="', "inet6 "),
     *("203.0.113.9", "2001:db8::9", "/33", "/128", "255.255.255.255", "0x" + "f" * 8),
     *("9" * 5000, "[" * 500, "a" * 300),
 ]
@@ -191,6 +192,8 @@ def dumps(text: str) -> None:
     for parse in (iproute2.parse_json, iproute2.parse_text, ifconfig.parse):
         with contextlib.suppress(IpaliasError):
             parse(text)
+    for family in (4, 6):
+        bsd.parse_routes(text, family)
 
 
 def windows(text: str) -> None:
@@ -337,8 +340,12 @@ def own_texts(name: str) -> list[str]:
         return []
     nodes = OWNERS[owner]().files.nodes.items()
     found = [node.text for path, node in nodes if path.startswith("/etc/") and node.text]
-    folders = {"ifupdown": "interfaces", "networkmanager": "keyfile"}
-    folders["openbsd"] = "openbsd_hostname"
+    folders = {
+        "ifupdown": "interfaces",
+        "networkmanager": "keyfile",
+        "freebsd": "freebsd_rcconf",
+        "openbsd": "openbsd_hostname",
+    }
     return found * 5 + texts([f"{top}/{folders.get(owner, owner)}" for top in FOLDERS])
 
 

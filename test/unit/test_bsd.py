@@ -163,7 +163,7 @@ LINES = [
 ]
 
 
-def lines(ops: list[Op], answer: Any = None) -> list[str]:
+def lines(ops: list[Op], answer: Any = None, **more: Any) -> list[str]:
     seen: list[str] = []
 
     def perform(effect: Any) -> Result:
@@ -173,7 +173,7 @@ def lines(ops: list[Op], answer: Any = None) -> list[str]:
         return said or Result(0, "", "")
 
     try:
-        run(freebsd.change("nfe0", ops, ()), perform)
+        run(freebsd.change("nfe0", ops, (), **more), perform)
     except BatchError as error:
         error.seen = seen  # type: ignore[attr-defined]
         raise
@@ -206,6 +206,9 @@ def test_a_refusal_stops_the_list_and_spares_what_was_not_come_to() -> None:
     )
     assert caught.value.spared == {"198.51.100.2/32", "198.51.100.3/32"}
     assert len(caught.value.seen) == 2  # type: ignore[attr-defined]
+    with pytest.raises(BatchError, match=r"here\[2\]: ") as caught:
+        lines(ops, refuse, go_on=True)
+    assert len(caught.value.seen) == 3  # type: ignore[attr-defined]
 
 
 def test_a_command_of_which_nobody_knows_spares_only_what_is_behind_it() -> None:

@@ -108,7 +108,7 @@ SECTIONS = [
     ("inet 192.0.2.5-6 netmask 255.255.255.0", ["192.0.2.5/24", "192.0.2.6/24"], False),
     ("inet 192.0.2.5/32 netmask 255.255.255.0", ["192.0.2.5/24"], True),
     ("inet 192.0.2.5-6", ["192.0.2.5/32", "192.0.2.6/32"], False),
-    ("inet 192.0.1-2.5/24", ["192.0.1.5/24", "192.0.2.5/32"], False),
+    ("inet 192.0-0.2.5/24", ["192.0.2.5/24"], False),
     ("inet 192.0.2.5-5/24", ["192.0.2.5/24"], False),
     ("inet 192.0.2.7-5/24", [], False),
     ("inet 300.0.2.9/32", [], False),
@@ -344,6 +344,13 @@ def test_an_empty_list_is_used_where_the_list_is_asked_for(value: str) -> None:
     (line,) = re.findall("(?m)^ifconfig_nfe0_aliases=.*$", change(text, ONE, form="list"))
     assert line.split("=")[1].strip("\"' ") == "inet 203.0.113.74/32"
     assert change(text, ONE) == text + numbered((0, "203.0.113.74"))
+
+
+def test_words_that_the_platform_passes_over_stay_in_front() -> None:
+    text = f'{BASE}ifconfig_nfe0_aliases="no section"\n'
+    after = change(text, ONE, "203.0.113.75/32")
+    assert after == text.replace('section"', 'section inet 203.0.113.74/32 inet 203.0.113.75/32"')
+    assert change(after, former=(ONE, "203.0.113.75/32")) == text
 
 
 # IPv6

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from rig import simbsd
+from rig import simafter, simbsd
 from rig.plat import freebsd as platform
 from rig.simengine import aliases, block, changed, engine, live
 from rig.simforms import Cited, survivors
-from rig.simhost import SimHost
-from rig.simscenes import SCENES, add_by_hand, comparable, differences, scene_of
+from rig.simhost import Crash, Fault, SimHost
+from rig.simscenes import (
+    FOREIGN_LIVE,
+    SCENES,
+    add_by_hand,
+    comparable,
+    differences,
+    leftovers,
+    scene_of,
+)
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import EffectError, InputError, IpaliasError, VerifyError
 from saltext.ipalias.report import diff_rows, import_pillar, problems
@@ -297,6 +305,51 @@ def test_slips_of_the_pen_in_what_we_run_are_refused() -> None:
         total, left = total + count, left + survived
     assert total > 300
     assert len(left) <= total * 0.05, left
+
+
+# The way back
+
+
+def cut_off(request: Callable[[SimHost], Any], host: SimHost) -> SimHost:
+    """Kill a change behind its last command, and take away what the host is reached by."""
+    done = host.successor()
+    request(done)
+    last = max(at for at, effect in enumerate(done.log) if isinstance(effect, Run))
+    host.faults = [Fault(last, done=True, crash=True)]
+    with pytest.raises(Crash):
+        request(host)
+    left = host.successor()
+    for address in ("192.0.2.2", "2001:db8::2", FOREIGN_LIVE.partition("/")[0]):
+        platform.kernel(left).delete("eth0", address)
+    left.net.routes = [route for route in left.net.routes if route.destination != "default"]
+    return left
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_dead_man_brings_primaries_and_default_routes_back(scene: str) -> None:
+    host, request = scene_of("freebsd", scene)
+    before = comparable(host)
+    left = cut_off(request, host)
+    simafter.dead_man(left)
+    assert differences(before, comparable(left)) == []
+    assert leftovers(left) == []
+
+
+def test_one_that_cannot_come_back_keeps_no_other_away() -> None:
+    host, request = scene_of("freebsd", "other")
+    before = comparable(host)
+    left = cut_off(request, host)
+    left.refused = {FOREIGN_LIVE.partition("/")[0]}
+    simafter.dead_man(left)
+    said = differences(before, comparable(left))
+    assert len(said) == 1, said
+    assert FOREIGN_LIVE.partition("/")[0] in said[0]
+    # It is tried again by the next run.
+    assert leftovers(left) != []
+    left.refused = set()
+    simafter.settle(left)
+    assert differences(before, comparable(left)) == []
+    assert leftovers(left) == []
 
 
 # Restarts

@@ -302,8 +302,12 @@ def _without(inner: str, sections: Sequence[Section], cut: set[str]) -> tuple[li
             left -= cidrs
             drop.add(index)
     if not sections:
-        return [], 0
-    pieces = [inner[: sections[0].start]]
+        return [inner], len(inner)
+    lead = inner[: sections[0].start]
+    if len(drop) == len(sections) and lead.strip():
+        # With the last section goes the blank that parted it from words that are none.
+        lead = lead.removesuffix(" ")
+    pieces = [lead]
     for index, section in enumerate(sections):
         if index in drop:
             continue

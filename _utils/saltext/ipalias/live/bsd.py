@@ -190,7 +190,13 @@ def _stopped(interface: str, ops: Sequence[Op], index: int, reason: str) -> Batc
     )
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back as it was, route(8)."""
-    to = (route.gateway,) if route.gateway else ("-interface", route.interface)
-    return Command(("route", "-n", "add", f"-{_FAMILY[route.family]}", "default", *to))
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the commands that put default routes back as they were, route(8)."""
+    return [
+        Command(("route", "-n", "add", f"-{_FAMILY[route.family]}", "default", *_way(route)))
+        for route in routes
+    ]
+
+
+def _way(route: Route) -> tuple[str, ...]:
+    return (route.gateway,) if route.gateway else ("-interface", route.interface)

@@ -40,8 +40,8 @@ def change(
 
 
 def routes_back(routes: Sequence[Route]) -> list[Command]:
-    """Return the commands that put default routes back as they were."""
-    return [bsd.route_back(route) for route in routes]
+    """Return the commands that put routes back as they were."""
+    return bsd.routes_back(routes)
 
 
 def kernel_settings(interface: str) -> tuple[str, ...]:
