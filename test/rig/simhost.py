@@ -84,6 +84,8 @@ class SimHost:
     system: str = "linux"
     #: Dialect of `rig.plat` that owns it; empty for the four of `rig.simowners` and `rig.simnm`.
     owner: str = ""
+    #: What commands keep between boots where that is no file (`Backend.STORED`).
+    stored: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.net = SimNet()
@@ -288,6 +290,7 @@ class SimHost:
             "routes": sorted(map(str, self.net.routes)),
             "promote": {name: link.promote for name, link in self.net.links.items()},
             "ledger": ledger.text if ledger is not None else None,
+            "stored": copy.deepcopy(self.stored),
         }
 
 

@@ -150,7 +150,7 @@ def booted(host: SimHost, request: Any) -> tuple[Any, Any]:
 
 def as_booted(host: SimHost) -> dict[str, Any]:
     state = comparable(host)
-    return {key: state[key] for key in ("files", "addresses", "ledger")}
+    return {key: state[key] for key in ("files", "addresses", "ledger", "stored")}
 
 
 def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:

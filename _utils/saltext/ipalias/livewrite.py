@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from .effects import Effects
 from .live import LiveAddress, Snapshot, ops, tools
 from .live.batch import Op
-from .plan import Plan
+from .plan import Plan, differing
 
 
 def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
@@ -18,6 +18,9 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
     """
     now = {address.cidr: address for address in current.on(plan.interface)}
     recreate = set(plan.recreate)
+    if plan.situation.backend.STORED:
+        # What commands of the owner's have set right is not set anew.
+        recreate &= set(differing(plan.situation, plan.live_wanted, now))
     again = [
         (alias, label)
         for alias, label in plan.live_wanted

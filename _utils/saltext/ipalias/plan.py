@@ -173,11 +173,12 @@ def make_plan(
     not_new |= {entry.alias.cidr for entry in entries if not entry.live}
     not_foreign = now_cidrs | set(target.drop_live)
     live_only = tuple(entry.alias.cidr for entry in entries if not entry.file)
+    otherwise, dropped = _stored_otherwise(situation, target, aliases)
     change = Change(
         situation.interface,
         situation.evidence,
-        tuple(alias for alias in aliases if alias.cidr not in not_new),
-        tuple(alias for alias in former if alias.cidr not in now_cidrs),
+        tuple(alias for alias in aliases if alias.cidr not in not_new or alias.cidr in otherwise),
+        (*(alias for alias in former if alias.cidr not in now_cidrs), *dropped),
         files,
         (
             *(cidr for cidr in situation.foreign_live if cidr not in not_foreign),
@@ -194,12 +195,35 @@ def make_plan(
         before,
         live_wanted,
         missing,
-        _recreate(situation, live_wanted),
+        differing(situation, live_wanted, situation.live),
         removed,
         entries,
         target.notes,
         restart,
     )
+
+
+def _stored_otherwise(
+    situation: Situation, target: Target, aliases: Iterable[Alias]
+) -> tuple[frozenset[str], tuple[Alias, ...]]:
+    """Return what a store that commands change must be told beside what comes and goes.
+
+    A file is written whole. Here an alias of another source policy is one that goes and one
+    that comes, and a foreign address to be purged is no line that is left out.
+
+    :return: aliases that are stored otherwise than wanted, and what is dropped for it.
+    """
+    if not situation.backend.STORED:
+        return frozenset(), ()
+    listed = {alias.cidr: alias for alias in aliases}
+    stored = {found.alias.cidr: found.alias for found in situation.found}
+    otherwise = [
+        stored[cidr]
+        for cidr, alias in listed.items()
+        if cidr in situation.in_our_files and stored[cidr].never_source != alias.never_source
+    ]
+    purged = [found.alias for found in target.adopt if found.alias.cidr not in listed]
+    return frozenset(alias.cidr for alias in otherwise), (*otherwise, *purged)
 
 
 def _fallen(situation: Situation, target: Target) -> tuple[tuple[Alias, str | None], ...]:
@@ -276,17 +300,21 @@ def _live_remove(
     return tuple(situation.live[cidr] for cidr in going)
 
 
-def _recreate(
-    situation: Situation, live_wanted: Iterable[tuple[Alias, str | None]]
+def differing(
+    situation: Situation,
+    live_wanted: Iterable[tuple[Alias, str | None]],
+    now: Mapping[str, LiveAddress],
 ) -> tuple[str, ...]:
     """Return live aliases that must be deleted and added again to be as asked.
 
     The kernel cannot change a label or a scope in place, so this is done only where the
     user asked for the attribute, or took it back.
+
+    :param now: what is live, by ``address/prefix``.
     """
     recreate: list[str] = []
     for alias, label in live_wanted:
-        live = situation.live.get(alias.cidr)
+        live = now.get(alias.cidr)
         if live is None:
             continue
         before = situation.entries.get(alias.cidr)

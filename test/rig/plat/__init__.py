@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rig.simhost import SimHost
 
 #: Dialects that have a module here.
-NAMES: tuple[str, ...] = ()
+NAMES: tuple[str, ...] = ("solaris", "ipadm")
 
 
 class Platform(Protocol):

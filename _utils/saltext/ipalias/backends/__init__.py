@@ -14,7 +14,7 @@ from ..host import Host
 from ..model import Activation, Alias, Change, Command, Evidence, File, Found, Wanted
 
 #: Dialect names, in the order in which ties are broken.
-REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown")
+REGISTRY = ("netplan", "networkd", "networkmanager", "ifupdown", "solaris", "ipadm")
 
 
 class Backend(Protocol):
@@ -24,7 +24,7 @@ class Backend(Protocol):
     NAME: str
     #: Options refused for this dialect, with the reason. Keys: ``label``, ``source4``
     #: (``source: never`` on IPv4), ``source6``, ``wide_source4`` (the same with a prefix
-    #: shorter than /32).
+    #: shorter than /32), ``file_alone`` (an alias that lasts and is not live).
     UNSUPPORTED: Mapping[str, str]
     #: Most addresses a link holds, or None.
     MAX_ADDRESSES: int | None
@@ -75,7 +75,7 @@ def load(name: str) -> Backend:
 
 #: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
 #: that a minion imports only what can concern it; a test holds it to the modules' own word.
-ELSEWHERE: Mapping[str, str] = {}
+ELSEWHERE: Mapping[str, str] = {"solaris": "sunos", "ipadm": "sunos"}
 
 
 def all_backends(system: str = "linux", names: Sequence[str] = REGISTRY) -> list[Backend]:

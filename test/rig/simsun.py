@@ -1,0 +1,488 @@
+"""Solaris on a simulated host: logical interfaces, and the programs that show and set them.
+
+The kernel's addresses are those of `rig.simnet`, each with the number of its logical
+interface beside it. What a form does, and what it refuses in which words, is read from the
+sources it cites; ``illumos`` is illumos-gate, ``solaris11`` its sibling of 2011.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
+
+from rig.simforms import Cited, Form, Refusal
+from rig.simhost import SimHost
+from rig.simnet import SimAddress, SimLink, SimRoute
+from rig.simowners import GATEWAY4, GATEWAY6, machine
+from saltext.ipalias.host import Result
+
+IFCONFIG = "illumos cmd-inet/usr.sbin/ifconfig/ifconfig.c"
+LINK = r"{link:[a-z][a-z0-9_]*[0-9]}"
+LOGICAL = r"{link:[a-z][a-z0-9_]*[0-9]:[0-9]+}"
+EITHER = r"{link:[a-z][a-z0-9_]*[0-9](?::[0-9]+)?}"
+CIDR4 = r"{cidr:[0-9]{1,3}(?:\.[0-9]{1,3}){3}/[0-9]{1,3}}"
+CIDR6 = r"{cidr:[0-9a-f:]*:[0-9a-f:]*/[0-9]{1,3}}"
+ADDRESS4 = r"{address:[0-9]{1,3}(?:\.[0-9]{1,3}){3}}"
+ADDRESS6 = r"{address:[0-9a-f:]*:[0-9a-f:]*}"
+FLAGS4 = "flags=1000843<UP,BROADCAST,RUNNING,MULTICAST,IPv4>"
+PHYSICAL = "svc:/network/physical:default"
+NO_ADDRESS = "Cannot assign requested address"
+OK = Result(0, "", "")
+Slots = dict[str, str]
+
+
+class Kernel:
+    """Number the addresses of a host as the Solaris kernel does.
+
+    An address that others put there has no number yet: it gets the next free one, the first
+    of a link the link's own.
+    """
+
+    def __init__(self, host: SimHost) -> None:
+        self.host = host
+        #: Logical interfaces that are plumbed and not up, with the address they have.
+        self.idle: dict[tuple[str, int, int], tuple[str, int, bool]] = {}
+        #: ``ip_addrs_per_if``.
+        self.limit = 256
+        #: Called when a live address goes.
+        self.gone: Callable[[SimAddress], None] = lambda address: None
+
+    def addresses(self, link: SimLink, family: int) -> list[SimAddress]:
+        listed = link.addresses6 if family == 6 else link.addresses4
+        for address in listed:
+            if not hasattr(address, "number"):
+                self._number(link, family, address)
+        return listed
+
+    def _number(self, link: SimLink, family: int, address: SimAddress) -> None:
+        local = family == 6 and ip_address(address.address).is_link_local
+        own = local or (family == 4 and address is link.addresses4[0])
+        busy = self.busy(link, family)
+        free = 0 if own and 0 not in busy else self.free(link, family)
+        address.number = free  # type: ignore[attr-defined]
+
+    def busy(self, link: SimLink, family: int) -> set[int]:
+        listed = link.addresses6 if family == 6 else link.addresses4
+        busy = {a.number for a in listed if hasattr(a, "number")}
+        return busy | {n for name, fam, n in self.idle if (name, fam) == (link.name, family)}
+
+    def free(self, link: SimLink, family: int) -> int:
+        busy, number = self.busy(link, family), 1
+        while number in busy:
+            number += 1
+        return number
+
+    def up(self, address: str) -> bool:
+        """Tell whether an address is up on some link: it comes up once (ip_if.c)."""
+        links = self.host.net.links.values()
+        return any(a.address == address for n in links for a in (*n.addresses4, *n.addresses6))
+
+    def bring_up(
+        self, link: SimLink, family: int, number: int, address: str, prefix: int, hidden: bool
+    ) -> SimAddress:
+        net = self.host.net
+        made = SimAddress(address, prefix, deprecated=hidden)
+        if family == 6 and ip_address(address).is_link_local:
+            made.scope = "link"
+        made.number = number  # type: ignore[attr-defined]
+        made.ready, made.duplicate = net.now + net.dad, address in net.elsewhere
+        (link.addresses6 if family == 6 else link.addresses4).append(made)
+        if family == 6:
+            link.known6[address] = made
+        return made
+
+    def take_down(self, link: SimLink, address: SimAddress) -> None:
+        listed = link.addresses6 if ":" in address.address else link.addresses4
+        listed.remove(address)
+        link.known6.pop(address.address, None)
+        self.gone(address)
+
+    def find(self, link: SimLink, family: int, number: int) -> SimAddress | None:
+        listed = self.addresses(link, family)
+        return next((a for a in listed if a.number == number), None)  # type: ignore[attr-defined]
+
+    def state(self, address: SimAddress) -> str:
+        """Return what `ipadm` calls the state of a live address."""
+        if self.host.net.now < address.ready:
+            return "tentative"
+        return "duplicate" if address.duplicate else "ok"
+
+
+def split(name: str) -> tuple[str, int]:
+    link, _, number = name.partition(":")
+    return link, int(number or 0)
+
+
+class Ifconfig(Cited):
+    """``ifconfig`` of illumos; on Solaris 10 an address under detection is not up yet."""
+
+    def __init__(self, host: SimHost, kernel: Kernel, *, shows_tentative: bool) -> None:
+        self.kernel, self.shows_tentative = kernel, shows_tentative
+        super().__init__(host, "ifconfig", list(self._forms()), ("usage: ifconfig", 1))
+
+    def _forms(self) -> Iterator[Form]:
+        yield Form("ifconfig -a", f"{IFCONFIG}, foreachinterface, in_status, in6_status", self.dump)
+        for word, cidr, address, family in (
+            ("", CIDR4, ADDRESS4, 4),
+            (" inet6", CIDR6, ADDRESS6, 6),
+        ):
+            add = f"{IFCONFIG}, addif and setifflags; ifconfig(8), addif, up"
+            act = self._adds(family, hidden=False)
+            yield Form(f"ifconfig {LINK}{word} addif {cidr} up", add, act)
+            hide = f"{add}, deprecated"
+            act = self._adds(family, hidden=True)
+            yield Form(f"ifconfig {LINK}{word} addif {cidr} deprecated up", hide, act)
+            gone = f"{IFCONFIG}, removeif; ifconfig(8), removeif"
+            yield Form(f"ifconfig {LINK}{word} removeif {address}", gone, self._removes(family))
+            plumb = f"{IFCONFIG}, inetunplumb; ifconfig(8), unplumb"
+            yield Form(f"ifconfig {LOGICAL}{word} unplumb", plumb, self._unplumbs(family))
+        flag = f"{IFCONFIG}, setifflags; ifconfig(8), deprecated"
+        for word in ("deprecated", "-deprecated"):
+            act = self._flags(6, hidden=word[0] != "-")
+            yield Form(f"ifconfig {EITHER} inet6 {word}", flag, act)
+        yield from self._boot_forms()
+
+    def _boot_forms(self) -> Iterator[Form]:
+        script = "illumos cmd/svc/shell/net_include.sh, inet_process_hostname"
+        for word, cidr, family in ((" inet", CIDR4, 4), (" inet6", CIDR6, 6)):
+            plumb = "" if family == 4 else word
+            act = self._plumbs(family)
+            yield Form(f"ifconfig {EITHER}{plumb} plumb", f"{IFCONFIG}, inetplumb", act)
+            act = self._sets(family)
+            yield Form(f"ifconfig {EITHER}{word} {cidr}", f"{script}, N-1 lines", act)
+            act = self._ups(family, hidden=False)
+            yield Form(f"ifconfig {EITHER}{word} up", f"{script}, last line", act)
+            act = self._ups(family, hidden=True)
+            yield Form(f"ifconfig {EITHER}{word} deprecated up", f"{script}, last line", act)
+            act = self._adds(family, hidden=False)
+            yield Form(f"ifconfig {LINK}{word} addif {cidr} up", f"{script}; addif", act)
+        line = f"ifconfig {EITHER} inet {CIDR4} up netmask + broadcast + up"
+        yield Form(line, f"{script}, inet_oneline_epilogue", self._one_line)
+
+    # -- showing ----------------------------------------------------------------------
+
+    def dump(self, slots: Slots, stdin: str | None) -> Result:
+        shown = []
+        for family in (4, 6):
+            for link in self.host.net.links.values():
+                shown += list(self._show(link, family))
+        return Result(0, "\n".join([*shown, ""]), "")
+
+    def _show(self, link: SimLink, family: int) -> Iterator[str]:
+        listed = sorted(self.kernel.addresses(link, family), key=lambda a: a.number)  # type: ignore[attr-defined]
+        own = [a for a in listed if a.number == 0]  # type: ignore[attr-defined]
+        if not own:
+            yield f"{self._name(link, 0, family, None)}"
+            yield f"\tinet{'6 ::/0' if family == 6 else ' 0.0.0.0 netmask 0'} "
+            yield from self._ether(link)
+        for address in listed:
+            number = address.number  # type: ignore[attr-defined]
+            yield self._name(link, number, family, address)
+            if family == 6:
+                yield f"\tinet6 {address.address}/{address.prefix} "
+            else:
+                mask = (0xFFFFFFFF << (32 - address.prefix)) & 0xFFFFFFFF
+                cast = int(ip_address(address.address)) | (mask ^ 0xFFFFFFFF)
+                end = "" if link.loopback else f"broadcast {ip_address(cast)}"
+                yield f"\tinet {address.address} netmask {mask:x} {end}"
+            if number == 0:
+                yield from self._ether(link)
+
+    def _ether(self, link: SimLink) -> Iterator[str]:
+        if not link.loopback:
+            short = ":".join(f"{int(part, 16):x}" for part in link.mac.split(":"))
+            yield f"\tether {short} "
+
+    def _name(self, link: SimLink, number: int, family: int, address: SimAddress | None) -> str:
+        state = self.kernel.state(address) if address is not None else "ok"
+        bits, words = 0x41, ["RUNNING"]
+        up = state == "ok" or (state == "tentative" and self.shows_tentative)
+        words[:0] = ["UP"] if up else []
+        bits ^= 0 if up else 1
+        words[1:1] = ["LOOPBACK"] if link.loopback else ["BROADCAST"] if family == 4 else []
+        words += ["MULTICAST", f"IPv{family}"]
+        if address is not None and address.deprecated:
+            words.append("DEPRECATED")
+        if state == "duplicate":
+            words.append("DUPLICATE")
+        suffix = f":{number}" if number else ""
+        name = ",".join(words)
+        return f"{link.name}{suffix}: flags={bits:x}<{name}> mtu 1500 index {link.index}"
+
+    # -- setting ----------------------------------------------------------------------
+
+    def _link(self, name: str, said: str) -> SimLink:
+        link = self.host.net.links.get(name)
+        if link is None:
+            raise Refusal(f"ifconfig: {said}: {name}: no such interface")
+        return link
+
+    def _parse(self, cidr: str, family: int) -> tuple[str, int]:
+        text, _, digits = cidr.partition("/")
+        try:
+            address = str(ip_address(text))
+        except ValueError:
+            raise Refusal(f"ifconfig: {text}: bad address") from None
+        if int(digits) > (128 if family == 6 else 32):
+            raise Refusal(f"ifconfig: Bad prefix length in {cidr}")
+        return address, int(digits)
+
+    def _adds(self, family: int, *, hidden: bool) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            address, prefix = self._parse(slots["cidr"], family)
+            link = self._link(slots["link"], "addif: SIOCLIFADDIF")
+            self.kernel.addresses(link, family)
+            number = self.kernel.free(link, family)
+            if number >= self.kernel.limit:
+                said = "logical interface id is outside allowed range"
+                raise Refusal(f"ifconfig: addif: SIOCLIFADDIF: {link.name}: {said}")
+            name = f"{link.name}:{number}"
+            made = f"Created new logical interface {name}\n"
+            if self.kernel.up(address):
+                self.kernel.idle[link.name, family, number] = (address, prefix, hidden)
+                said = f"ifconfig: setifflags: SIOCSLIFFLAGS: {name}: {NO_ADDRESS}\n"
+                return Result(1, made, said)
+            self.kernel.bring_up(link, family, number, address, prefix, hidden)
+            return Result(0, made, "")
+
+        return act
+
+    def _removes(self, family: int) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            link = self._link(slots["link"], "removeif")
+            listed = self.kernel.addresses(link, family)
+            gone = next((a for a in listed if a.address == slots["address"]), None)
+            if gone is None:
+                said = f"SIOCLIFREMOVEIF: {link.name}: {NO_ADDRESS}"
+                raise Refusal(f"ifconfig: removeif: {said}")
+            if gone.number == 0:  # type: ignore[attr-defined]
+                raise Refusal(f"ifconfig: removeif: cannot remove interface: {link.name}")
+            self.kernel.take_down(link, gone)
+            return OK
+
+        return act
+
+    def _unplumbs(self, family: int) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            name, number = split(slots["link"])
+            link = self._link(name, f"cannot unplumb {slots['link']}")
+            live = self.kernel.find(link, family, number)
+            if self.kernel.idle.pop((name, family, number), None) is None and live is None:
+                said = "Interface does not exist"
+                raise Refusal(f"ifconfig: cannot unplumb {slots['link']}: {said}")
+            if live is not None:
+                self.kernel.take_down(link, live)
+            return OK
+
+        return act
+
+    def _flags(self, family: int, *, hidden: bool) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            name, number = split(slots["link"])
+            link = self._link(name, "setifflags: SIOCGLIFFLAGS")
+            live = self.kernel.find(link, family, number)
+            if live is None:
+                said = f"SIOCGLIFFLAGS: {slots['link']}: no such interface"
+                raise Refusal(f"ifconfig: setifflags: {said}")
+            live.deprecated = hidden
+            return OK
+
+        return act
+
+    # -- booting ----------------------------------------------------------------------
+
+    def _plumbs(self, family: int) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            name, number = split(slots["link"])
+            link = self._link(name, "cannot plumb")
+            if number and number in self.kernel.busy(link, family):
+                said = f"ifconfig: cannot plumb {slots['link']}: Interface already exists\n"
+                return Result(0, "", said)
+            if number:
+                self.kernel.idle[name, family, number] = ("", 0, False)
+            return OK
+
+        return act
+
+    def _sets(self, family: int) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            name, number = split(slots["link"])
+            address, prefix = self._parse(slots["cidr"], family)
+            link = self._link(name, "SIOCSLIFADDR")
+            live = self.kernel.find(link, family, number)
+            if live is not None and (live.address, live.prefix) != (address, prefix):
+                self.kernel.take_down(link, live)
+                live = None
+            if live is None:
+                self.kernel.idle[name, family, number] = (address, prefix, False)
+            return OK
+
+        return act
+
+    def _ups(self, family: int, *, hidden: bool) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            name, number = split(slots["link"])
+            link = self._link(name, "setifflags: SIOCGLIFFLAGS")
+            live = self.kernel.find(link, family, number)
+            if live is not None:
+                live.deprecated = hidden
+                return OK
+            address, prefix, _ = self.kernel.idle.get((name, family, number), ("", 0, False))
+            if family == 6 and number == 0 and not address:
+                # Its link-local address, from the hardware address.
+                address, prefix = "fe80::2", 64
+            if not address:
+                return OK
+            if self.kernel.up(address):
+                said = f"SIOCSLIFFLAGS: {slots['link']}: {NO_ADDRESS}"
+                raise Refusal(f"ifconfig: setifflags: {said}")
+            self.kernel.idle.pop((name, family, number), None)
+            made = self.kernel.bring_up(link, family, number, address, prefix, hidden)
+            made.ready = 0.0
+            return OK
+
+        return act
+
+    def _one_line(self, slots: Slots, stdin: str | None) -> Result:
+        self._sets(4)(slots, stdin)
+        return self._ups(4, hidden=False)(slots, stdin)
+
+
+def netstat(host: SimHost, kernel: Kernel) -> Cited:
+    """Return ``netstat``; the routes to subnets are of no concern here."""
+
+    def shown(family: int) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            lines = ["", f"Routing Table: IPv{family}"]
+            lines.append("  Destination           Gateway           Flags  Ref     Use     Interface")
+            lines.append("-------------------- -------------------- ----- ----- ---------- ---------")
+            for route in host.net.routes:
+                if route.family == family and route.destination == "default":
+                    lines.append(f"default  {route.gateway}  UG  1  0  {route.interface}")
+            return Result(0, "\n".join([*lines, ""]), "")
+
+        return act
+
+    cite = "netstat(8), -r; recorded output of Solaris 11 (ohai, spec for solaris2 network)"
+    forms = [Form("netstat -rn -f inet", cite, shown(4))]
+    forms.append(Form("netstat -rn -f inet6", cite, shown(6)))
+    return Cited(host, "netstat", forms, ("usage: netstat [-anv]", 1))
+
+
+def route(host: SimHost) -> Cited:
+    """Return ``route``."""
+
+    def adds(family: int) -> Callable[[Slots, str | None], Result]:
+        def act(slots: Slots, stdin: str | None) -> Result:
+            gateway = slots["address"]
+            for old in host.net.routes:
+                if (old.family, old.destination, old.gateway) == (family, "default", gateway):
+                    said = f"add net default: gateway {gateway}: entry exists"
+                    raise Refusal(said, 17)
+            host.net.add_route(SimRoute(family, "default", slots.get("link", "eth0"), gateway))
+            return OK
+
+        return act
+
+    cite = "route(8), add, -n, -inet6, -ifp; illumos cmd/svc/milestone/net-physical"
+    forms = [
+        Form(f"route -n add default {ADDRESS4}", cite, adds(4)),
+        Form(f"route -n add -inet6 default {ADDRESS6}", cite, adds(6)),
+        Form(f"route -n add -inet6 default {ADDRESS6} -ifp {LINK}", cite, adds(6)),
+    ]
+    return Cited(host, "route", forms, ("usage: route [ -fnvq ] cmd [[ -<qualifers> ] args ]", 1))
+
+
+def services(
+    host: SimHost, again: Callable[[], None], *, profile: str | None = None, nwam: str = "disabled"
+) -> None:
+    """Give a host ``svcadm``, ``svcs`` and ``svcprop``.
+
+    :param again: what the start method of network/physical does.
+    :param profile: active network profile of Solaris 11; None: there are none.
+    """
+
+    def restarts(slots: Slots, stdin: str | None) -> Result:
+        again()
+        return OK
+
+    def says(slots: Slots, stdin: str | None) -> Result:
+        if profile is None:
+            said = "Couldn't find property `netcfg/active_ncp' in instance"
+            raise Refusal(f"svcprop: {said} `{PHYSICAL}'.")
+        return Result(0, f"{profile}\n", "")
+
+    cite = "svcadm(8), restart; the alias guide, Solaris, step 4"
+    host.programs["svcadm"] = Cited(
+        host,
+        "svcadm",
+        [Form(f"svcadm restart {PHYSICAL}", cite, restarts)],
+        ("Usage: svcadm [-v] [cmd [args ... ]]", 2),
+    )
+    line = "svcs -H -o state svc:/network/physical:nwam"
+    state = Form(line, "svcs(1), -H, -o state", lambda s, i: Result(0, f"{nwam}\n", ""))
+    host.programs["svcs"] = Cited(host, "svcs", [state], ("Usage: svcs [-aHpv]", 2))
+    line = f"svcprop -p netcfg/active_ncp {PHYSICAL}"
+    prop = "Solaris 11 cmd/svc/shell/nwam_include.sh, reactive_ncp_enabled; svcprop(1)"
+    host.programs["svcprop"] = Cited(
+        host, "svcprop", [Form(line, prop, says)], ("Usage: svcprop [-aCcfqtv]", 2)
+    )
+
+
+def tunables(host: SimHost, kernel: Kernel) -> Cited:
+    """Return ``ndd``."""
+    cite = "ndd(8); illumos inet/ip/ip.c, lcl_param_arr: ip_addrs_per_if, 1 to 8192, 256"
+    line = "ndd -get /dev/ip ip_addrs_per_if"
+    form = Form(line, cite, lambda slots, stdin: Result(0, f"{kernel.limit}\n", ""))
+    return Cited(host, "ndd", [form], ("usage: ndd -set device_name name value", 1))
+
+
+def sun(files: dict[str, str], *, links: Sequence[str], shows_tentative: bool) -> SimHost:
+    """Return a Solaris host with its primary addresses up, and no store of addresses."""
+    host = machine(files, links=links)
+    host.system = "sunos"
+    kernel = Kernel(host)
+    host.programs.pop("ip")
+    host.programs["ifconfig"] = Ifconfig(host, kernel, shows_tentative=shows_tentative)
+    host.programs["netstat"] = netstat(host, kernel)
+    host.programs["route"] = route(host)
+    host.programs["ndd"] = tunables(host, kernel)
+    return host
+
+
+def kernel_of(host: SimHost) -> Kernel:
+    """Return the kernel behind a host's ``ifconfig``."""
+    program = host.programs["ifconfig"]
+    assert isinstance(program, Ifconfig)
+    return program.kernel
+
+
+def boot_routes(host: SimHost) -> None:
+    """Add the default routes of /etc/defaultrouter and of router discovery."""
+    for family, gateway in ((4, GATEWAY4), (6, GATEWAY6)):
+        host.net.add_route(SimRoute(family, "default", "eth0", gateway))
+
+
+def process_files(host: SimHost) -> None:
+    """Do with /etc/hostname.IF what net-physical does, line by line.
+
+    A line without its newline is not read; a file of one line gets the epilogue; what is
+    behind /etc/hostname6.IF is brought up (``if_configure``).
+    """
+    for family, folder in ((4, "/etc/hostname"), (6, "/etc/hostname6")):
+        word = "inet" if family == 4 else "inet6"
+        names = [path[len(folder) + 1 :] for path in host.files.glob(f"{folder}.*[0-9]")]
+        for name in names:
+            host.run(["ifconfig", name, *([] if family == 4 else [word]), "plumb"])
+        for name in names:
+            text = host.files.read(f"{folder}.{name}") or ""
+            lines = re.split("\n", text)[:-1]
+            for line in lines:
+                words = line.split()
+                if family == 4 and len(lines) == 1 and words:
+                    words += ["netmask", "+", "broadcast", "+", "up"]
+                if words:
+                    host.run(["ifconfig", name, word, *words])
+            if family == 6:
+                host.run(["ifconfig", name, word, "up"])
