@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from ipaddress import ip_address
 
 from rig.simforms import Cited, Form, Refusal
@@ -46,7 +47,7 @@ class Kernel:
         #: ``ip_addrs_per_if``.
         self.limit = 256
         #: Called when a live address goes.
-        self.gone: Callable[[SimAddress], None] = lambda address: None
+        self.gone: Callable[[SimAddress], None] = _nothing
 
     def addresses(self, link: SimLink, family: int) -> list[SimAddress]:
         listed = link.addresses6 if family == 6 else link.addresses4
@@ -75,6 +76,8 @@ class Kernel:
 
     def up(self, address: str) -> bool:
         """Tell whether an address is up on some link: it comes up once (ip_if.c)."""
+        if ip_address(address).is_link_local:
+            return False
         links = self.host.net.links.values()
         return any(a.address == address for n in links for a in (*n.addresses4, *n.addresses6))
 
@@ -109,6 +112,10 @@ class Kernel:
         return "duplicate" if address.duplicate else "ok"
 
 
+def _nothing(address: SimAddress) -> None:
+    return
+
+
 def split(name: str) -> tuple[str, int]:
     link, _, number = name.partition(":")
     return link, int(number or 0)
@@ -128,18 +135,18 @@ class Ifconfig(Cited):
             (" inet6", CIDR6, ADDRESS6, 6),
         ):
             add = f"{IFCONFIG}, addif and setifflags; ifconfig(8), addif, up"
-            act = self._adds(family, hidden=False)
+            act = partial(self._adds, family, False)
             yield Form(f"ifconfig {LINK}{word} addif {cidr} up", add, act)
             hide = f"{add}, deprecated"
-            act = self._adds(family, hidden=True)
+            act = partial(self._adds, family, True)
             yield Form(f"ifconfig {LINK}{word} addif {cidr} deprecated up", hide, act)
             gone = f"{IFCONFIG}, removeif; ifconfig(8), removeif"
-            yield Form(f"ifconfig {LINK}{word} removeif {address}", gone, self._removes(family))
+            yield Form(f"ifconfig {LINK}{word} removeif {address}", gone, partial(self._removes, family))
             plumb = f"{IFCONFIG}, inetunplumb; ifconfig(8), unplumb"
-            yield Form(f"ifconfig {LOGICAL}{word} unplumb", plumb, self._unplumbs(family))
+            yield Form(f"ifconfig {LOGICAL}{word} unplumb", plumb, partial(self._unplumbs, family))
         flag = f"{IFCONFIG}, setifflags; ifconfig(8), deprecated"
         for word in ("deprecated", "-deprecated"):
-            act = self._flags(6, hidden=word[0] != "-")
+            act = partial(self._flags, 6, word[0] != "-")
             yield Form(f"ifconfig {EITHER} inet6 {word}", flag, act)
         yield from self._boot_forms()
 
@@ -147,15 +154,15 @@ class Ifconfig(Cited):
         script = "illumos cmd/svc/shell/net_include.sh, inet_process_hostname"
         for word, cidr, family in ((" inet", CIDR4, 4), (" inet6", CIDR6, 6)):
             plumb = "" if family == 4 else word
-            act = self._plumbs(family)
+            act = partial(self._plumbs, family)
             yield Form(f"ifconfig {EITHER}{plumb} plumb", f"{IFCONFIG}, inetplumb", act)
-            act = self._sets(family)
+            act = partial(self._sets, family)
             yield Form(f"ifconfig {EITHER}{word} {cidr}", f"{script}, N-1 lines", act)
-            act = self._ups(family, hidden=False)
+            act = partial(self._ups, family, False)
             yield Form(f"ifconfig {EITHER}{word} up", f"{script}, last line", act)
-            act = self._ups(family, hidden=True)
+            act = partial(self._ups, family, True)
             yield Form(f"ifconfig {EITHER}{word} deprecated up", f"{script}, last line", act)
-            act = self._adds(family, hidden=False)
+            act = partial(self._adds, family, False)
             yield Form(f"ifconfig {LINK}{word} addif {cidr} up", f"{script}; addif", act)
         line = f"ifconfig {EITHER} inet {CIDR4} up netmask + broadcast + up"
         yield Form(line, f"{script}, inet_oneline_epilogue", self._one_line)
@@ -228,170 +235,162 @@ class Ifconfig(Cited):
             raise Refusal(f"ifconfig: Bad prefix length in {cidr}")
         return address, int(digits)
 
-    def _adds(self, family: int, *, hidden: bool) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            address, prefix = self._parse(slots["cidr"], family)
-            link = self._link(slots["link"], "addif: SIOCLIFADDIF")
-            self.kernel.addresses(link, family)
-            number = self.kernel.free(link, family)
-            if number >= self.kernel.limit:
-                said = "logical interface id is outside allowed range"
-                raise Refusal(f"ifconfig: addif: SIOCLIFADDIF: {link.name}: {said}")
-            name = f"{link.name}:{number}"
-            made = f"Created new logical interface {name}\n"
-            if self.kernel.up(address):
-                self.kernel.idle[link.name, family, number] = (address, prefix, hidden)
-                said = f"ifconfig: setifflags: SIOCSLIFFLAGS: {name}: {NO_ADDRESS}\n"
-                return Result(1, made, said)
-            self.kernel.bring_up(link, family, number, address, prefix, hidden)
-            return Result(0, made, "")
+    def _adds(self, family: int, hidden: bool, slots: Slots, stdin: str | None) -> Result:
+        address, prefix = self._parse(slots["cidr"], family)
+        link = self._link(slots["link"], "addif: SIOCLIFADDIF")
+        self.kernel.addresses(link, family)
+        number = self.kernel.free(link, family)
+        if number >= self.kernel.limit:
+            said = "logical interface id is outside allowed range"
+            raise Refusal(f"ifconfig: addif: SIOCLIFADDIF: {link.name}: {said}")
+        name = f"{link.name}:{number}"
+        made = f"Created new logical interface {name}\n"
+        if self.kernel.up(address):
+            self.kernel.idle[link.name, family, number] = (address, prefix, hidden)
+            said = f"ifconfig: setifflags: SIOCSLIFFLAGS: {name}: {NO_ADDRESS}\n"
+            return Result(1, made, said)
+        self.kernel.bring_up(link, family, number, address, prefix, hidden)
+        return Result(0, made, "")
 
-        return act
+    def _removes(self, family: int, slots: Slots, stdin: str | None) -> Result:
+        link = self._link(slots["link"], "removeif")
+        listed = self.kernel.addresses(link, family)
+        gone = next((a for a in listed if a.address == slots["address"]), None)
+        if gone is None:
+            said = f"SIOCLIFREMOVEIF: {link.name}: {NO_ADDRESS}"
+            raise Refusal(f"ifconfig: removeif: {said}")
+        if gone.number == 0:  # type: ignore[attr-defined]
+            raise Refusal(f"ifconfig: removeif: cannot remove interface: {link.name}")
+        self.kernel.take_down(link, gone)
+        return OK
 
-    def _removes(self, family: int) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            link = self._link(slots["link"], "removeif")
-            listed = self.kernel.addresses(link, family)
-            gone = next((a for a in listed if a.address == slots["address"]), None)
-            if gone is None:
-                said = f"SIOCLIFREMOVEIF: {link.name}: {NO_ADDRESS}"
-                raise Refusal(f"ifconfig: removeif: {said}")
-            if gone.number == 0:  # type: ignore[attr-defined]
-                raise Refusal(f"ifconfig: removeif: cannot remove interface: {link.name}")
-            self.kernel.take_down(link, gone)
-            return OK
+    def _unplumbs(self, family: int, slots: Slots, stdin: str | None) -> Result:
+        name, number = split(slots["link"])
+        link = self._link(name, f"cannot unplumb {slots['link']}")
+        live = self.kernel.find(link, family, number)
+        if self.kernel.idle.pop((name, family, number), None) is None and live is None:
+            said = "Interface does not exist"
+            raise Refusal(f"ifconfig: cannot unplumb {slots['link']}: {said}")
+        if live is not None:
+            self.kernel.take_down(link, live)
+        return OK
 
-        return act
-
-    def _unplumbs(self, family: int) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            name, number = split(slots["link"])
-            link = self._link(name, f"cannot unplumb {slots['link']}")
-            live = self.kernel.find(link, family, number)
-            if self.kernel.idle.pop((name, family, number), None) is None and live is None:
-                said = "Interface does not exist"
-                raise Refusal(f"ifconfig: cannot unplumb {slots['link']}: {said}")
-            if live is not None:
-                self.kernel.take_down(link, live)
-            return OK
-
-        return act
-
-    def _flags(self, family: int, *, hidden: bool) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            name, number = split(slots["link"])
-            link = self._link(name, "setifflags: SIOCGLIFFLAGS")
-            live = self.kernel.find(link, family, number)
-            if live is None:
-                said = f"SIOCGLIFFLAGS: {slots['link']}: no such interface"
-                raise Refusal(f"ifconfig: setifflags: {said}")
-            live.deprecated = hidden
-            return OK
-
-        return act
+    def _flags(self, family: int, hidden: bool, slots: Slots, stdin: str | None) -> Result:
+        name, number = split(slots["link"])
+        link = self._link(name, "setifflags: SIOCGLIFFLAGS")
+        live = self.kernel.find(link, family, number)
+        if live is None:
+            said = f"SIOCGLIFFLAGS: {slots['link']}: no such interface"
+            raise Refusal(f"ifconfig: setifflags: {said}")
+        live.deprecated = hidden
+        return OK
 
     # -- booting ----------------------------------------------------------------------
 
-    def _plumbs(self, family: int) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            name, number = split(slots["link"])
-            link = self._link(name, "cannot plumb")
-            if number and number in self.kernel.busy(link, family):
-                said = f"ifconfig: cannot plumb {slots['link']}: Interface already exists\n"
-                return Result(0, "", said)
-            if number:
-                self.kernel.idle[name, family, number] = ("", 0, False)
+    def _plumbs(self, family: int, slots: Slots, stdin: str | None) -> Result:
+        name, number = split(slots["link"])
+        link = self._link(name, "cannot plumb")
+        if number and number in self.kernel.busy(link, family):
+            said = f"ifconfig: cannot plumb {slots['link']}: Interface already exists\n"
+            return Result(0, "", said)
+        if number:
+            self.kernel.idle[name, family, number] = ("", 0, False)
+        return OK
+
+    def _sets(self, family: int, slots: Slots, stdin: str | None) -> Result:
+        name, number = split(slots["link"])
+        address, prefix = self._parse(slots["cidr"], family)
+        link = self._link(name, "SIOCSLIFADDR")
+        live = self.kernel.find(link, family, number)
+        if live is not None and (live.address, live.prefix) != (address, prefix):
+            self.kernel.take_down(link, live)
+            live = None
+        if live is None:
+            self.kernel.idle[name, family, number] = (address, prefix, False)
+        return OK
+
+    def _ups(self, family: int, hidden: bool, slots: Slots, stdin: str | None) -> Result:
+        name, number = split(slots["link"])
+        link = self._link(name, "setifflags: SIOCGLIFFLAGS")
+        live = self.kernel.find(link, family, number)
+        if live is not None:
+            live.deprecated = hidden
             return OK
-
-        return act
-
-    def _sets(self, family: int) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            name, number = split(slots["link"])
-            address, prefix = self._parse(slots["cidr"], family)
-            link = self._link(name, "SIOCSLIFADDR")
-            live = self.kernel.find(link, family, number)
-            if live is not None and (live.address, live.prefix) != (address, prefix):
-                self.kernel.take_down(link, live)
-                live = None
-            if live is None:
-                self.kernel.idle[name, family, number] = (address, prefix, False)
+        address, prefix, _ = self.kernel.idle.get((name, family, number), ("", 0, False))
+        if family == 6 and number == 0 and not address:
+            # Its link-local address, from the hardware address.
+            address, prefix = "fe80::2", 64
+        if not address:
             return OK
-
-        return act
-
-    def _ups(self, family: int, *, hidden: bool) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            name, number = split(slots["link"])
-            link = self._link(name, "setifflags: SIOCGLIFFLAGS")
-            live = self.kernel.find(link, family, number)
-            if live is not None:
-                live.deprecated = hidden
-                return OK
-            address, prefix, _ = self.kernel.idle.get((name, family, number), ("", 0, False))
-            if family == 6 and number == 0 and not address:
-                # Its link-local address, from the hardware address.
-                address, prefix = "fe80::2", 64
-            if not address:
-                return OK
-            if self.kernel.up(address):
-                said = f"SIOCSLIFFLAGS: {slots['link']}: {NO_ADDRESS}"
-                raise Refusal(f"ifconfig: setifflags: {said}")
-            self.kernel.idle.pop((name, family, number), None)
-            made = self.kernel.bring_up(link, family, number, address, prefix, hidden)
-            made.ready = 0.0
-            return OK
-
-        return act
+        if self.kernel.up(address):
+            said = f"SIOCSLIFFLAGS: {slots['link']}: {NO_ADDRESS}"
+            raise Refusal(f"ifconfig: setifflags: {said}")
+        self.kernel.idle.pop((name, family, number), None)
+        made = self.kernel.bring_up(link, family, number, address, prefix, hidden)
+        made.ready = 0.0
+        return OK
 
     def _one_line(self, slots: Slots, stdin: str | None) -> Result:
-        self._sets(4)(slots, stdin)
-        return self._ups(4, hidden=False)(slots, stdin)
+        self._sets(4, slots, stdin)
+        return self._ups(4, False, slots, stdin)
 
 
-def netstat(host: SimHost, kernel: Kernel) -> Cited:
+# What a form does is a method or a partial one: a copy of the host has its own then.
+
+
+def _routes(host: SimHost, family: int, slots: Slots, stdin: str | None) -> Result:
+    lines = ["", f"Routing Table: IPv{family}"]
+    lines.append("  Destination           Gateway           Flags  Ref     Use     Interface")
+    lines.append("-------------------- -------------------- ----- ----- ---------- ---------")
+    for route in host.net.routes:
+        if route.family == family and route.destination == "default":
+            lines.append(f"default  {route.gateway}  UG  1  0  {route.interface}")
+    return Result(0, "\n".join([*lines, ""]), "")
+
+
+def netstat(host: SimHost) -> Cited:
     """Return ``netstat``; the routes to subnets are of no concern here."""
-
-    def shown(family: int) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            lines = ["", f"Routing Table: IPv{family}"]
-            lines.append("  Destination           Gateway           Flags  Ref     Use     Interface")
-            lines.append("-------------------- -------------------- ----- ----- ---------- ---------")
-            for route in host.net.routes:
-                if route.family == family and route.destination == "default":
-                    lines.append(f"default  {route.gateway}  UG  1  0  {route.interface}")
-            return Result(0, "\n".join([*lines, ""]), "")
-
-        return act
-
     cite = "netstat(8), -r; recorded output of Solaris 11 (ohai, spec for solaris2 network)"
-    forms = [Form("netstat -rn -f inet", cite, shown(4))]
-    forms.append(Form("netstat -rn -f inet6", cite, shown(6)))
+    forms = [Form("netstat -rn -f inet", cite, partial(_routes, host, 4))]
+    forms.append(Form("netstat -rn -f inet6", cite, partial(_routes, host, 6)))
     return Cited(host, "netstat", forms, ("usage: netstat [-anv]", 1))
+
+
+def _add_route(host: SimHost, family: int, slots: Slots, stdin: str | None) -> Result:
+    gateway = slots["address"]
+    for old in host.net.routes:
+        if (old.family, old.destination, old.gateway) == (family, "default", gateway):
+            raise Refusal(f"add net default: gateway {gateway}: entry exists", 17)
+    host.net.add_route(SimRoute(family, "default", slots.get("link", "eth0"), gateway))
+    return OK
 
 
 def route(host: SimHost) -> Cited:
     """Return ``route``."""
-
-    def adds(family: int) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            gateway = slots["address"]
-            for old in host.net.routes:
-                if (old.family, old.destination, old.gateway) == (family, "default", gateway):
-                    said = f"add net default: gateway {gateway}: entry exists"
-                    raise Refusal(said, 17)
-            host.net.add_route(SimRoute(family, "default", slots.get("link", "eth0"), gateway))
-            return OK
-
-        return act
-
     cite = "route(8), add, -n, -inet6, -ifp; illumos cmd/svc/milestone/net-physical"
+    four, six = partial(_add_route, host, 4), partial(_add_route, host, 6)
     forms = [
-        Form(f"route -n add default {ADDRESS4}", cite, adds(4)),
-        Form(f"route -n add -inet6 default {ADDRESS6}", cite, adds(6)),
-        Form(f"route -n add -inet6 default {ADDRESS6} -ifp {LINK}", cite, adds(6)),
+        Form(f"route -n add default {ADDRESS4}", cite, four),
+        Form(f"route -n add -inet6 default {ADDRESS6}", cite, six),
+        Form(f"route -n add -inet6 default {ADDRESS6} -ifp {LINK}", cite, six),
     ]
     return Cited(host, "route", forms, ("usage: route [ -fnvq ] cmd [[ -<qualifers> ] args ]", 1))
+
+
+def _restarts(again: Callable[[], None], slots: Slots, stdin: str | None) -> Result:
+    again()
+    return OK
+
+
+def _profile(profile: str | None, slots: Slots, stdin: str | None) -> Result:
+    if profile is None:
+        said = "Couldn't find property `netcfg/active_ncp' in instance"
+        raise Refusal(f"svcprop: {said} `{PHYSICAL}'.")
+    return Result(0, f"{profile}\n", "")
+
+
+def _says(text: str, slots: Slots, stdin: str | None) -> Result:
+    return Result(0, f"{text}\n", "")
 
 
 def services(
@@ -402,39 +401,28 @@ def services(
     :param again: what the start method of network/physical does.
     :param profile: active network profile of Solaris 11; None: there are none.
     """
-
-    def restarts(slots: Slots, stdin: str | None) -> Result:
-        again()
-        return OK
-
-    def says(slots: Slots, stdin: str | None) -> Result:
-        if profile is None:
-            said = "Couldn't find property `netcfg/active_ncp' in instance"
-            raise Refusal(f"svcprop: {said} `{PHYSICAL}'.")
-        return Result(0, f"{profile}\n", "")
-
     cite = "svcadm(8), restart; the alias guide, Solaris, step 4"
-    host.programs["svcadm"] = Cited(
-        host,
-        "svcadm",
-        [Form(f"svcadm restart {PHYSICAL}", cite, restarts)],
-        ("Usage: svcadm [-v] [cmd [args ... ]]", 2),
-    )
+    line = f"svcadm restart {PHYSICAL}"
+    forms = [Form(line, cite, partial(_restarts, again))]
+    usage = ("Usage: svcadm [-v] [cmd [args ... ]]", 2)
+    host.programs["svcadm"] = Cited(host, "svcadm", forms, usage)
     line = "svcs -H -o state svc:/network/physical:nwam"
-    state = Form(line, "svcs(1), -H, -o state", lambda s, i: Result(0, f"{nwam}\n", ""))
-    host.programs["svcs"] = Cited(host, "svcs", [state], ("Usage: svcs [-aHpv]", 2))
+    forms = [Form(line, "svcs(1), -H, -o state", partial(_says, nwam))]
+    host.programs["svcs"] = Cited(host, "svcs", forms, ("Usage: svcs [-aHpv]", 2))
     line = f"svcprop -p netcfg/active_ncp {PHYSICAL}"
-    prop = "Solaris 11 cmd/svc/shell/nwam_include.sh, reactive_ncp_enabled; svcprop(1)"
-    host.programs["svcprop"] = Cited(
-        host, "svcprop", [Form(line, prop, says)], ("Usage: svcprop [-aCcfqtv]", 2)
-    )
+    cite = "Solaris 11 cmd/svc/shell/nwam_include.sh, reactive_ncp_enabled; svcprop(1)"
+    forms = [Form(line, cite, partial(_profile, profile))]
+    host.programs["svcprop"] = Cited(host, "svcprop", forms, ("Usage: svcprop [-aCcfqtv]", 2))
+
+
+def _limit(kernel: Kernel, slots: Slots, stdin: str | None) -> Result:
+    return Result(0, f"{kernel.limit}\n", "")
 
 
 def tunables(host: SimHost, kernel: Kernel) -> Cited:
     """Return ``ndd``."""
     cite = "ndd(8); illumos inet/ip/ip.c, lcl_param_arr: ip_addrs_per_if, 1 to 8192, 256"
-    line = "ndd -get /dev/ip ip_addrs_per_if"
-    form = Form(line, cite, lambda slots, stdin: Result(0, f"{kernel.limit}\n", ""))
+    form = Form("ndd -get /dev/ip ip_addrs_per_if", cite, partial(_limit, kernel))
     return Cited(host, "ndd", [form], ("usage: ndd -set device_name name value", 1))
 
 
@@ -445,7 +433,7 @@ def sun(files: dict[str, str], *, links: Sequence[str], shows_tentative: bool) -
     kernel = Kernel(host)
     host.programs.pop("ip")
     host.programs["ifconfig"] = Ifconfig(host, kernel, shows_tentative=shows_tentative)
-    host.programs["netstat"] = netstat(host, kernel)
+    host.programs["netstat"] = netstat(host)
     host.programs["route"] = route(host)
     host.programs["ndd"] = tunables(host, kernel)
     return host

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from rig import simsun
@@ -53,9 +54,9 @@ class Ipadm(Cited):
             local = cidr.replace("{cidr:", "{cidr:local=")
             create = f"{SOURCE}, do_create_addr; {LIBRARY}, ipadm_create_addr"
             line = f"ipadm create-addr -T static -a {local} {OBJECT}"
-            yield Form(line, create, self._creates(up=True))
+            yield Form(line, create, partial(self._creates, True))
             line = f"ipadm create-addr -T static -d -a {local} {OBJECT}"
-            yield Form(line, f"{create}; -d", self._creates(up=False))
+            yield Form(line, f"{create}; -d", partial(self._creates, False))
         delete = f"{SOURCE}, do_delete_addr; {LIBRARY}, ipadm_delete_addr"
         yield Form(f"ipadm delete-addr {OBJECT}", delete, self.delete)
         prop = f"{SOURCE}, set_addrprop; {LIBRARY}, i_ipadm_set_addr_flag"
@@ -119,27 +120,24 @@ class Ipadm(Cited):
             raise Refusal(f"ipadm: {self.creating}: {said}")
         return link
 
-    def _creates(self, *, up: bool) -> Callable[[Slots, str | None], Result]:
-        def act(slots: Slots, stdin: str | None) -> Result:
-            cidr = slots["cidr"].removeprefix("local=")
-            address, _, digits = cidr.partition("/")
-            family = 6 if ":" in address else 4
-            if int(digits) > (128 if family == 6 else 32):
-                raise Refusal("ipadm: cannot set local address: Invalid argument provided")
-            name = slots["object"]
-            link = self._validated(name)
-            if name in self.objects:
-                raise Refusal(f"ipadm: {self.creating}: Address object already exists")
-            listed = self.kernel.addresses(link, family)
-            local = family == 4 or any(a.number == 0 for a in listed)  # type: ignore[attr-defined]
-            if (up and self.kernel.up(address)) or not local:
-                raise Refusal(f"ipadm: {self.creating}: Can't assign requested address")
-            self.objects[name] = ["static", cidr, up, False]
-            if up:
-                self._bring_up(link, name)
-            return OK
-
-        return act
+    def _creates(self, up: bool, slots: Slots, stdin: str | None) -> Result:
+        cidr = slots["cidr"].removeprefix("local=")
+        address, _, digits = cidr.partition("/")
+        family = 6 if ":" in address else 4
+        if int(digits) > (128 if family == 6 else 32):
+            raise Refusal("ipadm: cannot set local address: Invalid argument provided")
+        name = slots["object"]
+        link = self._validated(name)
+        if name in self.objects:
+            raise Refusal(f"ipadm: {self.creating}: Address object already exists")
+        listed = self.kernel.addresses(link, family)
+        local = family == 4 or any(a.number == 0 for a in listed)  # type: ignore[attr-defined]
+        if (up and self.kernel.up(address)) or not local:
+            raise Refusal(f"ipadm: {self.creating}: Can't assign requested address")
+        self.objects[name] = ["static", cidr, up, False]
+        if up:
+            self._bring_up(link, name)
+        return OK
 
     def _bring_up(self, link: SimLink, name: str) -> None:
         kind, cidr, up, hidden = self.objects[name]

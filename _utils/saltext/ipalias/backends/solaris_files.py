@@ -102,11 +102,11 @@ class Logical:
 
     def _plain(self) -> bool:
         """Tell whether its words say nothing that the two lines of ours would not say."""
-        shown = {self.settings[0].address, self.settings[0].cidr}
         known = {"up", "deprecated", "+", "netmask", "broadcast", "inet", "inet6", "set"}
         words = [word for line in self.lines for word in line.split()]
         masks = [words[i + 1] for i, w in enumerate(words[:-1]) if w in ("netmask", "broadcast")]
-        return all(word in shown or word in known or word in masks for word in words)
+        mine = self.settings[0].address
+        return all(w in known or w in masks or w.partition("/")[0] == mine for w in words)
 
 
 @dataclass(frozen=True)

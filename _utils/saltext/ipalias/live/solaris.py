@@ -289,9 +289,10 @@ def render(op: Op, logical: str | None = None) -> tuple[str, ...]:
     moment a source.
     """
     alias = op.alias
-    argv = _named(logical or alias.interface, alias)
     if op.change:
-        return (*argv, "deprecated" if alias.never_source else "-deprecated")
+        flag = "deprecated" if alias.never_source else "-deprecated"
+        return (*_named(logical or alias.interface, alias), flag)
+    argv = _named(alias.interface, alias)
     if op.delete:
         return (*argv, "removeif", alias.address)
     hidden = ("deprecated",) if alias.never_source else ()
