@@ -13,6 +13,7 @@ import pytest
 
 from rig.simengine import fit
 from rig.simnm import OWNERS
+from saltext.ipalias import platforms
 from saltext.ipalias.backends import load
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,8 @@ class SimMinion:
     def own_files(self) -> dict[str, Any]:
         """Return the host's files but for the originals that are kept of them."""
         files: dict[str, Any] = self.ask("rig", "files")
-        return {path: node for path, node in files.items() if "/var/lib/ipalias" not in path}
+        ours = platforms.STATE.values()
+        return {p: n for p, n in files.items() if not any(state in p for state in ours)}
 
     def host(self) -> dict[str, Any]:
         """Return files and addresses of the host."""

@@ -84,8 +84,6 @@ class SimHost:
     system: str = "linux"
     #: Dialect of `rig.plat` that owns it; empty for the four of `rig.simowners` and `rig.simnm`.
     owner: str = ""
-    #: What commands keep between boots where that is no file (`Backend.STORED`).
-    stored: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.net = SimNet()
@@ -95,9 +93,13 @@ class SimHost:
         self.frames: list[Send] = []
         #: Who acts: process id, its start time; and which boot this is.
         self.pid, self.started, self.boot = 4242, 77, "boot-1"
+        #: Addresses that the kernel of another system than Linux refuses to take.
+        self.refused: set[str] = set()
         #: What a check says, by its text, and hardware addresses by taken address.
         self.votes: Callable[[CheckSpec], str] = _passes
         self.taken: dict[str, str] = {}
+        #: What a store of the platform holds beside the files; it outlasts a boot.
+        self.stored: dict[str, Any] = {}
         self.guard_works = True
         self.guards: list[str] = []
         #: Error number with which the disk refuses an effect, or 0.
@@ -286,11 +288,11 @@ class SimHost:
         tree.pop("/var", None)
         return {
             "files": tree,
+            "stored": copy.deepcopy(self.stored),
             "addresses": self.net.addresses(),
             "routes": sorted(map(str, self.net.routes)),
             "promote": {name: link.promote for name, link in self.net.links.items()},
             "ledger": ledger.text if ledger is not None else None,
-            "stored": copy.deepcopy(self.stored),
         }
 
 

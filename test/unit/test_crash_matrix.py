@@ -150,7 +150,7 @@ def booted(host: SimHost, request: Any) -> tuple[Any, Any]:
 
 def as_booted(host: SimHost) -> dict[str, Any]:
     state = comparable(host)
-    return {key: state[key] for key in ("files", "addresses", "ledger", "stored")}
+    return {key: state[key] for key in ("files", "stored", "addresses", "ledger")}
 
 
 def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:

@@ -6,6 +6,7 @@ no more of them than was synced. What has been committed stays committed.
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +55,7 @@ def kept(host: SimHost) -> dict[str, Any]:
         if not f"{path}/".startswith("/run/")
         and not (path.endswith(OUR_FOLDERS) and not host.files.listed(path))
     }
-    return {"files": tree, "ledger": ledger(host)}
+    return {"files": tree, "stored": copy.deepcopy(host.stored), "ledger": ledger(host)}
 
 
 @dataclass
@@ -63,17 +64,21 @@ class Stream:
 
     :param files: the disk before.
     :param allowed: from how many effects done on, which states may be found after a boot.
+    :param stored: what a store beside the files holds after that many effects (`SimHost`): a
+        command that has ended has written it for good.
     """
 
     host: SimHost
     files: SimFiles
     effects: list[Effect]
     allowed: Callable[[Sequence[Effect], int], list[dict[str, Any]]]
+    stored: list[dict[str, Any]]
 
     def without(self, *left_out: int) -> Stream:
         """Return the same with some effects left out."""
-        rest = [effect for at, effect in enumerate(self.effects) if at not in left_out]
-        return replace(self, effects=rest)
+        kept = [at for at in range(len(self.effects)) if at not in left_out]
+        stored = [self.stored[at] for at in (*kept, len(self.effects))]
+        return replace(self, effects=[self.effects[at] for at in kept], stored=stored)
 
     def torn(self, some: int = SOME) -> Iterator[str]:
         """Return the ways to lose power that lead to none of the states allowed."""
@@ -82,15 +87,18 @@ class Stream:
         for at in range(len(self.effects) + 1):
             allowed = self.allowed(self.effects, at)
             for lost, files in disk.losses(some, chance):
-                said = self._booted(files, allowed)
+                said = self._booted(files, self.stored[at], allowed)
                 if said:
                     yield f"{said}, {at} of {len(self.effects)} done, {lost}"
             if at < len(self.effects):
                 disk.do(self.effects[at])
 
-    def _booted(self, files: SimFiles, allowed: list[dict[str, Any]]) -> str:
+    def _booted(
+        self, files: SimFiles, stored: dict[str, Any], allowed: list[dict[str, Any]]
+    ) -> str:
         """Boot with what is left, and return what is wrong."""
         fresh = simafter.power_up(self.host, files)
+        fresh.stored = copy.deepcopy(stored)
         said = simafter.boot_restore(fresh)
         if any("not put back" in one for one in said):
             return f"not put back: {said}"
@@ -126,13 +134,28 @@ class Stream:
 def change(host: SimHost, request: Any) -> Stream:
     """Return a change: the old or the new, and the new alone once it is committed."""
     old, files, done = kept(host), host.files.copy(), host.successor()
-    request(done)
+    stream, stored = recorded(done, request)
     new = kept(done)
 
     def allowed(stream: Sequence[Effect], at: int) -> list[dict[str, Any]]:
         return [new] if at > committed(stream) else [old, new]
 
-    return Stream(host, files, [e for e in done.log if isinstance(e, DISK)], allowed)
+    return Stream(host, files, stream, allowed, stored)
+
+
+def recorded(host: SimHost, call: Callable[[SimHost], object]) -> tuple[list[Effect], list[Any]]:
+    """Return what a call writes to the disk, and what the store holds after so many effects."""
+    stored: list[dict[str, Any]] = []
+
+    def watch(at: int, effect: Effect) -> None:
+        if isinstance(effect, DISK):
+            stored.append(copy.deepcopy(host.stored))
+
+    host.log, host.watch = [], watch
+    call(host)
+    host.watch = None
+    stored.append(copy.deepcopy(host.stored))
+    return [effect for effect in host.log if isinstance(effect, DISK)], stored
 
 
 def committed(stream: Sequence[Effect]) -> int:
@@ -153,11 +176,11 @@ def way_back(host: SimHost, request: Any) -> Stream:
         disk.do(effect)
     cut = host.successor()
     cut.files.nodes = {path: inode.node for path, inode in disk.seen().items()}
+    cut.stored = copy.deepcopy(whole.stored[-1])
     cut = simafter.power_up(cut)
     files = cut.files.copy()
-    simafter.boot_restore(cut)
-    stream = [effect for effect in cut.log if isinstance(effect, DISK)]
-    return Stream(host, files, stream, lambda _, at: [old])
+    stream, stored = recorded(cut, simafter.boot_restore)
+    return Stream(host, files, stream, lambda _, at: [old], stored)
 
 
 def test_the_power_may_go_at_any_moment(scene: Any) -> None:

@@ -13,6 +13,7 @@ from rig.simnm import OWNERS
 from rig.simowners import ifupdown, networkd
 from saltext.ipalias import upkeep
 from saltext.ipalias.errors import InputError
+from saltext.ipalias.live import tools
 from saltext.ipalias.pillar import parse_pillar
 from saltext.ipalias.report import describe_backends, diff_rows, explain, import_pillar, ours
 from saltext.ipalias.upkeep import announce, journal, restart
@@ -80,9 +81,14 @@ def test_every_address_is_a_row_with_its_state() -> None:
 def test_a_row_says_where_and_on_whose_word(owned: SimHost) -> None:
     engine(owned, None).add(aliases("203.0.113.9"))
     (row,) = [r for r in diff_rows(engine(owned, None)) if r["address"] == "203.0.113.9/32"]
-    path, _, line = row["file"].rpartition(":")
-    assert "203.0.113.9" in (owned.files.read(path) or "")
-    assert int(line) > 0
+    if owned.stored:
+        # A store has a name and no lines.
+        assert row["file"]
+        assert ":" not in row["file"]
+    else:
+        path, _, line = row["file"].rpartition(":")
+        assert "203.0.113.9" in (owned.files.read(path) or "")
+        assert int(line) > 0
     assert (row["origin"], row["live"], row["pillar"]) == ("hand", True, False)
 
 
@@ -198,6 +204,9 @@ def test_announce_sends_for_live_aliases_of_ours() -> None:
 
 def test_new_addresses_are_announced_as_the_pillar_says(owned: SimHost) -> None:
     engine(owned, block("203.0.113.1", "2001:db8:1::1", announce=3)).managed("eth0")
+    if not tools.load(owned.system).FRAMES:
+        assert owned.frames == []
+        return
     (sent,) = owned.frames
     assert (len(sent.frames), sent.count) == (2, 3)
     engine(owned, block("203.0.113.1", "2001:db8:1::1", announce=3)).managed("eth0")

@@ -28,8 +28,10 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
     ]
     missing = [(alias, label) for alias, label in plan.live_wanted if alias.cidr not in now]
     going = [now[live.cidr] for live in plan.live_remove if live.cidr in now]
-    # The kernel holds an IPv6 address once, whatever its prefix: here the old form goes first.
-    twice = {alias.address for alias, _ in missing if alias.family == 6}
+    # The kernel holds an IPv6 address once, whatever its prefix, and that of Solaris any
+    # address: here the old form goes first.
+    once = (4, 6) if current.system == "sunos" else (6,)
+    twice = {alias.address for alias, _ in missing if alias.family in once}
     first = [now[alias.cidr] for alias, _ in again]
     first += [live for live in going if live.address in twice]
     going = [live for live in going if live.address not in twice]

@@ -173,12 +173,15 @@ def make_plan(
     not_new |= {entry.alias.cidr for entry in entries if not entry.live}
     not_foreign = now_cidrs | set(target.drop_live)
     live_only = tuple(entry.alias.cidr for entry in entries if not entry.file)
-    otherwise, dropped = _stored_otherwise(situation, target, aliases)
+    added = tuple(alias for alias in aliases if alias.cidr not in not_new)
+    gone = tuple(alias for alias in former if alias.cidr not in now_cidrs)
+    if situation.backend.STORED:
+        added, gone = _stored(situation, wanted)
     change = Change(
         situation.interface,
         situation.evidence,
-        tuple(alias for alias in aliases if alias.cidr not in not_new or alias.cidr in otherwise),
-        (*(alias for alias in former if alias.cidr not in now_cidrs), *dropped),
+        added,
+        gone,
         files,
         (
             *(cidr for cidr in situation.foreign_live if cidr not in not_foreign),
@@ -203,27 +206,26 @@ def make_plan(
     )
 
 
-def _stored_otherwise(
-    situation: Situation, target: Target, aliases: Iterable[Alias]
-) -> tuple[frozenset[str], tuple[Alias, ...]]:
-    """Return what a store that commands change must be told beside what comes and goes.
+def _stored(situation: Situation, wanted: Wanted) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
+    """Return what a store shall hold and does not, and what it holds and shall not.
 
-    A file is written whole. Here an alias of another source policy is one that goes and one
-    that comes, and a foreign address to be purged is no line that is left out.
-
-    :return: aliases that are stored otherwise than wanted, and what is dropped for it.
+    What it holds already is neither, whoever put it there: on the way back it has to stay.
     """
-    if not situation.backend.STORED:
-        return frozenset(), ()
-    listed = {alias.cidr: alias for alias in aliases}
-    stored = {found.alias.cidr: found.alias for found in situation.found}
-    otherwise = [
-        stored[cidr]
-        for cidr, alias in listed.items()
-        if cidr in situation.in_our_files and stored[cidr].never_source != alias.never_source
-    ]
-    purged = [found.alias for found in target.adopt if found.alias.cidr not in listed]
-    return frozenset(alias.cidr for alias in otherwise), (*otherwise, *purged)
+    held = {found.alias.cidr: found.alias for found in situation.found}
+    now = {alias.cidr: alias for alias in wanted.aliases}
+    ours = [*wanted.former, *(found.alias for found in wanted.adopt)]
+    added = tuple(alias for alias in wanted.aliases if not _is_held(alias, held))
+    removed = tuple(
+        held[cidr]
+        for cidr in dict.fromkeys(alias.cidr for alias in ours)
+        if cidr in held and not (cidr in now and _is_held(now[cidr], held))
+    )
+    return added, removed
+
+
+def _is_held(alias: Alias, held: Mapping[str, Alias]) -> bool:
+    there = held.get(alias.cidr)
+    return there is not None and there.source == alias.source
 
 
 def _fallen(situation: Situation, target: Target) -> tuple[tuple[Alias, str | None], ...]:

@@ -87,11 +87,10 @@ def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
     ]
     live = frozenset(address.cidr for address in now)
     foreign = (*part.foreign, *fresh)
-    # An alias that was in the files alone is not for its owner to bring up; a store has no
-    # other way to get it back.
+    # An alias that was in the files alone is not for its owner to bring up; a store holds it.
     was = {address.cidr for address in part.live}
     stored = load(part.backend).STORED
-    up = tuple(alias for alias in part.removed if stored or alias.cidr in was)
+    up = tuple(alias for alias in part.removed if alias.cidr in was or stored)
     return Change(part.interface, part.evidence, up, part.added, files, foreign, live)
 
 
@@ -189,9 +188,7 @@ def _addresses_left(part: Part) -> _Step:
         back: list[LiveAddress] = []
         for cidr in part.touched:
             live, old = now.get(cidr), was.get(cidr)
-            differs = (
-                live is None or old is None or _looks(old, numbered) != _looks(live, numbered)
-            )
+            differs = live is None or old is None or _looks(old, numbered) != _looks(live, numbered)
             if live is not None and differs:
                 going.append(live)
             if old is not None and differs:

@@ -295,11 +295,12 @@ def unsupported(situation: Situation, key: str) -> str:
 def _check_scope(situation: Situation, alias: Alias) -> None:
     """Refuse a hidden alias that shares its subnet with an address that is not hidden.
 
-    Linux takes one scope for all addresses of a subnet ("ipv4: Invalid scope value").
+    The Linux kernel takes one scope for all addresses of a subnet ("ipv4: Invalid scope
+    value").
     """
-    if alias.family != 4 or not alias.never_source or alias.single:
-        return
     if situation.snapshot.system != "linux":
+        return
+    if alias.family != 4 or not alias.never_source or alias.single:
         return
     for live in situation.snapshot.on(situation.interface):
         same = live.prefix == alias.prefix and _holds(live.cidr, alias.address)

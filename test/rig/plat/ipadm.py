@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from rig import simsun
+from rig import simsunhost
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimAddress, SimLink
@@ -132,7 +132,7 @@ class Ipadm(Cited):
             raise Refusal(f"ipadm: {self.creating}: Address object already exists")
         listed = self.kernel.addresses(link, family)
         local = family == 4 or any(a.number == 0 for a in listed)  # type: ignore[attr-defined]
-        if (up and self.kernel.up(address)) or not local:
+        if (up and self.kernel.refuses(link, address)) or not local:
             raise Refusal(f"ipadm: {self.creating}: Can't assign requested address")
         self.objects[name] = ["static", cidr, up, False]
         if up:
@@ -143,7 +143,7 @@ class Ipadm(Cited):
         kind, cidr, up, hidden = self.objects[name]
         address, _, digits = cidr.partition("/")
         family = 6 if ":" in address else 4
-        if not up or self.kernel.up(address):
+        if not up or self.kernel.refuses(link, address):
             return
         listed = self.kernel.addresses(link, family)
         own = kind == "addrconf" or (family == 4 and not listed)
@@ -184,13 +184,14 @@ class Ipadm(Cited):
         name = slots["object"]
         kept = self._known(name, "cannot mark the address up")
         address = kept[1].partition("/")[0]
+        link = self.host.net.links[name.partition("/")[0]]
         live = self._live(name)
-        if live is None and self.kernel.up(address):
+        if live is None and self.kernel.refuses(link, address):
             said = "Can't assign requested address"
             raise Refusal(f"ipadm: cannot mark the address up: {said}")
         kept[2] = True
         if live is None:
-            self._bring_up(self.host.net.links[name.partition("/")[0]], name)
+            self._bring_up(link, name)
         return OK
 
     def disable(self, slots: Slots, stdin: str | None) -> Result:
@@ -234,14 +235,16 @@ def host(*, links: Sequence[str] = ("eth0",), flavour: str = "solaris11") -> Sim
 
     :param flavour: whose words it says: ``solaris11`` or ``illumos``.
     """
-    made = simsun.sun({"/etc/release": RELEASES[flavour]}, links=links, shows_tentative=True)
+    made = simsunhost.sun({"/etc/release": RELEASES[flavour]}, links=links, shows_tentative=True)
     made.owner = "ipadm"
     made.stored = {"interfaces": list(links), "objects": {}}
-    made.programs["ipadm"] = Ipadm(made, simsun.kernel_of(made), flavour)
+    made.programs["ipadm"] = Ipadm(made, simsunhost.kernel_of(made), flavour)
     profile = "DefaultFixed" if flavour == "solaris11" else None
-    simsun.services(made, Again(made), profile=profile)
-    for name in links:
+    simsunhost.services(made, Again(made), profile=profile)
+    for number, name in enumerate(links):
         link = made.net.links[name]
+        if number:
+            link.addresses6.append(SimAddress(f"fe80::{number + 2}", 64, scope="link"))
         for address in (*link.addresses4, *link.addresses6):
             if address.scope == "link":
                 keep(made, name, "v6", address, kind="addrconf")
@@ -250,9 +253,7 @@ def host(*, links: Sequence[str] = ("eth0",), flavour: str = "solaris11") -> Sim
     return made
 
 
-def keep(
-    host: SimHost, link: str, name: str, address: SimAddress, *, kind: str = "static"
-) -> None:
+def keep(host: SimHost, link: str, name: str, address: SimAddress, *, kind: str = "static") -> None:
     """Put a live address into the store."""
     host.stored["objects"][f"{link}/{name}"] = [kind, address.cidr, True, False]
     address.object = f"{link}/{name}"  # type: ignore[attr-defined]
@@ -281,7 +282,7 @@ def forget(host: SimHost, address: str) -> None:
                     del live.object  # type: ignore[attr-defined]
 
 
-def FOREIGN(host: SimHost) -> None:
+def FOREIGN(host: SimHost) -> None:  # noqa: N802 (the name that every platform gives)
     """Let somebody keep 192.0.2.20/24 under a name of his own."""
     link = host.net.links["eth0"]
     live = next((a for a in link.addresses4 if a.address == "192.0.2.20"), None)
@@ -296,4 +297,4 @@ def bring_up(host: SimHost) -> None:
     for name in host.stored["interfaces"]:
         if not _active(host.net.links[name]):
             host.run(["ipadm", "enable-if", "-t", name])
-    simsun.boot_routes(host)
+    simsunhost.boot_routes(host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rig import simsun
+from rig import simsunhost
 from rig.simhost import SimHost
 
 MAIN, MAIN6 = "/etc/hostname.eth0", "/etc/hostname6.eth0"
@@ -17,9 +17,10 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     files[MAIN6] = "addif 2001:db8::2/64 up\n"
     for number, name in enumerate(links[1:], 1):
         files[f"/etc/hostname.{name}"] = f"198.51.100.{number * 64 - 62}/26\nup\n"
-    made = simsun.sun(files, links=links, shows_tentative=False)
+        files[f"/etc/hostname6.{name}"] = ""
+    made = simsunhost.sun(files, links=links, shows_tentative=False)
     made.owner = "solaris"
-    simsun.services(made, Again(made))
+    simsunhost.services(made, Again(made))
     return made
 
 
@@ -30,16 +31,16 @@ class Again:
         self.host = host
 
     def __call__(self) -> None:
-        simsun.process_files(self.host)
+        simsunhost.process_files(self.host)
 
 
-def FOREIGN(host: SimHost) -> None:
+def FOREIGN(host: SimHost) -> None:  # noqa: N802 (the name that every platform gives)
     """Let the interface's own file add 192.0.2.20/24, as ifconfig(1M) has it."""
     host.files.put(MAIN, (host.files.read(MAIN) or "") + "addif 192.0.2.20/24 up\n")
 
 
 def bring_up(host: SimHost) -> None:
     """Do what a boot does."""
-    simsun.kernel_of(host).idle.clear()
-    simsun.process_files(host)
-    simsun.boot_routes(host)
+    simsunhost.kernel_of(host).idle.clear()
+    simsunhost.process_files(host)
+    simsunhost.boot_routes(host)

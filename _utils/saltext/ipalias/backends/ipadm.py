@@ -270,8 +270,10 @@ def activate(change: Change, host: Host) -> Activation:
     new = [alias for cidr, alias in wanted.items() if cidr not in stored]
     if new and _interface(host, interface)[0] == "disabled":
         up.append(_command("enable-if", "-t", interface))
+    live = Counter(cidr.partition("/")[0] for cidr in change.live)
+    live -= Counter(each.address for each in objects if each.cidr in gone)
     for alias in new:
-        if alias.cidr in change.live:
+        if live[alias.address] > 0:
             moved.append(alias.cidr)
             before.append(_take_away(alias))
         up += _creation(alias)

@@ -199,9 +199,9 @@ def _refuse_stale(found: Found, own: Mapping[str, Logical], logicals: Iterable[L
     if found.alias.cidr in own:
         return
     for logical in logicals:
-        if logical.path == found.path:
-            if any(setting.cidr == found.alias.cidr for setting in logical.settings):
-                return
+        held = {setting.cidr for setting in logical.settings}
+        if logical.path == found.path and found.alias.cidr in held:
+            return
     raise RefusedError(
         f"{found.alias.cidr} no longer stands here",
         where=f"{found.path}:{found.line}",

@@ -20,6 +20,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ..errors import ParseError
 from ..host import Host
@@ -32,17 +33,22 @@ NETMASKS = ("/etc/inet/netmasks", "/etc/netmasks")
 #: What the script appends to a file of one line.
 EPILOGUE = ("netmask", "+", "broadcast", "+", "up")
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: Words of ``ifconfig`` that take an argument, and those that take none (``cmds[]``).
-_TAKING = frozenset(
+_TAKING = _words(
     "netmask metric mtu index broadcast subnet token tsrc tdst encr_auth_algs encr_algs"
     " auth_algs addif removeif modinsert modremove group encaplimit thoplimit set"
-    " destination zone usesrc".split()
+    " destination zone usesrc"
 )
-_PLAIN = frozenset(
+_PLAIN = _words(
     "up down trailers -trailers arp -arp router -router private -private xmit -xmit -nud nud"
     " anycast -anycast local -local deprecated -deprecated preferred -preferred debug verbose"
     " auto-revarp plumb unplumb modlist failover -failover standby -standby failed -failed"
-    " configinfo -encaplimit -zone all-zones ether auto-dhcp dhcp ipmp inet inet6".split()
+    " configinfo -encaplimit -zone all-zones ether auto-dhcp dhcp ipmp inet inet6"
 )
 _PREFIX = re.compile(r"\s*\+?(\d{1,9})")
 #: Classes of an IPv4 address without a mask, and of a table's network without a prefix.
@@ -252,7 +258,7 @@ class _Reader:
         :param counted: words that stand in the file; behind them is what the script adds.
         """
         self.target, self.bare = self.own, 0
-        masks = [v for w, v in zip(words, words[1:], strict=False) if w == "netmask"]
+        masks = [v for w, v in pairwise(words) if w == "netmask"]
         self.mask = masks[-1] if masks and self.family == IPV4 else None
         begin: int | None = None
         at = 0

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..effects import Effects, ReadLive, Run
+from ..effects import Effect, Effects, ReadLive, Run
 from ..errors import MALFORMED, EffectError
 from ..host import Host, Result
 from ..model import IPV4, IPV6, Alias, Command
@@ -130,7 +131,7 @@ def _with(address: LiveAddress, tentative: frozenset[str]) -> LiveAddress:
 
 
 def split_row(line: str) -> list[str]:
-    """Split a line of ``-p`` output: a colon parts fields, ``\\:`` stands for one.
+    r"""Split a line of ``-p`` output: a colon parts fields, ``\:`` stands for one.
 
     Format: ``ofmt_print`` of illumos ``libinetutil/common/ofmt.c``.
     """
@@ -257,25 +258,44 @@ def _reaches(gateway: str, addresses: Sequence[LiveAddress]) -> str:
 # Changing
 
 
-def change(interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress]) -> Effects[None]:
+def change(
+    interface: str, ops: Sequence[Op], deleted: Iterable[LiveAddress], *, go_on: bool = False
+) -> Effects[None]:
     """Add and remove logical interfaces, one command an address, in their order.
 
-    :raises BatchError: naming the address that was refused.
+    :param go_on: do what is behind a refused one as well; the error names the first.
+    :raises BatchError: naming the address that was refused, and what was not come to.
     """
     names: dict[str, str] = {}
     if any(op.change for op in ops):
         now: Snapshot = yield ReadLive()
         names = {live.cidr: live.label or interface for live in now.on(interface)}
+    failed: BatchError | None = None
     for at, op in enumerate(ops):
-        command = Command(render(op, names.get(op.alias.cidr)), timeout=TIMEOUT)
-        result: Result = yield Run(command, check=False)
-        if result.code == 0:
-            continue
-        made = _CREATED.search(result.out)
-        if made is not None and not op.delete:
-            # Made, but not brought up: what would be left has an address and is down.
-            yield Run(Command((*_named(made[1], op.alias), "unplumb")), check=False)
-        raise _refused(interface, ops, at, result)
+        try:
+            said = yield from _carry_out(op, names.get(op.alias.cidr))
+        except EffectError as error:
+            said = error.text()
+        if said:
+            failed = failed or _refused(interface, ops, at, said)
+            if not go_on:
+                break
+    if failed is not None:
+        raise failed
+
+
+def _carry_out(op: Op, logical: str | None) -> Generator[Effect, Any, str]:
+    """Carry out one change; return what the command said where it was refused."""
+    command = Command(render(op, logical), timeout=TIMEOUT)
+    result: Result = yield Run(command, check=False)
+    if result.code == 0:
+        return ""
+    made = _CREATED.search(result.out)
+    if made is not None and not op.delete:
+        # Made, but not brought up: what would be left has an address and is down.
+        yield Run(Command((*_named(made[1], op.alias), "unplumb")), check=False)
+    said = (result.err or result.out).strip().splitlines()
+    return said[0] if said else f"exit {result.code}"
 
 
 def render(op: Op, logical: str | None = None) -> tuple[str, ...]:
@@ -303,12 +323,16 @@ def _named(name: str, alias: Alias) -> tuple[str, ...]:
     return ("ifconfig", name, "inet6") if alias.family == IPV6 else ("ifconfig", name)
 
 
-def _refused(interface: str, ops: Sequence[Op], at: int, result: Result) -> BatchError:
+def _refused(interface: str, ops: Sequence[Op], at: int, reason: str) -> BatchError:
+    """Return the error for a list that stopped.
+
+    What is behind it is spared; the change itself only where ``ifconfig`` says that it was
+    refused. Of a command that hung or was killed nobody knows what it has done.
+    """
     op = ops[at]
-    said = (result.err or result.out).strip().splitlines()
-    reason = said[0] if said else f"exit {result.code}"
     verb = "taken away" if op.delete else "changed" if op.change else "added"
-    spared = {each.alias.cidr for each in ops[at:]} - {each.alias.cidr for each in ops[:at]}
+    first = at if reason.startswith("ifconfig:") else at + 1
+    spared = {each.alias.cidr for each in ops[first:]} - {each.alias.cidr for each in ops[:first]}
     return BatchError(
         f"{op.alias.cidr} could not be {verb}: {reason}",
         where=op.alias.where or interface,
@@ -317,16 +341,19 @@ def _refused(interface: str, ops: Sequence[Op], at: int, result: Result) -> Batc
     )
 
 
-def route_back(route: Route) -> Command:
-    """Return the command that puts a default route back; route(8).
+def routes_back(routes: Sequence[Route]) -> list[Command]:
+    """Return the commands that put default routes back; route(8).
 
     A link-local gateway says nothing without its interface.
     """
-    words = ["route", "-n", "add", *(("-inet6",) if route.family == IPV6 else ()), "default"]
-    words.append(route.gateway or route.interface)
-    if route.gateway and route.gateway.lower().startswith("fe80:"):
-        words += ["-ifp", route.interface]
-    return Command(tuple(words))
+    commands = []
+    for route in routes:
+        words = ["route", "-n", "add", *(("-inet6",) if route.family == IPV6 else ()), "default"]
+        words.append(route.gateway or route.interface)
+        if route.gateway and route.gateway.lower().startswith("fe80:"):
+            words += ["-ifp", route.interface]
+        commands.append(Command(tuple(words)))
+    return commands
 
 
 def kernel_settings(interface: str) -> tuple[str, ...]:
