@@ -16,7 +16,7 @@ from rig.simforms import survivors
 from rig.simhost import Fault, SimHost
 from rig.simscenes import add_by_hand, comparable, differences
 from rig.simsun import Ifconfig
-from rig.simsunhost import kernel_of, process_files
+from rig.simsunhost import kernel_of, process_files, services
 from saltext.ipalias.backends import load, solaris, solaris_system
 from saltext.ipalias.backends.solaris_files import read_files, read_tables
 from saltext.ipalias.effects import Run
@@ -240,9 +240,7 @@ def test_releases(host: SimHost, text: str, reads: bool) -> None:
 
 
 def test_profiles_own_the_addresses(host: SimHost) -> None:
-    from rig import simsun
-
-    simsun.services(host, lambda: None, nwam="online")
+    services(host, lambda: None, nwam="online")
     with pytest.raises(OwnerError, match=r"network/physical:nwam is online: network profiles"):
         engine(host, block("203.0.113.9")).managed()
 
