@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from .backends import load
 from .checks import CheckSpec, chosen_checks, patience
 from .effects import (
     AwaitArmed,
@@ -35,6 +36,7 @@ from .journal import (
     OPEN,
     UNFINISHED,
     WAITING,
+    Part,
     Record,
     parse_record,
     render_record,
@@ -180,12 +182,18 @@ def _spared(record: Record, error: IpaliasError) -> Record:
     if not isinstance(error, BatchError):
         return record
     parts = (
-        replace(part, touched=tuple(c for c in part.touched if c not in error.spared))
-        if part.interface == error.interface
-        else part
+        _spared_of(part, error.spared) if part.interface == error.interface else part
         for part in record.parts
     )
     return replace(record, parts=tuple(parts))
+
+
+def _spared_of(part: Part, spared: frozenset[str]) -> Part:
+    touched = tuple(cidr for cidr in part.touched if cidr not in spared)
+    added = part.added
+    if load(part.backend).STORED:
+        added = tuple(alias for alias in added if alias.cidr not in spared)
+    return replace(part, touched=touched, added=added)
 
 
 def _claim(record: Record, host: Host, paths: Paths) -> Effects[bool]:

@@ -139,6 +139,11 @@ class Found:
     line: int = 0
     ours: bool | None = False
 
+    @property
+    def where(self) -> str:
+        """Return the place for a message: ``file:line``, or what has no lines alone."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -191,12 +196,17 @@ class Command:
     :param stdin: text for its standard input.
     :param timeout: seconds until it counts as hung.
     :param ok: exit codes that count as success.
+    :param acts_on: ``address/prefix`` of each change that it makes, in their order, where a
+        command changes a store (`Backend.STORED`).
+    :param told: what it does, for a person, where the line itself is no reading.
     """
 
     argv: tuple[str, ...]
     stdin: str | None = None
     timeout: float = 30.0
     ok: tuple[int, ...] = (0,)
+    acts_on: tuple[str, ...] = ()
+    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +220,8 @@ class Wanted:
     :param adopt: foreign lines to take out because their aliases move into our part.
     :param evidence: what `detect` found.
     :param options: dialect options of the pillar, already checked.
+    :param unsaved: aliases that shall be live and in no file, for a dialect whose system
+        cannot have them without more.
     """
 
     interface: str
@@ -218,11 +230,15 @@ class Wanted:
     former: tuple[Alias, ...] = ()
     adopt: tuple[Found, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    unsaved: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True)
 class Change:
     """Hold what changes on one interface, for a backend's `activate`.
+
+    Where a store lasts (`Backend.STORED`), `added` and `removed` are what it shall hold and no
+    longer hold: an alias of another form stands in both.
 
     :param added: aliases new in the files.
     :param removed: aliases no longer in the files.
@@ -231,6 +247,9 @@ class Change:
         there is one, the owner must not be told to reload or reapply.
     :param live: every ``address/prefix`` live on the interface before the change.
     :param options: dialect options of the pillar, already checked.
+    :param live_after: of the aliases, the ``address/prefix`` that shall be live afterwards; one
+        that is added and not among them is for the store alone.
+    :param back: True on the way back from a change that was not finished.
     """
 
     interface: str
@@ -241,6 +260,8 @@ class Change:
     foreign_live: tuple[str, ...] = ()
     live: frozenset[str] = frozenset()
     options: Mapping[str, object] = field(default_factory=dict)
+    live_after: frozenset[str] = frozenset()
+    back: bool = False
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,7 @@ def make_plan(
         former,
         target.adopt,
         options or {},
+        tuple(entry.alias for entry in entries if not entry.file),
     )
     files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
     label_of = situation.backend.live_label
@@ -190,6 +191,7 @@ def make_plan(
         ),
         frozenset(situation.live),
         options or {},
+        frozenset(alias.cidr for alias, _ in live_wanted),
     )
     return Plan(
         situation,

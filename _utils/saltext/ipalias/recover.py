@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from .backends import load
+from .backends import Backend, load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
 from .errors import EffectError, IpaliasError
 from .files import remove_file, temporary_name, tidy_folder, write_file
@@ -18,7 +18,7 @@ from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
-from .model import Change, Command, File
+from .model import Activation, Change, Command, File
 
 #: Times that what is still to be put back in the kernel is looked for, and tried.
 TRIES = 3
@@ -37,8 +37,8 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     current = (yield from _look(problems)) if live else Snapshot()
     for part in record.parts:
         backend = load(part.backend)
-        change = _reverse(part, record, current)
-        activation = backend.activate(change, host)
+        change = _reverse(part, record, current, live=live)
+        activation = _activation(backend, change, host, problems)
         if part.quiet:
             activation = replace(activation, tell=())
         backward.append((part, activation, backend.validate(change, host)))
@@ -71,7 +71,16 @@ def _look(problems: list[str]) -> Effects[Snapshot]:
     return snapshot
 
 
-def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
+def _activation(backend: Backend, change: Change, host: Host, problems: list[str]) -> Activation:
+    """Return what the owner has to do; nothing where it cannot be asked what there is."""
+    try:
+        return backend.activate(change, host)
+    except IpaliasError as error:
+        problems.append(error.text())
+        return Activation()
+
+
+def _reverse(part: Part, record: Record, current: Snapshot, *, live: bool) -> Change:
     """Return the change that leads back from what is there now."""
     images = {path: record.files[path] for path in part.files}
     files = tuple(
@@ -85,13 +94,26 @@ def _reverse(part: Part, record: Record, current: Snapshot) -> Change:
     fresh = [
         a.cidr for a in now if a.cidr not in known and a.scope != "link" and not a.flags & passing
     ]
-    live = frozenset(address.cidr for address in now)
+    there = frozenset(address.cidr for address in now)
     foreign = (*part.foreign, *fresh)
     # An alias that was in the files alone is not for its owner to bring up; a store holds it.
-    was = {address.cidr for address in part.live}
+    was = frozenset(address.cidr for address in part.live)
     stored = load(part.backend).STORED
     up = tuple(alias for alias in part.removed if alias.cidr in was or stored)
-    return Change(part.interface, part.evidence, up, part.added, files, foreign, live)
+    if not live:
+        # At boot the kernel takes what the store holds, and no more.
+        was = frozenset(alias.cidr for alias in up)
+    return Change(
+        part.interface,
+        part.evidence,
+        up,
+        part.added,
+        files,
+        foreign,
+        there,
+        live_after=was,
+        back=True,
+    )
 
 
 def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:

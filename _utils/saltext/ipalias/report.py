@@ -102,7 +102,7 @@ def _row(situation: Situation, desired: dict[str, Alias], cidr: str) -> Row:
         "interface": situation.interface,
         "address": cidr,
         "pillar": cidr in desired,
-        "file": f"{in_file.path}:{in_file.line}" if in_file is not None else None,
+        "file": in_file.where if in_file is not None else None,
         "live": live is not None,
         "label": (live.label if live is not None else None),
         "origin": entry.origin if entry is not None else None,

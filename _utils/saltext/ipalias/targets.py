@@ -34,8 +34,7 @@ def managed_target(
             continue
         if foreign.alias.prefix != alias.prefix:
             raise InputError(
-                f"{alias.cidr} is configured as {foreign.alias.cidr} by "
-                f"{foreign.path}:{foreign.line}",
+                f"{alias.cidr} is configured as {foreign.alias.cidr} by {foreign.where}",
                 where=alias.where,
                 way_out=f"write {foreign.alias.cidr} here, or take that line out",
             )
@@ -78,7 +77,7 @@ def _refuse_visible(alias: Alias, foreign: Found) -> None:
     """
     if alias.never_source and not foreign.alias.never_source:
         raise InputError(
-            f"source: never on {alias.cidr}: {foreign.path}:{foreign.line} sets it without",
+            f"source: never on {alias.cidr}: {foreign.where} sets it without",
             where=alias.where,
             way_out="set `adopt: true` to move it into our file, or change that line",
         )
@@ -144,7 +143,7 @@ def added_target(
         foreign = by_address.get(alias.address)
         if foreign is not None and alias.address not in situation.primaries.values():
             raise RefusedError(
-                f"{foreign.alias.cidr} is already configured by {foreign.path}:{foreign.line}",
+                f"{foreign.alias.cidr} is already configured by {foreign.where}",
                 where=alias.where,
                 way_out="nothing is to be done, or set `adopt: true` to move it into our file",
             )
@@ -200,7 +199,7 @@ def _refuse_foreign(situation: Situation, address: str) -> None:
     for found in situation.foreign_found.values():
         if found.alias.address == address:
             raise RefusedError(
-                f"{address} is not ours: {found.path}:{found.line} sets it",
+                f"{address} is not ours: {found.where} sets it",
                 way_out="take that line out by hand, or set `adopt: true` first",
             )
     for live in situation.snapshot.on(situation.interface):

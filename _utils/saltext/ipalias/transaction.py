@@ -6,18 +6,20 @@ journal, dead man and commit around it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from . import announce, restarts
+from .backends import originals_of
 from .duplicates import refuse_taken
 from .effects import Effects, FileState, Pause, ReadClock, ReadFile, ReadLive, Run, Send
 from .errors import EffectError, VerifyError
 from .files import keep_originals, originals, put_files, write_state
 from .guarded import Verdict, guarded
-from .host import Host
+from .host import Host, Result
 from .journal import Part, Record
 from .ledger import Ledger, render_ledger
 from .live import Snapshot, tools
+from .live.ops import BatchError
 from .livewrite import bring_live
 from .model import Alias, Command
 from .paths import ROUTE_PROTOCOL, Settings
@@ -41,7 +43,7 @@ def apply(
     """
     before = plans[0].situation.snapshot
     images = yield from take_images(plans)
-    ours = yield from _own_images(plans, images, settings)
+    ours = yield from _own_images(plans, images, host, settings)
     record = Record(
         ident,
         purpose,
@@ -122,15 +124,36 @@ def take_images(plans: Sequence[Plan]) -> Effects[dict[str, FileState | None]]:
 
 
 def _own_images(
-    plans: Sequence[Plan], images: Mapping[str, FileState | None], settings: Settings
+    plans: Sequence[Plan],
+    images: Mapping[str, FileState | None],
+    host: Host,
+    settings: Settings,
 ) -> Effects[dict[str, FileState | None]]:
     """Read what the change will touch of our own state: ledger, originals and their index."""
     paths = settings.paths
     files = [file for plan in plans for file in plan.files]
+    kept = [path for plan in plans for path in _unkept(plan, host, settings)]
     ours: dict[str, FileState | None] = {}
-    for path in (paths.ledger, *originals(files, images, paths), paths.index):
+    for path in (paths.ledger, *originals(files, images, paths), *kept, paths.index):
         ours[path] = yield ReadFile(path)
     return ours
+
+
+def _unkept(plan: Plan, host: Host, settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Return the originals of a store that are still to be kept, and what tells each."""
+    if not plan.touches_host:
+        return {}
+    told = originals_of(plan.situation.backend).items()
+    paths = {f"{settings.paths.backup}/{name}": argv for name, argv in told}
+    return {path: argv for path, argv in paths.items() if not host.exists(path)}
+
+
+def _keep_store(plan: Plan, host: Host, settings: Settings) -> Effects[None]:
+    """Keep what a store held before our first change of it; one that cannot be told is left out."""
+    for path, argv in _unkept(plan, host, settings).items():
+        result = host.run(argv)
+        if result.code == 0:
+            yield from write_state(settings.paths, path, result.out)
 
 
 def _body(plans: Sequence[Plan], host: Host, settings: Settings) -> Effects[Snapshot]:
@@ -169,10 +192,12 @@ def _forward(plan: Plan, host: Host, settings: Settings) -> Effects[Snapshot]:
     for file in plan.files:
         images[file.path] = yield ReadFile(file.path)
     yield from keep_originals(plan.files, images, settings.paths)
-    yield from run_commands(activation.before)
+    yield from _keep_store(plan, host, settings)
+    changing = run_commands if not backend.STORED else _run_stored(plan, host.system)
+    yield from changing(activation.before)
     yield from put_files(plan.files, images)
     yield from run_commands(backend.validate(plan.change, host))
-    yield from run_commands(activation.up)
+    yield from changing(activation.up)
     current = plan.situation.snapshot
     if activation.before or activation.up:
         current = yield ReadLive()
@@ -218,6 +243,33 @@ def run_commands(commands: Iterable[Command]) -> Effects[None]:
     """Run commands one after another."""
     for command in commands:
         yield Run(command)
+
+
+def _run_stored(plan: Plan, system: str) -> Callable[[Iterable[Command]], Effects[None]]:
+    """Return what runs commands that change a store, and names the address that is refused."""
+    places = {alias.cidr: alias.where for alias in plan.change.added}
+
+    def changing(commands: Iterable[Command]) -> Effects[None]:
+        listed = tuple(commands)
+        for at, command in enumerate(listed):
+            result: Result = yield Run(command, check=False)
+            if result.code in command.ok:
+                continue
+            index, reason = tools.failure(system, result)
+            if index is None or index >= len(command.acts_on):
+                where = command.told or f"`{' '.join(command.argv)[:200]}`"
+                raise EffectError(f"exit {result.code}: {reason}", where=where)
+            done = {c for one in listed[:at] for c in one.acts_on} | {*command.acts_on[:index]}
+            left = {c for one in listed[at + 1 :] for c in one.acts_on} | {*command.acts_on[index:]}
+            cidr = command.acts_on[index]
+            raise BatchError(
+                f"{cidr} could not be changed: {reason}",
+                where=places.get(cidr) or plan.interface,
+                interface=plan.interface,
+                spared=left - done,
+            )
+
+    return changing
 
 
 def announce_added(aliases: Iterable[Alias], snapshot: Snapshot, how: Announce) -> Effects[None]:

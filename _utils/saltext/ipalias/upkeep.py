@@ -51,7 +51,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         block = config.interfaces.get(name, config.base)
         situation = engine.situation(name, block, ledger, snapshot)
         commands = situation.backend.restart(situation.evidence, scope, engine.host)
-        said = [" ".join(command.argv) for command in commands]
+        said = [command.told or " ".join(command.argv) for command in commands]
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
             change = _restarted(situation, commands, engine, settings)

@@ -37,6 +37,7 @@ class Backend(Protocol):
     #: True where what lasts is no file of ours but a store that commands change (``ipadm``,
     #: the registry): `render` returns no file, `activate` looks into the store and returns
     #: only the commands that are still needed, and these run on the way back at boot too.
+    #: Such a module may have `ORIGINALS`, see `originals_of`.
     STORED: bool
 
     def detect(self, host: Host, interface: str) -> Evidence:
@@ -76,6 +77,15 @@ def load(name: str) -> Backend:
 #: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
 #: that a minion imports only what can concern it; a test holds it to the modules' own word.
 ELSEWHERE: Mapping[str, str] = {"solaris": "sunos", "ipadm": "sunos"}
+
+
+def originals_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:
+    """Return what is kept of a store before the first change: file name → command that tells.
+
+    Only for a dialect that changes no file, whose original would be kept anyway.
+    """
+    kept: Mapping[str, tuple[str, ...]] = getattr(backend, "ORIGINALS", {})
+    return kept
 
 
 def all_backends(system: str = "linux", names: Sequence[str] = REGISTRY) -> list[Backend]:

@@ -54,6 +54,7 @@ STORED = True
 
 SHOW_ADDRESSES = ("ipadm", "show-addr", "-p", "-o", "addrobj,type,state,persistent,addr")
 SHOW_INTERFACES = ("ipadm", "show-if", "-p", "-o", "ifname,state,persistent")
+ORIGINALS = {"ipadm-show-addr.txt": SHOW_ADDRESSES}
 #: Seconds for one address: the kernel looks for duplicates for one of them.
 TIMEOUT = 30.0
 #: Begin of our objects' names; the family's digit and the address follow.
@@ -205,7 +206,7 @@ def parse(host: Host, evidence: Evidence) -> list[Found]:
     for each in read_objects(host, evidence.interface):
         if not (each.lasts and each.up):
             continue
-        path = f"ipadm:{each.name}"
+        path = f"ipadm {each.name}"
         source = SOURCE_NEVER if each.hidden else SOURCE_AUTO
         alias = Alias(each.address, each.prefix, evidence.interface, source=source, where=path)
         found.append(Found(alias, path, 0, True if each.name == object_name(alias) else None))
@@ -263,54 +264,68 @@ def activate(change: Change, host: Host) -> Activation:
     objects = [each for each in read_objects(host, interface) if each.lasts]
     wanted = {alias.cidr: alias for alias in change.added}
     gone = {alias.cidr for alias in change.removed} - set(wanted)
-    before = [_command("delete-addr", each.name) for each in objects if each.cidr in gone]
+    before = [_delete(each) for each in objects if each.cidr in gone]
     up: list[Command] = []
     moved: list[str] = []
     stored = {each.cidr: each for each in objects}
     new = [alias for cidr, alias in wanted.items() if cidr not in stored]
     if new and _interface(host, interface)[0] == "disabled":
         up.append(_command("enable-if", "-t", interface))
-    live = Counter(cidr.partition("/")[0] for cidr in change.live)
-    live -= Counter(each.address for each in objects if each.cidr in gone)
+    standing = _standing(change, {each.address for each in objects if each.cidr in gone})
     for alias in new:
-        if live[alias.address] > 0:
+        if alias.address in standing:
             moved.append(alias.cidr)
             before.append(_take_away(alias))
         up += _creation(alias)
     for cidr, each in stored.items():
         if cidr in wanted and wanted[cidr].never_source != each.hidden:
-            up.append(_hiding(each.name, hidden=wanted[cidr].never_source))
+            up.append(_hiding(each.name, cidr, hidden=wanted[cidr].never_source))
         if cidr in wanted and not each.up:
-            up.append(_command("up-addr", each.name))
+            up.append(_command("up-addr", each.name, of=cidr))
     note = ""
     if moved:
         note = f"ipadm keeps what it adds itself: {', '.join(moved[:5])} left for a moment"
     return Activation(tuple(before), tuple(up), note=note)
 
 
-def _command(*words: str) -> Command:
-    return Command(("ipadm", *words), timeout=TIMEOUT)
+def _standing(change: Change, leaving: set[str]) -> set[str]:
+    """Return the live addresses that stand in the way of their objects, whatever the prefix.
+
+    :param leaving: addresses that go with an object of theirs.
+    """
+    live = {cidr.partition("/")[0] for cidr in change.live - set(change.foreign_live)}
+    return {each for each in live - leaving if not ipaddress.ip_address(each).is_link_local}
+
+
+def _command(*words: str, of: str | None = None) -> Command:
+    return Command(("ipadm", *words), timeout=TIMEOUT, acts_on=(of,) if of else ())
+
+
+def _delete(each: AddressObject) -> Command:
+    return _command("delete-addr", each.name, of=each.cidr)
 
 
 def _creation(alias: Alias) -> list[Command]:
     """Return what creates an object; a hidden one comes up only when it is hidden."""
-    name, local = object_name(alias), f"local={alias.cidr}"
+    name, local, cidr = object_name(alias), f"local={alias.cidr}", alias.cidr
     if not alias.never_source:
-        return [_command("create-addr", "-T", "static", "-a", local, name)]
+        return [_command("create-addr", "-T", "static", "-a", local, name, of=cidr)]
     return [
-        _command("create-addr", "-T", "static", "-d", "-a", local, name),
-        _hiding(name, hidden=True),
-        _command("up-addr", name),
+        _command("create-addr", "-T", "static", "-d", "-a", local, name, of=cidr),
+        _hiding(name, cidr, hidden=True),
+        _command("up-addr", name, of=cidr),
     ]
 
 
-def _hiding(name: str, *, hidden: bool) -> Command:
-    return _command("set-addrprop", "-p", f"deprecated={'on' if hidden else 'off'}", name)
+def _hiding(name: str, cidr: str, *, hidden: bool) -> Command:
+    value = f"deprecated={'on' if hidden else 'off'}"
+    return _command("set-addrprop", "-p", value, name, of=cidr)
 
 
 def _take_away(alias: Alias) -> Command:
     family = ("inet6",) if alias.family == IPV6 else ()
-    return Command(("ifconfig", alias.interface, *family, "removeif", alias.address))
+    argv = ("ifconfig", alias.interface, *family, "removeif", alias.address)
+    return Command(argv, acts_on=(alias.cidr,))
 
 
 def restart(evidence: Evidence, scope: str, host: Host) -> list[Command]:

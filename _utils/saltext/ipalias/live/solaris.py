@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..effects import Effect, Effects, ReadLive, Run
@@ -59,6 +59,8 @@ _WORDS = {
     "ADDRCONF": "dynamic",
     "TEMPORARY": "temporary",
 }
+#: How a refusal of theirs begins; what else ends with an error hung or was killed.
+_PROGRAMS = ("ifconfig:", "ipadm:")
 _FLAGS = re.compile(r"flags=([0-9a-fA-F]+)(?:<([^>]*)>)?")
 _CREATED = re.compile(r"^Created new logical interface (\S+)$", re.MULTILINE)
 
@@ -89,9 +91,9 @@ def read_snapshot(host: Host) -> Snapshot:
 
     :raises EffectError: it cannot be read.
     """
-    links, addresses = parse_ifconfig(_said(host, DUMP))
+    links, listed = parse_ifconfig(_said(host, DUMP))
     tentative = _tentative(host)
-    addresses = tuple(_with(each, tentative) for each in addresses)
+    addresses = tuple(_settled(each, tentative) for each in listed if _counts(each, tentative))
     routes = [
         route
         for family, argv in ROUTES.items()
@@ -108,26 +110,30 @@ def _said(host: Host, argv: Sequence[str]) -> str:
     return result.out
 
 
-def _tentative(host: Host) -> frozenset[str]:
-    """Return the addresses that duplicate address detection has not released yet."""
+def _tentative(host: Host) -> frozenset[str] | None:
+    """Return the addresses under duplicate address detection; None where nobody tells."""
     if host.which("ipadm") is None:
-        return frozenset()
+        return None
     rows = map(split_row, host.run(STATES).out.splitlines())
     return frozenset(row[1] for row in rows if len(row) == 2 and row[0] == "tentative")
 
 
-def _with(address: LiveAddress, tentative: frozenset[str]) -> LiveAddress:
-    if address.cidr not in tentative:
+def _counts(address: LiveAddress, tentative: frozenset[str] | None) -> bool:
+    """Tell whether an address is live, or about to be.
+
+    One that is down answers to nobody. While it is looked for elsewhere it is down too, and
+    where there is no ``ipadm`` the two look the same: there it counts, as one that may come.
+    """
+    if "down" not in address.flags:
+        return True
+    return bool(address.label) if tentative is None else address.cidr in tentative
+
+
+def _settled(address: LiveAddress, tentative: frozenset[str] | None) -> LiveAddress:
+    down = "down" in address.flags
+    if not (down or (tentative and address.cidr in tentative)):
         return address
-    return LiveAddress(
-        address.interface,
-        address.address,
-        address.prefix,
-        address.label,
-        address.scope,
-        address.flags | {"tentative"},
-        preferred_zero=address.preferred_zero,
-    )
+    return replace(address, flags=(address.flags - {"down"}) | {"tentative"})
 
 
 def split_row(line: str) -> list[str]:
@@ -143,8 +149,7 @@ def split_row(line: str) -> list[str]:
 def parse_ifconfig(text: str) -> tuple[tuple[Link, ...], tuple[LiveAddress, ...]]:
     """Parse the output of ``ifconfig -a``, also where its lines were joined.
 
-    A logical interface that is neither up nor a duplicate has an address that nothing
-    answers for: it is left out.
+    An address that is neither up nor a duplicate has the flag ``down``.
 
     :raises EffectError: where it is not what ``ifconfig`` prints.
     """
@@ -197,7 +202,7 @@ def _address(logical: _Logical) -> LiveAddress | None:
     # A tunnel has a line `inet tunnel src ...` before it, an address of no host `inet subnet`.
     pairs = zip(logical.words, logical.words[1:], strict=False)
     shown = [word for name, word in pairs if name == key and word not in ("tunnel", "subnet")]
-    if not shown or not logical.flags & {"UP", "DUPLICATE"}:
+    if not shown:
         return None
     text, _, digits = shown[-1].partition("/")
     parsed = ipaddress.ip_address(text.partition("%")[0])
@@ -214,9 +219,16 @@ def _address(logical: _Logical) -> LiveAddress | None:
         prefix,
         logical.name if ":" in logical.name else None,
         _scope(parsed, hidden),
-        frozenset(_WORDS[word] for word in logical.flags if word in _WORDS),
+        _flags(logical),
         preferred_zero=hidden and family == IPV6,
     )
+
+
+def _flags(logical: _Logical) -> frozenset[str]:
+    flags = {_WORDS[word] for word in logical.flags if word in _WORDS}
+    if not logical.flags & {"UP", "DUPLICATE"}:
+        flags.add("down")
+    return frozenset(flags)
 
 
 def _scope(parsed: ipaddress.IPv4Address | ipaddress.IPv6Address, hidden: bool) -> str:
@@ -331,7 +343,7 @@ def _refused(interface: str, ops: Sequence[Op], at: int, reason: str) -> BatchEr
     """
     op = ops[at]
     verb = "taken away" if op.delete else "changed" if op.change else "added"
-    first = at if reason.startswith("ifconfig:") else at + 1
+    first = at if reason.startswith(_PROGRAMS) else at + 1
     spared = {each.alias.cidr for each in ops[first:]} - {each.alias.cidr for each in ops[:first]}
     return BatchError(
         f"{op.alias.cidr} could not be {verb}: {reason}",
@@ -339,6 +351,16 @@ def _refused(interface: str, ops: Sequence[Op], at: int, reason: str) -> BatchEr
         interface=interface,
         spared=spared,
     )
+
+
+def failure(result: Result) -> tuple[int | None, str]:
+    """Return at which of its changes a command stopped, and why; see `tools.failure`.
+
+    A command makes one change; it has not made it where the program itself says so.
+    """
+    lines = [line for line in (result.err or result.out).splitlines() if line.strip()]
+    said = lines[0].strip()[:400] if lines else "no output"
+    return (0 if said.startswith(_PROGRAMS) else None), said
 
 
 def routes_back(routes: Sequence[Route]) -> list[Command]:

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Protocol
 
 from ..effects import Effects
-from ..host import Host
+from ..host import Host, Result
 from ..model import Command
 from . import LiveAddress, Route, Snapshot
 from .batch import Op
@@ -69,3 +69,17 @@ def load(system: str) -> Tool:
     """Return the tool of a system."""
     tool: Tool = import_module(f"{__package__}.{TOOLS[system]}")
     return tool
+
+
+def failure(system: str, result: Result) -> tuple[int | None, str]:
+    """Return at which of its changes a command stopped, and why.
+
+    A tool whose programs tell the former has a function `failure` of its own; elsewhere the
+    index is None, and nothing is held to be undone.
+    """
+    told = getattr(load(system), "failure", None)
+    if told is not None:
+        said: tuple[int | None, str] = told(result)
+        return said
+    lines = [line for line in (result.err or result.out).splitlines() if line.strip()]
+    return None, lines[-1].strip()[:400] if lines else "no output"
