@@ -89,7 +89,8 @@ class Kernel:
         if family == 6 and ip_address(address).is_link_local:
             made.scope = "link"
         made.number = number  # type: ignore[attr-defined]
-        made.ready, made.duplicate = net.now + net.dad, address in net.elsewhere
+        made.ready = net.now + net.dad if net.dad else 0.0
+        made.duplicate = address in net.elsewhere
         (link.addresses6 if family == 6 else link.addresses4).append(made)
         if family == 6:
             link.known6[address] = made

@@ -37,6 +37,15 @@ def temporary_name(path: str) -> str:
 
 def write_file(path: str, text: str, mode: int, before: FileState | None) -> Effects[None]:
     """Replace a file in one step: temporary file, sync, rename, sync of the folder."""
+    folder = yield from place_file(path, text, mode, before)
+    yield SyncFolder(folder)
+
+
+def place_file(path: str, text: str, mode: int, before: FileState | None) -> Effects[str]:
+    """Replace a file, and return the folder that is still to be synced.
+
+    A thousand alias files lie in one folder, which one sync makes last.
+    """
     target = before.real_path if before is not None else path
     folder, temporary = posixpath.dirname(target), temporary_name(target)
     yield from make_folder(folder)
@@ -48,7 +57,7 @@ def write_file(path: str, text: str, mode: int, before: FileState | None) -> Eff
         with suppress(EffectError):
             yield Unlink(temporary)
         raise
-    yield SyncFolder(folder)
+    return folder
 
 
 def make_folder(path: str, mode: int = 0o755) -> Effects[None]:
@@ -58,12 +67,15 @@ def make_folder(path: str, mode: int = 0o755) -> Effects[None]:
         yield SyncFolder(posixpath.dirname(folder))
 
 
-def remove_file(path: str, *, tidy: bool = False) -> Effects[None]:
-    """Remove a file; with `tidy`, its folder too where only we make such and it is empty."""
-    yield Unlink(path)
-    yield SyncFolder(posixpath.dirname(path))
-    if tidy:
-        yield from tidy_folder(path)
+def settle_folders(folders: Mapping[str, bool]) -> Effects[None]:
+    """Make what was done in folders last: one sync each.
+
+    :param folders: each with whether it goes where only we make such and it is empty.
+    """
+    for folder, tidy in folders.items():
+        yield SyncFolder(folder)
+        if tidy:
+            yield from tidy_folder(f"{folder}/")
 
 
 def tidy_folder(path: str) -> Effects[None]:
@@ -84,12 +96,18 @@ def write_state(paths: Paths, path: str, text: str) -> Effects[None]:
 
 def put_files(files: Iterable[File], images: Mapping[str, FileState | None]) -> Effects[None]:
     """Write or remove each file; a foreign one keeps mode, owner and attributes."""
+    folders: dict[str, bool] = {}
     for file in files:
         image = images.get(file.path)
         if file.text is None:
-            yield from remove_file(file.path, tidy=file.owned)
+            yield Unlink(file.path)
+            folder = posixpath.dirname(file.path)
+            folders[folder] = folders.get(folder, False) or file.owned
         else:
-            yield from write_file(file.path, file.text, file.mode, None if file.owned else image)
+            before = None if file.owned else image
+            folder = yield from place_file(file.path, file.text, file.mode, before)
+            folders.setdefault(folder, False)
+    yield from settle_folders(folders)
 
 
 def originals(

@@ -7,13 +7,14 @@ here with the journal's record. It can be run again after a crash of its own.
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from .backends import Backend, load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
 from .errors import EffectError, IpaliasError
-from .files import remove_file, temporary_name, tidy_folder, write_file
+from .files import place_file, settle_folders, temporary_name, tidy_folder
 from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops, tools
@@ -45,8 +46,11 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.before, problems)
+    folders: dict[str, bool] = {}
     for path, image in record.files.items():
-        yield from _noted(_restore(path, image, owned=path in record.owned), problems)
+        yield from _noted(_restore(path, image, path in record.owned, folders), problems)
+    for folder, tidy in folders.items():
+        yield from _noted(settle_folders({folder: tidy}), problems)
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
@@ -116,19 +120,27 @@ def _reverse(part: Part, record: Record, current: Snapshot, *, live: bool) -> Ch
     )
 
 
-def _restore(path: str, image: FileState | None, *, owned: bool) -> Effects[None]:
-    """Put one file back as it was, and take away what a cut-off write left beside it."""
+def _restore(
+    path: str, image: FileState | None, owned: bool, folders: dict[str, bool]
+) -> Effects[None]:
+    """Put one file back as it was, and take away what a cut-off write left beside it.
+
+    :param folders: gets those that are to be synced, with whether each may go.
+    """
     real_path = image.real_path if image is not None else path
     if (yield ReadFile(temporary_name(real_path))) is not None:
         yield Unlink(temporary_name(real_path))
     now: FileState | None = yield ReadFile(path)
     if image is None:
+        folder = posixpath.dirname(path)
         if now is not None:
-            yield from remove_file(path, tidy=owned)
-        elif owned:
+            yield Unlink(path)
+            folders[folder] = folders.get(folder, False) or owned
+        elif owned and folder not in folders:
             yield from tidy_folder(path)
     elif now is None or (now.text, now.mode) != (image.text, image.mode):
-        yield from write_file(path, image.text, image.mode, image)
+        folder = yield from place_file(path, image.text, image.mode, image)
+        folders.setdefault(folder, False)
 
 
 def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) -> Effects[None]:
