@@ -24,6 +24,9 @@ from .model import Activation, Change, Command, File
 #: Times that what is still to be put back in the kernel is looked for, and tried.
 TRIES = 3
 
+#: Systems whose kernel labels addresses by numbers of its own: logical interfaces.
+KERNEL_NUMBERS = ("sunos",)
+
 
 def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[str]]:
     """Put files and, unless told not to, the kernel back; return what could not be.
@@ -232,11 +235,12 @@ def _addresses_left(part: Part) -> _Step:
 
     def step(current: Snapshot) -> Effects[None] | None:
         now = {address.cidr: address for address in current.on(part.interface)}
+        numbered = current.system in KERNEL_NUMBERS
         going: list[LiveAddress] = []
         back: list[LiveAddress] = []
         for cidr in part.touched:
             live, old = now.get(cidr), was.get(cidr)
-            differs = live is None or old is None or _looks(old) != _looks(live)
+            differs = live is None or old is None or _looks(old, numbered) != _looks(live, numbered)
             if live is not None and differs:
                 going.append(live)
             if old is not None and differs:
@@ -254,9 +258,12 @@ def _addresses_left(part: Part) -> _Step:
     return step
 
 
-def _looks(address: LiveAddress) -> tuple[object, ...]:
-    """Return what we ever change of an address."""
-    return (address.label, address.scope, address.preferred_zero)
+def _looks(address: LiveAddress, numbered: bool) -> tuple[object, ...]:
+    """Return what we ever change of an address.
+
+    :param numbered: True where the label is a number that the kernel gave.
+    """
+    return (None if numbered else address.label, address.scope, address.preferred_zero)
 
 
 def _routes_left(record: Record) -> _Step:

@@ -24,6 +24,8 @@ NAMES: tuple[str, ...] = (
     "cpanel",
     "freebsd",
     "openbsd",
+    "solaris",
+    "ipadm",
     "windows",
 )
 
