@@ -58,7 +58,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "the boot restore puts nothing back",
         (
             "guarded.py",
-            "problems = yield from put_back(record, host, paths, live=False, keep=True)",
+            "problems = yield from put_back(record, host, paths, live=live, keep=True)",
             "problems: list[str] = []",
         ),
     ),
@@ -147,7 +147,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "the holder's note is not read",
         (
             "processes.py",
-            "note = json.loads(os.pread(descriptor, 4096, 0))",
+            "note = json.loads(os.read(descriptor, 4096))",
             "note = json.loads('{}')",
         ),
     ),
@@ -189,8 +189,8 @@ SABOTAGES: dict[int, Sabotage] = {
         (
             "disk.py",
             "    with contextlib.suppress(FileNotFoundError):\n        os.unlink(effect.path)\n"
-            "    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC\n",
-            "    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC\n",
+            "    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NEW_FILE,",
+            "    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC,",
         ),
     ),
     701: broken(
