@@ -2,6 +2,7 @@
 
     bench.py [--json FILE] [SECTION...]      sections: live states peer boot texts
     FULL=1                                   every backend, size, family and Debian release
+    SUITES=trixie                            only these releases
 
 Times are of whole processes on the wall, medians of five pairs; what a line is held against
 was measured right before it. Never a failure because of time: an aim that is missed says so.

@@ -18,7 +18,7 @@ COUNT = 1_000
 
 def measure(full: bool) -> Iterator[Row]:
     """Yield a row for each backend."""
-    for suite in ("bookworm", "trixie") if full else ("trixie",):
+    for suite in places.suites(full):
         for setup in SETUPS:
             with Segment() as segment:
                 none, many = _snapshots(suite, setup, segment)

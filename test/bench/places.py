@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Sequence
 
@@ -46,6 +47,12 @@ def ipv6_one_group(count: int) -> list[str]:
     every address.
     """
     return [f"2001:db8:1:{number + 1:x}::1" for number in range(count)]
+
+
+def suites(full: bool) -> Sequence[str]:
+    """Return the Debian releases to boot: those ``SUITES`` names, else all or the newest."""
+    named = os.environ.get("SUITES", "").split()
+    return named or (("bookworm", "trixie") if full else ("trixie",))
 
 
 # ------------------------------------------------------------------ a dialect's own files

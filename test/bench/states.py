@@ -64,7 +64,7 @@ def measure(full: bool) -> Iterator[Row]:
         for case in cases(full):
             yield from _measured(host, case, warm=first)
             first = False
-    for suite in ("bookworm", "trixie") if full else ("trixie",):
+    for suite in places.suites(full):
         for name in SETUPS:
             yield from _booted(suite, name, full)
 

@@ -189,8 +189,8 @@ SABOTAGES: dict[int, Sabotage] = {
         (
             "disk.py",
             "    with contextlib.suppress(FileNotFoundError):\n        os.unlink(effect.path)\n"
-            "    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NEW_FILE,",
-            "    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC,",
+            "    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | ",
+            "    descriptor = os.open(effect.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | 0 & ",
         ),
     ),
     701: broken(
