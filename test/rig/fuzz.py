@@ -344,6 +344,7 @@ def own_texts(name: str) -> list[str]:
         "ifupdown": "interfaces",
         "networkmanager": "keyfile",
         "freebsd": "freebsd_rcconf",
+        "openbsd": "openbsd_hostname",
     }
     return found * 5 + texts([f"{top}/{folders.get(owner, owner)}" for top in FOLDERS])
 

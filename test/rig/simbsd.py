@@ -149,7 +149,7 @@ def machine(
     """Return a host with its primary addresses and default routes up, and its kernel."""
     host = SimHost(SimFiles(files), system=system)
     host.programs.clear()
-    for name in ("/etc", "/var/lib", "/run"):
+    for name in ("/etc", "/var/db", "/var/lib", "/run"):
         host.files.make_folders(name)
     net = host.net
     net.links.clear()

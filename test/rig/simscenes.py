@@ -112,6 +112,14 @@ def add_by_hand(host: SimHost, cidr: str) -> None:
         host.net.links["eth0"].addresses4.append(SimAddress(address, int(prefix)))
 
 
+def refuse(host: SimHost, address: str, interface: str = "eth0") -> None:
+    """Let the kernel refuse an address from now on, on whatever system; none: no more."""
+    if host.system == "linux":
+        host.ip.broken = [f"{address} dev {interface}"] if address else []
+    else:
+        host.refused = {address.partition("/")[0]} - {""}
+
+
 def comparable(host: SimHost) -> dict[str, Any]:
     """Return what has to be equal.
 

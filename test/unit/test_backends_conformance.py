@@ -34,7 +34,7 @@ CONSTANTS = {
     "SYSTEMS",
     "STORED",
 }
-OPTIONS = {"ipv6", "label", "source4", "source6", "wide_source4"}
+OPTIONS = {"ipv6", "label", "source4", "source6", "wide_source4", "file_alone"}
 
 
 def functions(owner: Any) -> dict[str, Any]:

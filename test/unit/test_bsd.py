@@ -236,4 +236,5 @@ def test_a_command_of_which_nobody_knows_spares_only_what_is_behind_it() -> None
     ],
 )
 def test_a_default_route_is_put_back(route: Route, line: str) -> None:
-    assert [" ".join(one.argv) for one in freebsd.routes_back([route])] == [line]
+    (command,) = freebsd.routes_back([route])
+    assert " ".join(command.argv) == line

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from .effects import Effects
 from .live import LiveAddress, Snapshot, ops, tools
 from .live.batch import Op
-from .plan import Plan
+from .plan import Plan, differing
 
 
 def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
@@ -18,6 +18,9 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
     """
     now = {address.cidr: address for address in current.on(plan.interface)}
     recreate = set(plan.recreate)
+    if plan.situation.backend.STORED:
+        # What commands of the owner's have set right is not set anew.
+        recreate &= set(differing(plan.situation, plan.live_wanted, now))
     again = [
         (alias, label)
         for alias, label in plan.live_wanted
@@ -25,8 +28,10 @@ def bring_live(plan: Plan, current: Snapshot) -> Effects[None]:
     ]
     missing = [(alias, label) for alias, label in plan.live_wanted if alias.cidr not in now]
     going = [now[live.cidr] for live in plan.live_remove if live.cidr in now]
-    # The kernel holds an IPv6 address once, whatever its prefix: here the old form goes first.
-    twice = {alias.address for alias, _ in missing if alias.family == 6}
+    # The kernel holds an IPv6 address once, whatever its prefix, and that of Solaris any
+    # address: here the old form goes first.
+    once = (4, 6) if current.system == "sunos" else (6,)
+    twice = {alias.address for alias, _ in missing if alias.family in once}
     first = [now[alias.cidr] for alias, _ in again]
     first += [live for live in going if live.address in twice]
     going = [live for live in going if live.address not in twice]

@@ -202,7 +202,7 @@ def make_plan(
         before,
         live_wanted,
         missing,
-        _recreate(situation, live_wanted),
+        differing(situation, live_wanted, situation.live),
         removed,
         entries,
         target.notes,
@@ -308,17 +308,21 @@ def _live_remove(
     return tuple(situation.live[cidr] for cidr in going)
 
 
-def _recreate(
-    situation: Situation, live_wanted: Iterable[tuple[Alias, str | None]]
+def differing(
+    situation: Situation,
+    live_wanted: Iterable[tuple[Alias, str | None]],
+    now: Mapping[str, LiveAddress],
 ) -> tuple[str, ...]:
     """Return live aliases that must be deleted and added again to be as asked.
 
     The kernel cannot change a label or a scope in place, so this is done only where the
     user asked for the attribute, or took it back.
+
+    :param now: what is live, by ``address/prefix``.
     """
     recreate: list[str] = []
     for alias, label in live_wanted:
-        live = situation.live.get(alias.cidr)
+        live = now.get(alias.cidr)
         if live is None:
             continue
         before = situation.entries.get(alias.cidr)

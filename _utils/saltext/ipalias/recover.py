@@ -24,6 +24,9 @@ from .model import Activation, Change, Command, File
 #: Times that what is still to be put back in the kernel is looked for, and tried.
 TRIES = 3
 
+#: Systems whose kernel labels addresses by numbers of its own: logical interfaces.
+KERNEL_NUMBERS = ("sunos",)
+
 
 def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[str]]:
     """Put files and, unless told not to, the kernel back; return what could not be.
@@ -39,7 +42,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         activation = _activation(backend, change, host, problems)
         if part.quiet:
             activation = replace(activation, tell=())
-        backward.append((part, activation, backend.validate(change, host)))
+        backward.append((part, activation, change))
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.before, problems)
@@ -54,8 +57,8 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     if live:
         yield from _restore_kernel(record, host, problems)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
-    for _, _, checks in backward:
-        yield from attempt(checks, problems)
+    for part, _, change in backward:
+        yield from _noted(_validate(part, change, host, problems), problems)
     if live:
         for _, activation, _ in backward:
             yield from attempt(activation.tell, problems)
@@ -146,6 +149,11 @@ def attempt(commands: tuple[Command, ...] | list[Command], problems: list[str]) 
         yield from _noted(_run(command), problems)
 
 
+def _validate(part: Part, change: Change, host: Host, problems: list[str]) -> Effects[None]:
+    """Let the owner check its files, which are back by now: it may look at them itself."""
+    yield from attempt(load(part.backend).validate(change, host), problems)
+
+
 def _run(command: Command) -> Effects[None]:
     yield Run(command)
 
@@ -227,11 +235,12 @@ def _addresses_left(part: Part) -> _Step:
 
     def step(current: Snapshot) -> Effects[None] | None:
         now = {address.cidr: address for address in current.on(part.interface)}
+        numbered = current.system in KERNEL_NUMBERS
         going: list[LiveAddress] = []
         back: list[LiveAddress] = []
         for cidr in part.touched:
             live, old = now.get(cidr), was.get(cidr)
-            differs = live is None or old is None or _looks(old) != _looks(live)
+            differs = live is None or old is None or _looks(old, numbered) != _looks(live, numbered)
             if live is not None and differs:
                 going.append(live)
             if old is not None and differs:
@@ -249,9 +258,12 @@ def _addresses_left(part: Part) -> _Step:
     return step
 
 
-def _looks(address: LiveAddress) -> tuple[object, ...]:
-    """Return what we ever change of an address."""
-    return (address.label, address.scope, address.preferred_zero)
+def _looks(address: LiveAddress, numbered: bool) -> tuple[object, ...]:
+    """Return what we ever change of an address.
+
+    :param numbered: True where the label is a number that the kernel gave.
+    """
+    return (None if numbered else address.label, address.scope, address.preferred_zero)
 
 
 def _routes_left(record: Record) -> _Step:

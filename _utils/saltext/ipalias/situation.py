@@ -7,7 +7,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from .backends import Backend
-from .errors import InputError
+from .errors import InputError, RefusedError
 from .ledger import ORIGIN_PILLAR, ORIGIN_UNKNOWN, Entry, Ledger
 from .live import LiveAddress, Snapshot, is_loopback
 from .model import MAX_PREFIX, Alias, Evidence, Found
@@ -199,6 +199,7 @@ def check_target(situation: Situation, target: Target) -> None:
             )
         _check_scope(situation, alias)
         check_dialect(situation, alias)
+    _check_alone(situation, target)
     _check_count(situation, target)
 
 
@@ -273,6 +274,21 @@ def check_dialect(situation: Situation, alias: Alias) -> None:
                     where=alias.where,
                     way_out="leave `source` out, or name a backend that can",
                 )
+
+
+def _check_alone(situation: Situation, target: Target) -> None:
+    """Refuse an alias that shall last and not be live, where the store cannot hold one.
+
+    :raises RefusedError: with the dialect's reason.
+    """
+    reason = unsupported(situation, "file_alone")
+    for entry in target.entries:
+        if reason and entry.file and not entry.live:
+            raise RefusedError(
+                f"{situation.interface}: {entry.alias.cidr} shall not be live: {reason}",
+                where=entry.alias.where,
+                way_out="let it be live too (`live=True`)",
+            )
 
 
 def unsupported(situation: Situation, key: str) -> str:

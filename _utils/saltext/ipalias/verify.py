@@ -80,7 +80,7 @@ def check_files(plan: Plan, found: Iterable[Found]) -> None:
     set_now = {item.alias.cidr for item in situation.found}
     wanted = {entry.alias.cidr for entry in plan.entries if entry.file}
     missing = sorted(wanted - set_now)
-    gone = {alias.cidr for alias in plan.change.removed}
+    gone = {alias.cidr for alias in plan.change.removed} - wanted
     left = sorted(gone & situation.in_our_files & {f.alias.cidr for f in found_ours(situation)})
     if missing or left:
         what = f"{(missing or left)[0]} is {'not' if missing else 'still'} in the files"

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from saltext.ipalias.model import Command
 
 #: Dialects that have a module here.
-NAMES: tuple[str, ...] = ("netifrc", "ifcfg_rh", "ifcfg_suse", "cpanel", "freebsd", "windows")
+NAMES: tuple[str, ...] = (
+    "netifrc",
+    "ifcfg_rh",
+    "ifcfg_suse",
+    "cpanel",
+    "freebsd",
+    "openbsd",
+    "solaris",
+    "ipadm",
+    "windows",
+)
 
 
 class Platform(Protocol):

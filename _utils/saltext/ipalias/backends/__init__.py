@@ -24,6 +24,9 @@ REGISTRY = (
     "ifcfg_suse",
     "cpanel",
     "freebsd",
+    "openbsd",
+    "solaris",
+    "ipadm",
     "windows",
 )
 
@@ -35,7 +38,7 @@ class Backend(Protocol):
     NAME: str
     #: Options refused for this dialect, with the reason. Keys: ``ipv6``, ``label``, ``source4``
     #: (``source: never`` on IPv4), ``source6``, ``wide_source4`` (the same with a prefix
-    #: shorter than /32).
+    #: shorter than /32), ``file_alone`` (an alias that lasts and is not live).
     UNSUPPORTED: Mapping[str, str]
     #: Most addresses a link holds, or None.
     MAX_ADDRESSES: int | None
@@ -87,7 +90,13 @@ def load(name: str) -> Backend:
 
 #: Dialects found on no Linux; every other one is found on Linux alone. Said here as well, so
 #: that a minion imports only what can concern it; a test holds it to the modules' own word.
-ELSEWHERE: Mapping[str, str] = {"freebsd": "freebsd", "windows": "windows"}
+ELSEWHERE: Mapping[str, str] = {
+    "freebsd": "freebsd",
+    "openbsd": "openbsd",
+    "solaris": "sunos",
+    "ipadm": "sunos",
+    "windows": "windows",
+}
 
 
 def originals_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:

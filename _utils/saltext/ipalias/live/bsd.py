@@ -23,23 +23,32 @@ from .ops import BatchError
 
 #: Widest IPv4 prefix length that has a broadcast address (RFC 3021), and the one of a host.
 _NO_BROADCAST = 31
-_LOOPBACK = re.compile(r"lo[0-9]+")
+#: Links without a broadcast address: those of the host itself, and those between two ends,
+#: where the kernel keeps the other end's address in its place (``ifra_dstaddr``).
+_NO_BROADCAST_LINKS = re.compile(r"(?:lo|gif|gre|ng|ppp|pppoe|tun|umb|wg)[0-9]+")
 #: Columns of a route that are no name of an interface: counts, an unset MTU, a second route.
 _NO_NAME = re.compile(r"[0-9]+|-|=>|!")
-#: The words with which ifconfig passes on that the kernel has refused (``ifconfig.c``, Perror).
-_REFUSED = re.compile(r"ioctl \(SIOC")
+#: The words with which ifconfig passes on that the kernel has refused (``ifconfig.c``: Perror
+#: of FreeBSD says ``ioctl (SIOCAIFADDR)``, err of OpenBSD ``SIOCAIFADDR``).
+_REFUSED = re.compile(r"\bSIOC[A-Z]")
 _FAMILY = {IPV4: "inet", IPV6: "inet6"}
 _DEFAULTS = {IPV4: ("default", "0.0.0.0/0", "0/0"), IPV6: ("default", "::/0")}
 
 
-def read_snapshot(host: Host, system: str, tables: Mapping[int, Sequence[str]]) -> Snapshot:
+def read_snapshot(
+    host: Host,
+    system: str,
+    tables: Mapping[int, Sequence[str]],
+    dump: Sequence[str] = ifconfig.DUMP,
+) -> Snapshot:
     """Return what the kernel holds now.
 
     :param system: the name the snapshot bears (`host.SYSTEMS`).
     :param tables: by family, the command that prints its routes.
+    :param dump: the command that prints every address.
     :raises EffectError: a command that cannot be run or read.
     """
-    snapshot = ifconfig.parse(_output(host, ifconfig.DUMP))
+    snapshot = ifconfig.parse(_output(host, dump))
     routes: list[Route] = []
     for family, argv in tables.items():
         routes += parse_routes(_output(host, argv), family)
@@ -99,12 +108,12 @@ def _route(words: Sequence[str], family: int) -> Route | None:
 
 
 def has_broadcast(alias: Alias) -> bool:
-    """Tell whether an address has a broadcast address: not a /31, not one of a loopback link.
+    """Tell whether an address has a broadcast address: not a /31, not on loop or tunnel.
 
     That of a /32 is the address itself, as in the guides.
     """
     four = alias.family == IPV4 and alias.prefix != _NO_BROADCAST
-    return four and not _LOOPBACK.fullmatch(alias.interface)
+    return four and not _NO_BROADCAST_LINKS.fullmatch(alias.interface)
 
 
 def add_argv(alias: Alias, hidden: Sequence[str] = ("deprecated",)) -> tuple[str, ...]:
@@ -138,7 +147,7 @@ def change(
     One that takes away an address which was added before with another prefix is left out: the
     kernel has put the new form in its place, and would now take that.
 
-    :param go_on: do what is behind a refused one as well; the first is raised at the end.
+    :param go_on: do what is behind a refused one as well; the error names the first.
     :raises BatchError: naming the address, and what was not come to.
     """
     added: set[str] = set()
@@ -155,8 +164,8 @@ def change(
         else:
             if result.code != 0:
                 lines = (result.err or result.out).strip().splitlines()
-                reason = lines[0] if lines else "no output"
-                failed = failed or _stopped(interface, ops, index, reason)
+                said = lines[0] if lines else "no output"
+                failed = failed or _stopped(interface, ops, index, said)
         if failed is not None and not go_on:
             break
     if failed is not None:

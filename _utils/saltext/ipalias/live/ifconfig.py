@@ -47,6 +47,8 @@ class _Open:
     mac: str = ""
     mtu: int = 0
     addresses: list[LiveAddress] = field(default_factory=list)
+    #: The same again: to look for one in the list would make a thousand of them quadratic.
+    known: set[LiveAddress] = field(default_factory=set)
 
 
 def parse(text: str) -> Snapshot:
@@ -110,8 +112,9 @@ def _add(current: _Open, label: str | None, found: re.Match[str]) -> None:
         flags,
         preferred_zero="deprecated" in flags,
     )
-    if family == IPV4 or entry not in current.addresses:
+    if family == IPV4 or entry not in current.known:
         current.addresses.append(entry)
+        current.known.add(entry)
 
 
 def _prefix(family: int, rest: str) -> int:
