@@ -419,6 +419,15 @@ def test_a_hole_that_somebody_made_is_closed_by_the_next_change() -> None:
     assert sorted(line.split()[0] for line in found(after)) == ["192.0.2.18/24", *three]
 
 
+def test_a_number_with_a_nought_in_front_is_another_variable() -> None:
+    others = 'ifconfig_nfe0_alias01="inet 198.51.100.7/32"\n'
+    text = BASE + numbered((0, "198.51.100.1")) + others
+    after = change(text, ONE)
+    assert after == text + numbered((2, "203.0.113.74"))
+    held = text + numbered((1, "203.0.113.74"))
+    assert change(held, former=(ONE,)) == text
+
+
 def test_our_value_moves_as_it_stands() -> None:
     line = "ifconfig_nfe0_alias{}='inet 203.0.113.{} netmask 0xffffffff'\n"
     text = BASE + line.format(0, 1) + line.format(1, 2)
