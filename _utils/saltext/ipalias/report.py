@@ -95,7 +95,7 @@ def _row(situation: Situation, desired: dict[str, Alias], cidr: str) -> Row:
     """Return one address's row."""
     entry = situation.entries.get(cidr)
     foreign = situation.foreign_found.get(cidr)
-    ours = next((f for f in situation.found if f.alias.cidr == cidr and f is not foreign), None)
+    ours = situation.other_found.get(cidr)
     in_file = foreign or (ours if cidr in situation.in_our_files else None)
     live = situation.live.get(cidr)
     row: Row = {

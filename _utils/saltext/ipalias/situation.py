@@ -68,6 +68,15 @@ class Situation:
                 foreign.setdefault(cidr, found)
         return foreign
 
+    @cached_property
+    def other_found(self) -> dict[str, Found]:
+        """Return what the files hold beside `foreign_found`, by ``address/prefix``."""
+        foreign, others = self.foreign_found, dict[str, Found]()
+        for found in self.found:
+            if foreign.get(found.alias.cidr) is not found:
+                others.setdefault(found.alias.cidr, found)
+        return others
+
     def _ledger_file(self, cidr: str) -> bool:
         entry = self.ledger.on(self.interface).get(cidr)
         return entry is not None and entry.file

@@ -31,7 +31,8 @@ class Tool(Protocol):
     """Describe what the module of a system provides."""
 
     #: True where raw frames can be sent and heard: duplicates are asked for and new
-    #: addresses announced by us. Elsewhere the kernel does both when it adds an address.
+    #: addresses announced by us. Elsewhere the kernel announces what it adds, and looks for
+    #: duplicates as far as it does: the BSDs only log one of IPv4.
     FRAMES: bool
 
     def read_snapshot(self, host: Host) -> Snapshot:
