@@ -47,8 +47,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "a store of commands is not put back",
         (
             "recover.py",
-            "if live or load(part.backend).STORED:\n            yield from attempt(activation.up",
-            "if live and not load(part.backend).STORED:\n            yield from attempt(activation.up",
+            "STORED:\n            yield from attempt(activation.up, problems)",
+            "STORED:\n            yield from attempt((), problems)",
         ),
     ),
     6: broken(
