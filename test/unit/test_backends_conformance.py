@@ -21,7 +21,7 @@ import pytest
 from rig.simengine import present
 from rig.simnm import OWNERS
 from saltext.ipalias import restarts
-from saltext.ipalias.backends import ELSEWHERE, REGISTRY, Backend, load
+from saltext.ipalias.backends import ELSEWHERE, MARKS, REGISTRY, Backend, load
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MANDATORY = ("v4", "v6", "two", "removal", "foreign")
@@ -127,6 +127,18 @@ def test_its_constants_are_of_their_kind(dialect: str) -> None:
 def test_it_is_found_where_the_registry_says(dialect: str) -> None:
     """The registry says it again, so that a minion imports only what can concern it."""
     assert (ELSEWHERE.get(dialect, "linux"),) == load(dialect).SYSTEMS
+
+
+def test_its_mark_is_on_its_own_host_and_on_no_other(dialect: str) -> None:
+    """Where the mark is absent the module is not asked, so it must have nothing to say there."""
+    mark = MARKS.get(dialect)
+    if mark is None:
+        return
+    assert OWNERS[dialect]().glob(mark)
+    for name, made in OWNERS.items():
+        host = made()
+        if not host.glob(mark):
+            assert not load(dialect).detect(host, "eth0").owns, name
 
 
 def test_each_restart_level_has_its_commands(dialect: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from xml.sax.saxutils import quoteattr
 
 from .frozen import CURRENT, RUN
 
@@ -193,7 +192,7 @@ def render_smf(program: Program) -> str:
     Behind what serves ``ipadm`` (``network/ip-interface-management``), for its addresses lie
     there; where that is missing it is no dependency.
     """
-    start = quoteattr(shell_words(program.argv))
+    start = _xml(shell_words(program.argv))
     return f"""<?xml version="1.0"?>
 <!DOCTYPE service_bundle SYSTEM "/usr/share/lib/xml/dtd/service_bundle.dtd.1">
 <!-- Written by the ipalias formula. -->
@@ -210,7 +209,7 @@ def render_smf(program: Program) -> str:
     <dependent name="{NAME}_network" grouping="optional_all" restart_on="none">
       <service_fmri value="svc:/network/physical"/>
     </dependent>
-    <exec_method type="method" name="start" exec={start} timeout_seconds="60"/>
+    <exec_method type="method" name="start" exec="{start}" timeout_seconds="60"/>
     <exec_method type="method" name="stop" exec=":true" timeout_seconds="3"/>
     <property_group name="startd" type="framework">
       <propval name="duration" type="astring" value="transient"/>
@@ -253,7 +252,13 @@ that was cut short</Description></RegistrationInfo>
 
 
 def _xml(text: str) -> str:
-    return quoteattr(text, {'"': "&quot;"})[1:-1]
+    """Return a text as it stands between quotes in XML.
+
+    Not by xml.sax: that brings urllib along, and with it each run a tenth of its time.
+    """
+    for sign, word in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(sign, word)
+    return text
 
 
 def _systemd(program: Program) -> BootUnit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .backends import Backend, all_backends, load
+from .backends import MARKS, Backend, all_backends, load, on_host
 from .errors import InputError, OwnerError, RefusedError
 from .host import Host, Remembered
 from .ledger import Ledger
@@ -16,7 +16,11 @@ from .pillar import AUTO, DEFAULT
 def detect_all(host: Host, interface: str) -> list[Evidence]:
     """Return every backend's evidence, the owner's first."""
     asked = Remembered(host)
-    evidence = [backend.detect(asked, interface) for backend in all_backends(host.system)]
+    present, absent = on_host(asked)
+    evidence = [load(name).detect(asked, interface) for name in present]
+    evidence += [
+        Evidence(name, interface, False, reasons=(f"there is no {MARKS[name]}",)) for name in absent
+    ]
     return sorted(evidence, key=lambda item: (not item.owns, -item.strength))
 
 

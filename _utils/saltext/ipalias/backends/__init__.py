@@ -108,6 +108,23 @@ def originals_of(backend: Backend) -> Mapping[str, tuple[str, ...]]:
     return kept
 
 
+#: Dialects of which nothing can be on a host without this path (a pattern of glob(7)): they
+#: are not even imported there, for their modules cost a run more than its whole look.
+MARKS: Mapping[str, str] = {
+    "netifrc": "/etc/init.d/net.*",
+    "ifcfg_rh": "/etc/sysconfig/network-scripts/ifcfg-*",
+    "ifcfg_suse": "/etc/sysconfig/network/ifcfg-*",
+    "cpanel": "/usr/local/cpanel/version",
+}
+
+
+def on_host(host: Host) -> tuple[list[str], list[str]]:
+    """Return the dialects that a host can have, in registry order, and those it cannot."""
+    ours = [name for name in REGISTRY if ELSEWHERE.get(name, "linux") == host.system]
+    absent = [name for name in ours if name in MARKS and not host.glob(MARKS[name])]
+    return [name for name in ours if name not in absent], absent
+
+
 def all_backends(system: str = "linux", names: Sequence[str] = REGISTRY) -> list[Backend]:
     """Return the backend modules that a system can have, in registry order."""
     return [load(name) for name in names if ELSEWHERE.get(name, "linux") == system]
