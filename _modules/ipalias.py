@@ -51,8 +51,12 @@ def _import(name):
     cache purge imports as an empty namespace package: that is an ImportError here.
     """
     # Salt puts these folders on the path when it starts, and only those that exist then: a
-    # minion that has just synced for the first time has ours nowhere.
-    for folder in __opts__.get("utils_dirs") or ():
+    # minion that has just synced for the first time has ours nowhere. What it syncs into is
+    # among them too, but without the minion's `root_dir` before it where that has one.
+    folders = list(__opts__.get("utils_dirs") or ())
+    if __opts__.get("extension_modules"):
+        folders.append(os.path.join(__opts__["extension_modules"], "utils"))
+    for folder in folders:
         if os.path.isdir(folder) and folder not in sys.path:
             sys.path.append(folder)
     package = sys.modules.get("saltext.ipalias")

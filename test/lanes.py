@@ -32,10 +32,6 @@ WORKERS = {
     "netns": (2, "loadfile"),
     "host": (2, "worksteal"),
 }
-#: The parts of pytest-salt-factories, where it is installed. It listens on every address of the
-#: machine for each pytest process, and starts daemons on the machine's own network, where no
-#: alias can be real: no lane uses it.
-FACTORY_PLUGINS = ("", "-event-listener", "-factories", "-loader-mock", "-log-server", "-sysinfo")
 #: Lanes that make hosts of their own, with programs of the distribution.
 HOST_LANES = {"functional", "netns", "host", "fleet"}
 #: A test may skip itself where lanes are required only with a reason that begins so:
@@ -113,7 +109,6 @@ def run_pytest(lane: str, python: Path, required: bool) -> Outcome:
     file = REPORTS / f"{lane}.xml"
     file.unlink(missing_ok=True)
     argv = [str(python), "-m", "pytest", "-q", f"test/{lane}", f"--junitxml={file}"]
-    argv += [word for p in FACTORY_PLUGINS for word in ("-p", f"no:salt-factories{p}")]
     if lane in WORKERS:
         count, dealt = WORKERS[lane]
         argv += ["-n", str(count), "--dist", dealt]

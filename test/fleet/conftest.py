@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from salt_fleet import CACHE, MINIONS, Fleet, running
+from salt_fleet import MINIONS, Fleet, running
 
 from rig.gentle import Monitor
 from rig.picture import picture
@@ -48,13 +48,13 @@ def first_highstate(fleet: Fleet, name: str, *words: str) -> Cold:
     """Run a minion's first highstate, and look at what it does to the host."""
     host = fleet.hosts[name]
     fleet.pillar(name, WANTED)
-    synced = host.exists(f"{CACHE}/minion/extmods/modules/ipalias.py")
-    # Salt's own key and schedule files may come and go.
-    before = picture(host, "/etc", "/var/lib/ipalias", without="/etc/salt")
+    synced = fleet.has_synced(name)
+    before = picture(host, "/etc", "/var/lib/ipalias")
     monitor = Monitor(host)
     states = fleet.states(name, "state.highstate", *words)
     events = monitor.stop()
-    after = picture(host, "/etc", "/var/lib/ipalias", without="/etc/salt")
+    after = picture(host, "/etc", "/var/lib/ipalias")
+    assert fleet.has_synced(name)
     return Cold(synced, states, after == before, events)
 
 

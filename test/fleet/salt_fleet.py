@@ -1,24 +1,33 @@
 """A real master and two minions, each a host of its own on one segment.
 
-The daemons are started here and not by pytest-salt-factories: its daemons live on the
-machine's own network, where an alias could not be real.
+Configuration, daemons, command line and readiness are those of pytest-salt-factories; see
+`factories_inside` for how its programs come to run on the hosts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from rig.netns import NetHost, Segment
-from rig.process import CommandFailed, Running, wait_until
+from factories_inside import Events, Logs, environment, inside, network_of
+from saltfactories.cli.salt import Salt
+from saltfactories.daemons.master import SaltMaster
+from saltfactories.daemons.minion import SaltMinion
+from saltfactories.manager import FactoriesManager
 
-FORMULA = "/srv/formula"
-STATES = "/srv/states"
-PILLAR = "/srv/pillar"
-CACHE = "/var/cache/salt"
-PUBLISH_PORT = 4505
+from rig.holder import Keeper
+from rig.netns import NetHost, Segment
+from rig.process import CommandFailed, wait_until
+
+#: A folder of the machine that every host of the rig sees at the same place.
+SHARED = "/tmp"
 
 # The checkout as a clone would have it: without what lies in a working copy beside it. Salt
 # lists its whole file root again and again.
@@ -48,6 +57,11 @@ MINIONS = {
     "web1": ("/etc/systemd/network/50-default.network", NETWORKD),
     "web2": ("/etc/network/interfaces", IFUPDOWN),
 }
+MASTER = "master"
+
+#: What differs from the defaults of salt-factories: no log that nobody reads, and of Salt's
+#: own defaults those that count for what a minion does.
+COMMON = {"log_level_logfile": "quiet", "keysize": 2048, "enable_fqdns_grains": False}
 
 
 class Connection(NamedTuple):
@@ -59,102 +73,146 @@ class Connection(NamedTuple):
 
 
 class Fleet:
-    """A master and its minions."""
+    """A master and its minions; everything it starts ends with the stack.
 
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        self.hosts: dict[str, NetHost] = {}
-        self.daemons: dict[str, Running] = {}
+    :param stack: takes what is to be ended, in the order of its start.
+    """
 
-    @property
-    def master(self) -> NetHost:
-        """Return the master's host."""
-        return self.hosts["master"]
+    def __init__(self, stack: ExitStack) -> None:
+        # First, and so removed last; also where this process is killed.
+        self.root = Path(tempfile.mkdtemp(prefix="ipalias-fleet-", dir=SHARED))
+        stack.callback(Keeper([self.root]).close)
+        self.formula = self.root / "formula"
+        segment = stack.enter_context(Segment())
+        self.hosts = {name: stack.enter_context(NetHost(segment)) for name in (MASTER, *MINIONS)}
+        host = self.hosts[MASTER]
+        network = stack.enter_context(network_of(host))
+        self.events = stack.enter_context(Events(network, host.primary))
+        logs = stack.enter_context(Logs(network, host.primary))
+        self.factories = FactoriesManager(
+            root_dir=self.root,
+            event_listener=self.events,
+            log_server_host=logs.log_host,
+            log_server_port=logs.log_port,
+            log_server_level=logs.log_level,
+            environ=environment(),
+            cwd="/",
+            slow_stop=False,
+            start_timeout=120,
+        )
+        self.master: SaltMaster = self._master(logs)
+        self.minions: dict[str, SaltMinion] = {name: self._minion(name, logs) for name in MINIONS}
+        for daemon in (self.master, *self.minions.values()):
+            stack.callback(daemon.terminate)
+        # The hosts end first, with every process on them: one by one these take seconds.
+        for host in self.hosts.values():
+            stack.callback(host.close)
 
-    def start(self) -> None:
-        """Start everything, and wait until each minion answers; nothing has been synced then."""
-        for name in ("master", *MINIONS):
-            self.hosts[name] = NetHost(self.segment)
-        self._start_master()
-        for name in MINIONS:
-            self._start_minion(name)
-        wait_until(self._all_answer, "both minions to answer", timeout=120, step=0.5)
-
-    def _start_master(self) -> None:
-        master = self.master
-        master.run(["sh", "-ec", DELIVER, "sh", master.checkout, FORMULA])
-        master.write(f"{STATES}/top.sls", json.dumps({"base": {"*": ["ipalias"]}}))
+    def _master(self, logs: Logs) -> SaltMaster:
+        """Configure the master, and give it the formula and an empty pillar for each minion."""
+        host = self.hosts[MASTER]
+        config = {
+            **COMMON,
+            "interface": host.primary,
+            "publish_port": 4505,
+            "ret_port": 4506,
+            "auto_accept": True,
+            "file_roots": {"base": [str(self.formula)]},
+            "worker_threads": 3,
+            "pytest-master": {"log": {"level": logs.log_level}},
+        }
+        master = self.factories.salt_master_daemon(
+            MASTER, overrides=config, factory_class=inside(host, SaltMaster)
+        )
+        host.run(["sh", "-ec", DELIVER, "sh", host.checkout, str(self.formula)])
+        states: Path = master.state_tree.base.write_path
+        (states / "top.sls").write_text(json.dumps({"base": {"*": ["ipalias"]}}))
+        self.pillars: Path = master.pillar_tree.base.write_path
+        each_its_own = {"base": {minion: [minion] for minion in MINIONS}}
+        (self.pillars / "top.sls").write_text(json.dumps(each_its_own))
         for name in MINIONS:
             self.pillar(name, {})
-        config = {
-            "user": "root",
-            "interface": master.primary,
-            "auto_accept": True,
-            "file_roots": {"base": [STATES, FORMULA]},
-            "fileserver_list_cache_time": 0,
-            "pillar_roots": {"base": [PILLAR]},
-            "worker_threads": 2,
-            "keysize": 2048,
-            "log_level_logfile": "quiet",
-        }
-        master.write("/etc/salt/master", json.dumps(config))
-        self._daemon("master", "salt_master")
+        return master
 
-    def _start_minion(self, name: str) -> None:
+    def _minion(self, name: str, logs: Logs) -> SaltMinion:
+        """Configure a minion, and give its host the file that owns eth0."""
         host = self.hosts[name]
         path, text = MINIONS[name]
         host.write(path, text.format(primary=host.primary))
         config = {
-            "id": name,
-            "master": self.master.primary,
-            "keysize": 2048,
-            "acceptance_wait_time": 1,
-            "enable_fqdns_grains": False,
+            **COMMON,
+            "master": self.hosts[MASTER].primary,
+            # With the synced modules inside, as on any minion.
+            "cachedir": "var/cache/salt/minion",
+            "loop_interval": 1,
             "enable_gpu_grains": False,
             "mine_enabled": False,
-            "log_level_logfile": "quiet",
+            "pytest-minion": {"log": {"level": logs.log_level}},
         }
-        host.write("/etc/salt/minion", json.dumps(config))
-        self._daemon(name, "salt_minion")
+        return self.master.salt_minion_daemon(
+            name, overrides=config, factory_class=inside(host, SaltMinion)
+        )
 
-    def _daemon(self, name: str, entry: str) -> None:
-        host = self.hosts[name]
-        code = f"from salt.scripts import {entry}; {entry}()"
-        # Not on a terminal nor in a log that nobody reads: at its end a job's process complains
-        # of its own event loop.
-        self.daemons[name] = host.popen([host.python, "-c", code, "-l", "quiet"])
+    def start(self) -> None:
+        """Start everything, and wait until each minion answers; nothing has been synced then."""
+        self.master.start()
+        with ThreadPoolExecutor(len(MINIONS)) as pool:
+            list(pool.map(SaltMinion.start, self.minions.values()))
+        # Beyond the event of its start: a minion may miss what is published right after that.
+        wait_until(self._all_answer, "both minions to answer", timeout=120, step=0.5)
 
     def _all_answer(self) -> bool:
-        for name, daemon in self.daemons.items():
-            if daemon.poll() is not None:
-                raise CommandFailed(f"{name} has ended with {daemon.returncode}")
-        keys = [f"/etc/salt/pki/master/minions/{name}" for name in MINIONS]
-        if not all(self.master.exists(key) for key in keys):
-            return False
         return self.salt("*", "test.ping", timeout=10) == dict.fromkeys(MINIONS, True)
 
     def pillar(self, name: str, data: Mapping[str, Any]) -> None:
         """Give a minion its pillar."""
-        top = {"base": {minion: [minion] for minion in MINIONS}}
-        self.master.write(f"{PILLAR}/top.sls", json.dumps(top))
-        self.master.write(f"{PILLAR}/{name}.sls", f"#!json\n{json.dumps({'ipalias': data})}")
+        (self.pillars / f"{name}.sls").write_text(f"#!json\n{json.dumps({'ipalias': data})}")
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a text in a file of the formula on the master, or add to its end without one."""
+        file = self.formula / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new) if old else text + new)
+
+    def cli(self) -> Salt:
+        """Return ``salt`` on the master's host."""
+        return self.master.salt_cli(
+            factory_class=inside(self.hosts[MASTER], Salt), environ=environment(), cwd="/"
+        )
 
     def salt(self, target: str, *words: str, timeout: int = 180) -> dict[str, Any]:
         """Run ``salt`` on the master and return each minion's answer.
 
         :param words: function and arguments as on the command line.
         """
-        master = self.master
-        code = "from salt.scripts import salt_main; salt_main()"
-        options = ["--out=json", "--static", f"--timeout={timeout}", "--log-level=error"]
-        argv = [master.python, "-c", code, *options, target, *words]
-        done = master.run(argv, timeout=timeout + 60, check=False)
-        try:
-            answers: dict[str, Any] = json.loads(done.out)
-        except ValueError:
-            said = f"{done.out}\n{done.err}"[-2000:]
-            raise CommandFailed(f"salt {target} {' '.join(words)}: {said}") from None
+        options = ["--static", f"--timeout={timeout}"]
+        # A minion that still works when its time is up is waited for: twice that long.
+        done = self.cli().run(*options, *words, minion_tgt=target, _timeout=2 * timeout)
+        if done.data is None:
+            raise CommandFailed(f"salt {target} {' '.join(words)}: {done}")
+        # Of one minion alone salt-factories gives the answer itself.
+        answers: dict[str, Any] = done.data if target == "*" else {target: done.data}
         return answers
+
+    def begin(self, target: str, *words: str) -> str:
+        """Start a job on a minion, do not wait for it, and return its id."""
+        done = self.cli().run("--async", *words, minion_tgt=target)
+        found = re.search(r"job ID: (\d+)", done.stdout)
+        if not found:
+            raise CommandFailed(f"salt --async {target} {' '.join(words)}: {done}")
+        return found[1]
+
+    def await_return(self, job: str, name: str, since: float) -> Any:
+        """Wait until a job has come back from a minion, and return what it returned.
+
+        :param since: time when it had not yet.
+        """
+        tag = (MASTER, f"salt/job/{job}/ret/{name}")
+        seen = self.events.wait_for_events([tag], after_time=since, timeout=120)
+        assert seen.found_all_events, f"{name} did not end job {job}"
+        [event] = seen
+        return event.data["return"]
 
     def states(self, target: str, *words: str) -> dict[str, dict[str, Any]]:
         """Run a state function; return the states of the one minion, by state id."""
@@ -163,13 +221,17 @@ class Fleet:
             raise CommandFailed(f"{words}: {ran}")
         return {ret["__id__"]: ret for ret in ran.values()}
 
+    def has_synced(self, name: str) -> bool:
+        """Tell whether a minion has our execution module."""
+        return Path(self.minions[name].config["extension_modules"], "modules/ipalias.py").exists()
+
     def connection(self, name: str) -> Connection:
         """Return what tells whether a minion was restarted or has connected anew."""
-        daemon = self.daemons[name]
-        assert daemon.poll() is None, f"{name} has ended"
-        filter_ = ["state", "established", "dport", "=", f":{PUBLISH_PORT}"]
-        lines = self.hosts[name].run(["ss", "-Htn", *filter_]).out.splitlines()
-        [line] = lines
+        daemon = self.minions[name]
+        assert daemon.is_running(), f"{name} has ended"
+        port = self.master.config["publish_port"]
+        filter_ = ["state", "established", "dport", "=", f":{port}"]
+        [line] = self.hosts[name].run(["ss", "-Htn", *filter_]).out.splitlines()
         return Connection(daemon.pid, line.split()[2])
 
     def return_sizes(self, name: str) -> list[int]:
@@ -177,26 +239,15 @@ class Fleet:
 
         It is the packed return itself, what went over the event bus.
         """
-        found = self.master.run(
-            ["find", f"{CACHE}/master/jobs", "-path", f"*/{name}/return.p", "-printf", "%T@ %s\\n"]
-        ).out
-        return [int(line.split()[1]) for line in sorted(found.splitlines())]
-
-    def stop(self) -> None:
-        """End everything."""
-        for daemon in self.daemons.values():
-            daemon.end()
-        for host in self.hosts.values():
-            host.close()
+        kept = Path(self.master.config["cachedir"], "jobs").glob(f"**/{name}/return.p")
+        stats = sorted((path.stat() for path in kept), key=lambda stat: stat.st_mtime_ns)
+        return [stat.st_size for stat in stats]
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Fleet]:
     """Give a running fleet."""
-    with Segment() as segment:
-        fleet = Fleet(segment)
-        try:
-            fleet.start()
-            yield fleet
-        finally:
-            fleet.stop()
+    with ExitStack() as stack:
+        fleet = Fleet(stack)
+        fleet.start()
+        yield fleet

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from pathlib import Path
 
 import pytest
 from conftest import WANTED
-from salt_fleet import FORMULA, MINIONS
+from salt_fleet import MINIONS
 
-ALIAS = "198.51.100.12"
+from rig.process import wait_until
+
+ALIAS, ANOTHER = "198.51.100.12", "198.51.100.13"
 ALIVE = {"198.51.100.10", "2001:db8:1::10", *(f"198.51.100.{n}" for n in (64, 65, 66))}
 #: Salt trims an event above this, in bytes.
 EVENT_LIMIT = 1 << 20
 MANY = 10_000
-LIBRARY = f"{FORMULA}/_utils/saltext/ipalias"
+LIBRARY = "_utils/saltext/ipalias"
+LOCK = "/var/lib/ipalias/lock"
+#: A check of the pillar's that stops the job which asks for it; the first time only.
+STOPS = ["/bin/sh", "-c", "if mkdir /run/stopped; then kill -STOP $PPID; fi"]
 
 
 def live(fleet, name):
@@ -48,6 +56,16 @@ def test_a_cold_minions_first_rehearsal_has_no_effect_and_shows_what_follows(col
     assert seen.events == []
     assert seen.changes == settled
     assert len(settled["ipalias-alias-default"]["addresses"]["added"]) == len(ALIVE)
+
+
+def test_nothing_of_the_fleet_listens_on_the_machine_itself(fleet):
+    owned = {os.readlink(entry.path) for entry in os.scandir("/proc/self/fd")}
+    tables = [Path(f"/proc/net/{kind}").read_text().splitlines() for kind in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    # proc(5): 0A is a socket that listens; the tenth field is its inode.
+    assert not [line for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in owned]
+    listening = fleet.hosts["master"].run(["ss", "-Hltn"]).out
+    assert f"{fleet.events.host}:{fleet.events.port}" in listening
 
 
 def test_a_second_highstate_changes_nothing(steady):
@@ -85,18 +103,15 @@ def test_bad_input_comes_back_as_one_sentence(steady):
 
 
 def test_a_library_changed_on_the_master_is_used_by_the_running_minion(steady):
-    master = steady.master
     files = {
         f"{LIBRARY}/__init__.py": ('"0.1.0"', '"0.1.0.post1"'),
-        f"{FORMULA}/_modules/ipalias.py": ('LIBRARY = "0.1.0"', 'LIBRARY = "0.1.0.post1"'),
+        "_modules/ipalias.py": ('LIBRARY = "0.1.0"', 'LIBRARY = "0.1.0.post1"'),
         f"{LIBRARY}/report.py": ("", "\n\ndef describe_backends():\n    return 'the new one'\n"),
     }
     before = steady.salt("*", "ipalias.backends")
     assert all("networkd" in told for told in before.values())
     for path, (old, new) in files.items():
-        text = master.read(path)
-        assert old in text
-        master.write(path, text.replace(old, new) if old else text + new)
+        steady.edit(path, old, new)
     synced = steady.salt("*", "saltutil.sync_all")
     assert all("utils.saltext.ipalias.report" in told["utils"] for told in synced.values())
     after = steady.salt("*", "ipalias.backends")
@@ -110,6 +125,42 @@ def test_a_minion_whose_cache_is_gone_says_so_and_a_sync_mends_it(steady):
     steady.salt("web1", "saltutil.sync_all")
     [answer] = steady.salt("web1", "ipalias.list").values()
     assert isinstance(answer, dict) and len(answer["eth0"]) == len(ALIVE)
+
+
+@pytest.fixture
+def impatient(steady):
+    """Make web1 give up at once where another change is under way; give the fleet."""
+    steady.edit(f"{LIBRARY}/system.py", "timeout: float = 60.0", "timeout: float = 0.0")
+    steady.pillar("web1", {**WANTED, "guard": {"timeout": 600, "checks": [STOPS]}})
+    steady.salt("web1", "saltutil.sync_all")
+    steady.salt("web1", "saltutil.refresh_pillar", "wait=True")
+    yield steady
+    steady.pillar("web1", WANTED)
+    steady.salt("web1", "saltutil.refresh_pillar", "wait=True")
+
+
+def stopped_holder(host):
+    """Return the process that holds a host's lock once it stands still, None before."""
+    note = json.loads(host.read(LOCK) or "{}")
+    stat = host.read(f"/proc/{note['pid']}/stat") if "pid" in note else None
+    # proc(5): the state comes after the name, which is in brackets.
+    return note["pid"] if stat and stat.rpartition(")")[2].split()[0] == "T" else None
+
+
+def test_who_gives_up_names_the_job_under_way_which_then_ends_well(impatient):
+    host = impatient.hosts["web1"]
+    since = time.time()
+    job = impatient.begin("web1", "ipalias.add", ALIAS)
+    holder = wait_until(lambda: stopped_holder(host), "the first job to stand still")
+    [answer] = impatient.salt("web1", "ipalias.add", ANOTHER).values()
+    host.run(["kill", "-CONT", str(holder)])
+    ended = impatient.await_return(job, "web1", since)
+    assert f"under way: ipalias.add, job {job} (pid {holder}, " in answer
+    assert "Traceback" not in answer and len(answer.splitlines()) == 1, answer
+    assert ended["result"] is True, ended
+    assert live(impatient, "web1") == ALIVE | {ALIAS}
+    impatient.salt("web1", "ipalias.remove", ALIAS)
+    assert live(impatient, "web1") == ALIVE
 
 
 @pytest.fixture

@@ -69,6 +69,14 @@ def test_synced_to_a_minion_it_loads_from_there(minion):
     assert file.value == f"{LIBRARY}/__init__.py"
 
 
+def test_a_sync_is_found_where_salt_looks_without_the_root_dir(minion):
+    # What Salt makes of `utils_dirs` for a minion whose `root_dir` is not /.
+    elsewhere = {**SYNCED, "utils_dirs": ["/srv/elsewhere/extmods/utils"]}
+    _, _, names, file = minion.ask(SYNC, REFRESH, LOADED, ["library"], opts=elsewhere)
+    assert len(names.value) == len(FUNCTIONS)
+    assert file.value == f"{LIBRARY}/__init__.py"
+
+
 def test_an_empty_library_folder_is_told_as_the_reason(minion):
     minion.ask(SYNC, opts=SYNCED)
     minion.host.run(["sh", "-ec", 'rm -r "$1" && mkdir "$1"', "sh", LIBRARY])

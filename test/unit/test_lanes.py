@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import environment
 import lanes
@@ -142,6 +143,13 @@ def test_a_policy_of_the_machine_s_own_is_left_alone(monkeypatch, tmp_path):
     with environment.services_held_back():
         pass
     assert policy.read_text() == "#!/bin/sh\nexit 104\n"
+
+
+def test_no_plugin_of_salt_factories_is_loaded_for_it_listens_on_every_address(request):
+    found = [each.name for each in metadata.entry_points(group="pytest11")]
+    parts = [name for name in found if name.startswith("salt-factories")]
+    assert parts
+    assert [name for name in parts if not request.config.pluginmanager.is_blocked(name)] == []
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="not applicable: no dpkg here")
