@@ -8,6 +8,7 @@ A program of its own, so that a check can run it on another copy of the library:
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import random
 import signal
@@ -32,10 +33,17 @@ from saltext.ipalias import (  # noqa: E402
     probe,
     values,
 )
-from saltext.ipalias.backends import load  # noqa: E402
+from saltext.ipalias.backends import ipadm, load  # noqa: E402
 from saltext.ipalias.errors import IpaliasError  # noqa: E402
 from saltext.ipalias.host import Result  # noqa: E402
-from saltext.ipalias.live import bsd, ifconfig, iproute2, powershell, powershell_scripts  # noqa: E402
+from saltext.ipalias.live import (  # noqa: E402
+    bsd,
+    ifconfig,
+    iproute2,
+    powershell,
+    powershell_scripts,
+    solaris,
+)
 from saltext.ipalias.model import Wanted  # noqa: E402
 from saltext.ipalias.text import blocks, hooklines, ini, stanzas, yamledit  # noqa: E402
 
@@ -204,6 +212,16 @@ def windows(text: str) -> None:
         store.rows(powershell.PERSISTENT, name)
 
 
+def sun(text: str) -> None:
+    """Read what the programs of Solaris say, and the store of ``ipadm``."""
+    for found in ipadm.parse_objects(text):
+        ipaddress.ip_interface(found.cidr)
+    with contextlib.suppress(IpaliasError):
+        _, listed = solaris.parse_ifconfig(text)
+        for family in (4, 6):
+            list(solaris.parse_netstat(text, family, listed))
+
+
 def dialect(name: str) -> Callable[[str], None]:
     """Return a function that gives an owner a damaged file and takes aliases in and out."""
     backend, template = load(name), OWNERS[name]()
@@ -270,6 +288,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "guard": guard,
     "frames": frames,
     "live.powershell": windows,
+    "live.solaris": sun,
     # What a store says comes from a program, not from a file.
     **{f"backends.{name}": dialect(name) for name in OWNERS if not load(name).STORED},
 }
@@ -336,6 +355,9 @@ def rounds(name: str, begin: list[str]) -> Iterator[str]:
 def own_texts(name: str) -> list[str]:
     """Return the texts that belong to one owner."""
     kind, _, owner = name.partition(".")
+    if name == "live.solaris":
+        shown = (ipadm.SHOW_ADDRESSES, solaris.DUMP, *solaris.ROUTES.values())
+        return [OWNERS["ipadm"]().run(argv).out for argv in shown]
     if kind != "backends":
         return []
     nodes = OWNERS[owner]().files.nodes.items()

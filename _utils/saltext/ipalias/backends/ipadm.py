@@ -159,8 +159,13 @@ def read_objects(host: Host, interface: str) -> list[AddressObject]:
         said = (result.err or result.out).strip() or "no output"
         where = f"`{' '.join(SHOW_ADDRESSES)}`"
         raise EffectError(f"exit {result.code}: {said[:200]}", where=where)
-    found = [_object(split_row(line)) for line in result.out.splitlines()]
-    return [each for each in found if each is not None and each.name.startswith(f"{interface}/")]
+    return [each for each in parse_objects(result.out) if each.name.startswith(f"{interface}/")]
+
+
+def parse_objects(text: str) -> list[AddressObject]:
+    """Parse what `SHOW_ADDRESSES` prints; rows of no address are left out."""
+    found = [_object(split_row(line)) for line in text.splitlines()]
+    return [each for each in found if each is not None]
 
 
 def _object(row: list[str]) -> AddressObject | None:
@@ -168,12 +173,15 @@ def _object(row: list[str]) -> AddressObject | None:
     if len(row) != 5:
         return None
     name, kind, state, persistent, shown = row
-    text, _, digits = shown.partition("/")
+    # The two ends of a tunnel are shown as `LOCAL->REMOTE`.
+    text, _, digits = shown.partition("->")[0].partition("/")
     address = canonical_address(text.partition("%")[0])
     if address is None:
         return None
     most = 128 if ":" in address else 32
-    prefix = int(digits) if digits.isascii() and digits.isdigit() else most
+    prefix = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 4 else most
+    if prefix > most:
+        return None
     up, hidden = "U" in persistent, "d" in persistent
     # Nobody but us has such a name, and we make none that is temporary.
     ours = name == object_name(Alias(address, prefix, name.partition("/")[0]))

@@ -212,6 +212,8 @@ def _address(logical: _Logical) -> LiveAddress | None:
         prefix = int(logical.value("netmask") or "ffffffff", 16).bit_count()
     else:
         prefix = int(digits or 128)
+    if prefix > parsed.max_prefixlen:
+        raise ValueError(f"{parsed} with a prefix of {prefix}")
     hidden = "DEPRECATED" in logical.flags
     return LiveAddress(
         logical.link,
