@@ -1,0 +1,5 @@
+#!yaml
+# What ipadm needs around the store. The states of all dialects stand in one SLS, and each
+# does something only where its dialect owns an interface.
+include:
+  - ipalias.platform
