@@ -23,7 +23,7 @@ from saltext.ipalias.errors import (
 from saltext.ipalias.ledger import ORIGIN_UNKNOWN
 from saltext.ipalias.model import Alias
 from saltext.ipalias.report import diff_rows, explain, import_pillar, problems
-from saltext.ipalias.upkeep import pin_default, restart
+from saltext.ipalias.upkeep import pin_default, restart, rollback
 
 PRIMARIES = {"192.0.2.2/24", "2001:db8::2/64"}
 #: Names of our objects for two addresses.
@@ -158,6 +158,15 @@ def test_live_alone_is_an_address_of_ifconfigs(host: SimHost) -> None:
     ]
     assert "ipadm keeps what it adds itself: 203.0.113.9/32 left for a moment" in answer["comment"]
     assert objects(host) == {NINE: ["203.0.113.9/32", True, False]}
+
+
+def test_undoing_what_made_it_last_leaves_it_live_alone(host: SimHost) -> None:
+    engine(host, None).add(aliases("203.0.113.9"), persist=False)
+    engine(host, block("203.0.113.9")).managed()
+    assert rollback(engine(host, None))["result"] is True
+    assert objects(host) == {}
+    assert live(host) == PRIMARIES | {"203.0.113.9/32"}
+    assert not ledger(host).on("eth0")["203.0.113.9/32"].file
 
 
 def test_lasting_alone_is_refused(host: SimHost) -> None:

@@ -76,6 +76,9 @@ def _part(plan: Plan) -> Part:
     """Return what the journal must know of a plan."""
     touched = [alias.cidr for alias in plan.live_add]
     touched += [*plan.recreate, *(address.cidr for address in plan.live_remove)]
+    if plan.situation.backend.STORED:
+        # What takes an address into a store or out of it sets it in the kernel as well.
+        touched += [alias.cidr for alias in (*plan.change.added, *plan.change.removed)]
     return Part(
         plan.interface,
         plan.situation.backend.NAME,
@@ -83,7 +86,7 @@ def _part(plan: Plan) -> Part:
         plan.change.added,
         plan.change.removed,
         plan.situation.snapshot.on(plan.interface),
-        tuple(touched),
+        tuple(dict.fromkeys(touched)),
         tuple(file.path for file in plan.files),
         *what_owner_lacks(plan.situation),
     )
