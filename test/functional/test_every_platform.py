@@ -59,7 +59,8 @@ class SimMinion:
     def own_files(self) -> dict[str, Any]:
         """Return the host's files but for the originals that are kept of them."""
         files: dict[str, Any] = self.ask("rig", "files")
-        state = [f"{folder}/" for folder in platforms.STATE.values()]
+        # In the tree a drive stands below the root like any folder.
+        state = [f"/{folder.lstrip('/')}/" for folder in platforms.STATE.values()]
         # The folders that lead there are made where they are missing, too.
         return {
             path: node
