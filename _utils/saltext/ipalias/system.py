@@ -89,7 +89,7 @@ class RealHost:
 
     def glob(self, pattern: str) -> list[str]:
         """Return matching paths, sorted."""
-        return sorted(glob.glob(pattern))
+        return sorted(disk.slashed(path) for path in glob.glob(pattern))
 
     def which(self, name: str) -> str | None:
         """Return the path of a program."""

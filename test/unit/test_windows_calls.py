@@ -1,0 +1,64 @@
+"""What Windows' own calls want of the executor, as far as another system can show it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from saltext.ipalias import disk, processes
+from saltext.ipalias.effects import FileState
+from saltext.ipalias.system import RealHost
+
+FOLDER = "C:/ProgramData/ipalias"
+
+
+def test_a_file_is_opened_for_writing_to_be_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FlushFileBuffers wants GENERIC_WRITE; of a file open for reading it is EBADF."""
+    path, opened, real = str(tmp_path / "file"), [0], os.open
+    Path(path).touch()
+
+    def watched(name: str, flags: int) -> int:
+        opened.append(flags)
+        return real(name, flags)
+
+    monkeypatch.setattr(os, "open", watched)
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "name", "nt")
+        disk.sync(path)
+        disk.sync(str(tmp_path))
+    assert [flags & os.O_RDWR for flags in opened[1:]] == [os.O_RDWR]
+
+
+def test_paths_come_back_with_the_slash_that_they_were_asked_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no name of a record is known again, and no folder found in a path."""
+    path = str(tmp_path / "file")
+    Path(path).write_text("text\n")
+    monkeypatch.setattr(os, "sep", "\\")
+    monkeypatch.setattr(glob, "glob", lambda pattern: [f"{FOLDER}\\open-1.json"])
+    monkeypatch.setattr(os.path, "realpath", lambda name: name.replace("/", "\\"))
+    assert RealHost().glob(f"{FOLDER}/*.json") == [f"{FOLDER}/open-1.json"]
+    state = disk.read_state(path)
+    assert isinstance(state, FileState)
+    assert state.real_path == path
+
+
+def test_a_process_is_ended_where_there_is_no_kill_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There `os.kill` ends a process by any signal, and the module has no SIGKILL."""
+    with subprocess.Popen(["sleep", "600"]) as sleeper:
+        started = processes.start_time(sleeper.pid)
+        try:
+            with monkeypatch.context() as windows:
+                windows.delattr(signal, "SIGKILL")
+                processes.end_process(sleeper.pid, started)
+        finally:
+            sleeper.kill()
+        assert sleeper.wait(10) == -signal.SIGTERM
