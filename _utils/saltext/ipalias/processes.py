@@ -110,7 +110,8 @@ def end_process(pid: int, started: int) -> None:
     """End a process that hangs in a change that is being put back."""
     if pid != os.getpid() and is_alive(pid, started):
         with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+            # Windows has no such signal: there any ends it at once.
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         limit = time.monotonic() + 5
         while is_alive(pid, started) and time.monotonic() < limit:
             time.sleep(0.01)
