@@ -198,7 +198,7 @@ class RealHost:
             return error.what
 
     def _start_guard(self, ident: str) -> bool:
-        folder = freeze.freeze(self._paths)
+        folder = freeze.freeze(self._paths, self._environment)
         if folder is None:
             return False
         argv = [*freeze.program(folder), "guard", self._paths.state, ident]
