@@ -83,6 +83,7 @@ parts = st.builds(
     st.lists(text, max_size=2).map(tuple),
     st.lists(word, max_size=2).map(tuple),
     st.booleans(),
+    st.booleans(),
 )
 routes = st.builds(Route, st.sampled_from([4, 6]), word, word, maybe, number, maybe, word, word)
 records = st.builds(
@@ -106,6 +107,15 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     told = render_record(record)
     told.encode("ascii")  # whatever the disk's coding: no byte is lost
     assert parse_record(told, "x") == record
+
+
+@given(records)
+def test_a_record_of_before_has_no_word_on_the_link(record: Record) -> None:
+    data = json.loads(render_record(record))
+    for part in data["parts"]:
+        del part["up"]
+    parts = tuple(replace(part, up=False) for part in record.parts)
+    assert parse_record(json.dumps(data), "x") == replace(record, parts=parts)
 
 
 def newer(told: str, schema: int) -> str:

@@ -36,6 +36,7 @@ class Part:
         take them away.
     :param quiet: True where the owner must not be told at all: it would bring an alias live
         that shall be in the files alone.
+    :param up: True where its owner is restarted, which may take the link down, and it was up.
     """
 
     interface: str
@@ -48,6 +49,7 @@ class Part:
     files: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     quiet: bool = False
+    up: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ def _part_data(part: Part) -> dict[str, Any]:
         "files": list(part.files),
         "foreign": list(part.foreign),
         "quiet": part.quiet,
+        "up": part.up,
         "live": [
             [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
             for a in part.live
@@ -193,4 +196,5 @@ def _part(row: Mapping[str, Any]) -> Part:
         tuple(str(path) for path in row["files"]),
         tuple(str(cidr) for cidr in row["foreign"]),
         bool(row["quiet"]),
+        bool(row.get("up", False)),
     )

@@ -181,9 +181,11 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
 def _fallen_links(record: Record, current: Snapshot) -> list[str]:
     """Return the links that a restart has taken down and not brought up again.
 
-    One that had a route was up. Elsewhere than on Linux no owner's restart leaves it down.
+    One that had a route was up; of the one that was to be restarted the record says it.
+    Elsewhere than on Linux no owner's restart leaves it down.
     """
     names = dict.fromkeys(route.interface for route in record.routes)
+    names |= dict.fromkeys(part.interface for part in record.parts if part.up)
     links = [current.by_link[name] for name in names if name in current.by_link]
     return [link.name for link in links if "UP" not in link.flags and current.system == "linux"]
 

@@ -34,6 +34,12 @@ def cuts(scope: str, interface: str) -> str:
     return CUTS[scope].format(interface=interface)
 
 
+def is_up(situation: Situation) -> bool:
+    """Tell whether the link is up."""
+    link = situation.snapshot.by_link.get(situation.interface)
+    return link is not None and "UP" in link.flags
+
+
 def restarted(situation: Situation, commands: Sequence[Command]) -> Effects[Snapshot]:
     """Run the owner's restart and wait for the primary addresses.
 

@@ -89,6 +89,7 @@ def _part(plan: Plan) -> Part:
         tuple(dict.fromkeys(touched)),
         tuple(file.path for file in plan.files),
         *what_owner_lacks(plan.situation),
+        up=plan.restart in restarts.HARD and restarts.is_up(plan.situation),
     )
 
 

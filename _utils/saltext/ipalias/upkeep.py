@@ -77,6 +77,7 @@ def _restarted(
         live=situation.snapshot.on(situation.interface),
         foreign=foreign,
         quiet=quiet,
+        up=restarts.is_up(situation),
     )
     record = Record(
         engine.new_id(),
@@ -156,8 +157,9 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 def _touched_alone(record: Record) -> Record:
     """Return a record of a change that stood for a while: what others did since stays."""
     parts = tuple(
-        replace(part, live=tuple(a for a in part.live if a.cidr in set(part.touched)))
+        replace(part, live=tuple(a for a in part.live if a.cidr in touched), up=False)
         for part in record.parts
+        for touched in (set(part.touched),)
     )
     return replace(record, parts=parts, routes=())
 
