@@ -24,6 +24,9 @@ RELOAD = ("networkctl", "reload")
 RELOADED = ("networkd", "netplan")
 #: Lines of a unified diff that a return carries; Salt trims an event over 1 MiB.
 MAX_DIFF_LINES = 200
+#: Lines of all diffs behind which further files are counted: there are dialects with a file
+#: an alias.
+MAX_LINES = 2000
 #: Addresses that a return lists; the rest is counted.
 MAX_LISTED = 200
 _SECRET = re.compile(
@@ -385,9 +388,14 @@ def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, obje
     cut = False
     for kind, block in changes.items():
         capped[kind] = {}
+        shown = left = 0
         for key, value in block.items():
             if isinstance(value, str):
+                if shown >= MAX_LINES:
+                    left += 1
+                    continue
                 lines = value.splitlines()
+                shown += min(len(lines), MAX_DIFF_LINES)
                 if len(lines) > MAX_DIFF_LINES:
                     cut = True
                     rest = len(lines) - MAX_DIFF_LINES
@@ -396,4 +404,7 @@ def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, obje
                 cut = True
                 value = [*value[:MAX_LISTED], f"... {len(value) - MAX_LISTED} more"]
             capped[kind][key] = value
+        if left:
+            cut = True
+            capped[kind]["..."] = f"{left} more files"
     return capped, cut

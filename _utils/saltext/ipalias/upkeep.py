@@ -247,24 +247,34 @@ def journal(engine: Engine, name: str | None, page: int = 1) -> Any:
 
 
 def _pages(changes: dict[str, dict[str, Any]]) -> int:
-    """Return how many pages the longest list or diff of a change takes."""
-    longest = max(
-        len(value.splitlines()) if isinstance(value, str) else len(value)
-        for block in changes.values()
-        for value in block.values()
-    )
+    """Return how many pages the longest list, or all diffs of a change, take."""
+    longest = 1
+    for block in changes.values():
+        diffs = [value for value in block.values() if isinstance(value, str)]
+        lists = [value for value in block.values() if not isinstance(value, str)]
+        longest = max(longest, sum(map(_length, diffs)), *map(len, lists))
     return -(-longest // PAGE)
 
 
+def _length(diff: str) -> int:
+    """Return the lines that a diff takes; an empty one has its place all the same."""
+    return len(diff.splitlines()) or 1
+
+
 def _page(changes: dict[str, dict[str, Any]], page: int) -> dict[str, dict[str, Any]]:
-    """Return the same stretch of each list and each diff."""
+    """Return the same stretch of each list and of all diffs, one behind the other."""
     first, last = (page - 1) * PAGE, page * PAGE
-    return {
-        kind: {
-            key: "\n".join(value.splitlines()[first:last])
-            if isinstance(value, str)
-            else value[first:last]
-            for key, value in block.items()
-        }
-        for kind, block in changes.items()
-    }
+    told: dict[str, dict[str, Any]] = {}
+    for kind, block in changes.items():
+        into = told.setdefault(kind, {})
+        begin = 0
+        for key, value in block.items():
+            if not isinstance(value, str):
+                into[key] = value[first:last]
+                continue
+            end = begin + _length(value)
+            if begin < last and end > first:
+                lines = value.splitlines()
+                into[key] = "\n".join(lines[max(0, first - begin) : last - begin])
+            begin = end
+    return told
