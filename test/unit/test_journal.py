@@ -99,6 +99,7 @@ records = st.builds(
     parts=st.lists(parts, max_size=2).map(tuple),
     routes=st.lists(routes, max_size=2).map(tuple),
     kernel=st.dictionaries(text, word, max_size=2),
+    beside=st.dictionaries(st.just("eth0"), st.lists(lives, max_size=2).map(tuple)),
 )
 
 
@@ -110,12 +111,13 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
 
 
 @given(records)
-def test_a_record_of_before_has_no_word_on_the_link(record: Record) -> None:
+def test_a_record_of_before_has_no_word_on_links_and_what_lies_beside(record: Record) -> None:
     data = json.loads(render_record(record))
+    del data["beside"]
     for part in data["parts"]:
         del part["up"]
     parts = tuple(replace(part, up=False) for part in record.parts)
-    assert parse_record(json.dumps(data), "x") == replace(record, parts=parts)
+    assert parse_record(json.dumps(data), "x") == replace(record, parts=parts, beside={})
 
 
 def newer(told: str, schema: int) -> str:

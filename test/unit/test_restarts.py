@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rig.simengine import block, engine, only_present
+from rig.simengine import aliases, block, engine, live, only_present
 from rig.simhost import SimHost
 from rig.simnet import SimAddress
 from rig.simowners import ifupdown
@@ -82,3 +82,85 @@ def test_a_link_that_was_down_stays_down(host: SimHost) -> None:
     with pytest.raises(IpaliasError, match="failed to bring up eth1"):
         by_hand(host)
     assert not host.net.links["eth1"].up
+
+
+# The whole network
+
+
+@pytest.fixture
+def whole() -> SimHost:
+    """Return a host whose network service, restarted, brings the primary addresses alone."""
+    made = ifupdown(links=("eth0", "eth1", "eth2"))
+
+    def systemctl(argv: Sequence[str], stdin: str | None) -> Result:
+        if argv[1] != "restart":
+            return Result(3, "inactive\n", "")
+        ways = list(made.net.routes)
+        for name in ("eth0", "eth1", "eth2"):
+            primary = made.net.links[name].addresses4[0]
+            flush(made, name)
+            made.net.add4(name, primary)
+        made.net.routes = ways
+        return Result(0, "", "")
+
+    made.programs["systemctl"] = systemctl
+    return made
+
+
+ELSEWHERE = ("203.0.113.1", "203.0.113.2", "203.0.113.3")
+
+
+def have_aliases(host: SimHost) -> None:
+    """Have one on each interface that no owner brings back: they are in no file."""
+    for number, address in enumerate(ELSEWHERE):
+        listed = aliases(address, interface=f"eth{number}")
+        assert engine(host).add(listed, persist=False)["result"] is True
+        assert f"{address}/32" in live(host, f"eth{number}")
+
+
+def test_a_restart_of_the_network_leaves_the_aliases_of_every_interface(whole: SimHost) -> None:
+    have_aliases(whole)
+    restart(engine(whole), name="eth1", scope="network")
+    for number, address in enumerate(ELSEWHERE):
+        assert f"{address}/32" in live(whole, f"eth{number}")
+
+
+def test_the_pillars_too_for_those_that_were_done_before_and_those_not_in_it(
+    whole: SimHost,
+) -> None:
+    have_aliases(whole)
+    pillar = {
+        "restart": "network",
+        "interfaces": {
+            "eth0": {"addresses": ["203.0.113.10"]},
+            "eth1": {"addresses": ["203.0.113.11"]},
+        },
+    }
+    assert engine(whole, pillar).managed()["result"] is True
+    for number, address in enumerate(ELSEWHERE):
+        assert f"{address}/32" in live(whole, f"eth{number}")
+    for number in (0, 1):
+        assert f"203.0.113.{10 + number}/32" in live(whole, f"eth{number}")
+
+
+def test_one_that_fails_puts_back_what_fell_elsewhere(whole: SimHost) -> None:
+    have_aliases(whole)
+    usual = whole.programs["systemctl"]
+
+    def systemctl(argv: Sequence[str], stdin: str | None) -> Result:
+        said = usual(argv, stdin)
+        if argv[1] != "restart":
+            return said
+        flush(whole, "eth2")
+        return Result(1, "", "Job for networking.service failed.\n")
+
+    whole.programs["systemctl"] = systemctl
+    names = ("eth0", "eth1", "eth2")
+    before = {name: live(whole, name) for name in names}
+    with pytest.raises(IpaliasError, match=r"networking\.service failed"):
+        engine(whole, block("203.0.113.10", interface="eth1", restart="network")).managed()
+    assert {name: live(whole, name) for name in names} == before
+    with pytest.raises(IpaliasError, match=r"networking\.service failed"):
+        restart(engine(whole), name="eth1", scope="network")
+    assert {name: live(whole, name) for name in names} == before
+    assert leftovers(whole) == []

@@ -15,7 +15,6 @@ from .disk import NEW_FILE
 from .frozen import CURRENT, RUN, SUMS, Copy
 from .paths import Paths
 
-
 #: Digest of the boot unit that the system has taken, in the state folder.
 TAKEN = "boot-unit"
 #: Longest that it may take for that (seconds).

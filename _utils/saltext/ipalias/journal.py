@@ -10,7 +10,7 @@ by the dead man, the next run or at boot) or ``waiting-ID`` (applied, to be conf
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -68,6 +68,8 @@ class Record:
         that the kernel does not make by itself, the default ones. Those of our own protocol
         number are left out.
     :param kernel: kernel settings that the change borrows, by path, as they were before.
+    :param beside: addresses before, by interface, of those that the change is not about and
+        that a restart of the whole network reaches.
     """
 
     id: str
@@ -81,6 +83,7 @@ class Record:
     parts: tuple[Part, ...] = ()
     routes: tuple[Route, ...] = ()
     kernel: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, tuple[LiveAddress, ...]] = field(default_factory=dict)
 
     def name(self, state: str) -> str:
         """Return the file name of the record in a state."""
@@ -108,6 +111,7 @@ def render_record(record: Record) -> str:
     data["parts"] = [_part_data(part) for part in record.parts]
     data["routes"] = [asdict(route) for route in record.routes]
     data["kernel"] = dict(record.kernel)
+    data["beside"] = {name: _live_data(listed) for name, listed in record.beside.items()}
     return json.dumps(data) + "\n"
 
 
@@ -141,6 +145,9 @@ def parse_record(text: str, path: str) -> Record:
             parts=tuple(_part(row) for row in data["parts"]),
             routes=tuple(Route(**row) for row in data["routes"]),
             kernel={str(name): str(value) for name, value in data["kernel"].items()},
+            beside={
+                str(name): _live(str(name), rows) for name, rows in data.get("beside", {}).items()
+            },
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None
@@ -163,11 +170,22 @@ def _part_data(part: Part) -> dict[str, Any]:
         "foreign": list(part.foreign),
         "quiet": part.quiet,
         "up": part.up,
-        "live": [
-            [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
-            for a in part.live
-        ],
+        "live": _live_data(part.live),
     }
+
+
+def _live_data(listed: Iterable[LiveAddress]) -> list[list[Any]]:
+    return [
+        [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
+        for a in listed
+    ]
+
+
+def _live(interface: str, rows: list[Any]) -> tuple[LiveAddress, ...]:
+    return tuple(
+        LiveAddress(interface, address, prefix, label, scope, frozenset(flags), protocol, zero)
+        for address, prefix, label, scope, flags, protocol, zero in rows
+    )
 
 
 def _part(row: Mapping[str, Any]) -> Part:
@@ -179,19 +197,13 @@ def _part(row: Mapping[str, Any]) -> Part:
         address, prefix, label, source, number = item
         return Alias(address, prefix, interface, label, source, number)
 
-    def live(item: list[Any]) -> LiveAddress:
-        address, prefix, label, scope, flags, protocol, zero = item
-        return LiveAddress(
-            interface, address, prefix, label, scope, frozenset(flags), protocol, zero
-        )
-
     return Part(
         interface,
         str(row["backend"]),
         Evidence(**evidence),
         tuple(alias(item) for item in row["added"]),
         tuple(alias(item) for item in row["removed"]),
-        tuple(live(item) for item in row["live"]),
+        _live(interface, row["live"]),
         tuple(str(cidr) for cidr in row["touched"]),
         tuple(str(path) for path in row["files"]),
         tuple(str(cidr) for cidr in row["foreign"]),

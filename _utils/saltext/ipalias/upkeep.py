@@ -54,7 +54,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         said = [command.told or " ".join(command.argv) for command in commands]
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
-            change = _restarted(situation, commands, engine, settings)
+            change = _restarted(situation, commands, engine, settings, scope)
             run(change, engine.host.perform)
     verb = "Would run" if test else "Ran"
     listed = "; ".join(f"`{line}`" for line in said) or "nothing: aliases need no restart here"
@@ -66,9 +66,15 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
 
 
 def _restarted(
-    situation: Situation, commands: Sequence[Command], engine: Engine, settings: Settings
+    situation: Situation,
+    commands: Sequence[Command],
+    engine: Engine,
+    settings: Settings,
+    scope: str,
 ) -> Effects[Verdict]:
     """Run commands as one change."""
+    before, done = situation.snapshot, {situation.interface}
+    everywhere = scope == restarts.NETWORK
     foreign, quiet = what_owner_lacks(situation)
     part = Part(
         situation.interface,
@@ -83,17 +89,23 @@ def _restarted(
         engine.new_id(),
         f"ipalias.restart {situation.interface}",
         parts=(part,),
-        routes=kept_routes(situation.snapshot, [situation.interface], ROUTE_PROTOCOL),
+        routes=kept_routes(before, before.by_link if everywhere else done, ROUTE_PROTOCOL),
+        beside=restarts.beside(before, done) if everywhere else {},
     )
-    body = _restart_body(situation, commands)
-    _, verdict = yield from guarded(record, body, situation.snapshot, engine.host, settings)
+    body = _restart_body(situation, commands, everywhere)
+    _, verdict = yield from guarded(record, body, before, engine.host, settings)
     return verdict
 
 
-def _restart_body(situation: Situation, commands: Sequence[Command]) -> Effects[None]:
+def _restart_body(
+    situation: Situation, commands: Sequence[Command], everywhere: bool
+) -> Effects[None]:
     """Run the commands, wait for the primary addresses, add what of ours is missing."""
     now = yield from restarts.restarted(situation, commands)
     yield from restarts.add_fallen(situation, now)
+    if everywhere:
+        done = {situation.interface}
+        yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, done)
 
 
 def confirm(engine: Engine) -> dict[str, Any]:
@@ -161,7 +173,7 @@ def _touched_alone(record: Record) -> Record:
         for part in record.parts
         for touched in (set(part.touched),)
     )
-    return replace(record, parts=parts, routes=())
+    return replace(record, parts=parts, routes=(), beside={})
 
 
 def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
