@@ -19,7 +19,8 @@ from .errors import MALFORMED, ParseError
 from .live import LiveAddress, Route
 from .model import Alias, Evidence
 
-SCHEMA = 1
+#: 2: `Record.routes` holds ways to subnets too, which a reader of 1 takes for default routes.
+SCHEMA = 2
 OPEN, WAITING, FIRING, COMMITTED = "open", "waiting", "firing", "committed"
 #: States in which a change is neither done nor undone.
 UNFINISHED = (OPEN, WAITING, FIRING)
