@@ -76,6 +76,9 @@ def test_a_dead_man_is_started_apart_from_the_minion(started_by):
     first = commands[0][0] if commands else ""
     wanted = {"systemd": "systemd-run", "smf": "ctrun", "tasks": "schtasks"}
     assert first == wanted.get(started_by, "")
+    # ctrun(1): "This option is invalid when a lifetime of none is specified", and it would
+    # kill the dead man with ctrun.
+    assert not any("noorphan" in command for command in commands)
 
 
 @pytest.mark.parametrize(

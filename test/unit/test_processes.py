@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from saltext.ipalias import processes
+from saltext.ipalias import platforms, processes
 from saltext.ipalias.errors import EffectError, RefusedError
 
 CONTEXT = multiprocessing.get_context("fork")
@@ -30,6 +30,18 @@ def test_a_process_is_known_by_its_number_and_its_start() -> None:
         assert not processes.is_alive(sleeper.pid, started)
     assert not processes.is_alive(sleeper.pid, started)
     assert not processes.is_alive(0, 0)
+
+
+def test_nobody_waits_for_what_a_program_started_apart_writes_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ctrun -l none` leaves at once, and the dead man has its output."""
+    told, ended = tmp_path / "pid", tmp_path / "ended"
+    line = f"{{ sleep 5; echo > {ended}; }} & echo $! > {told}"
+    monkeypatch.setattr(platforms, "apart", lambda *_: [["sh", "-c", line]])
+    assert processes.start_apart(["/none"], "x", {"PATH": os.environ["PATH"]})
+    assert not ended.exists()
+    os.kill(int(told.read_text()), 9)
 
 
 def test_a_name_that_looks_like_a_field_is_no_hindrance(tmp_path: Path) -> None:

@@ -68,8 +68,9 @@ def apart(started_by: str, argv: Sequence[str], name: str) -> list[list[str]]:
         command += ["--property=DefaultDependencies=no", "--property=KillMode=process"]
         return [[*command, "--", *argv]]
     if started_by == "smf":
-        # A process contract of its own: SMF ends all of a service's contract, ctrun(1).
-        return [["ctrun", "-l", "none", "-o", "noorphan", *argv]]
+        # A process contract of its own, which nobody holds: SMF ends all of a service's
+        # contract, ctrun(1).
+        return [["ctrun", "-l", "none", *argv]]
     if started_by == "tasks":
         # The service's wrapper ends its whole tree of processes; a task is no part of it.
         line = " ".join(f'"{word}"' for word in argv)

@@ -147,8 +147,19 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
 
 
 def _succeeds(argv: list[str], environment: dict[str, str]) -> bool:
+    # No pipe: what it starts may keep its output, and is not to be waited for.
+    nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(argv, env=environment, capture_output=True, check=False)
+        done = subprocess.run(
+            argv,
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+            check=False,
+        )
     except OSError:
         return False
     return done.returncode == 0
