@@ -6,10 +6,11 @@ the dead man says ``armed``.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
-from . import disk, journal, processes, system
+from . import disk, journal, platforms, processes, system
 from .backends import load
 from .effects import run
 from .guarded import put_back, put_back_at_boot
@@ -25,7 +26,10 @@ def main(arguments: list[str]) -> int:
     """Run ``guard STATE ID``, ``boot STATE`` or ``boot-live STATE``; return the exit code."""
     verb, state, *rest = arguments
     if verb == "guard":
-        return guard(Paths(state), rest[0])
+        try:
+            return guard(Paths(state), rest[0])
+        finally:
+            processes.end_apart(platforms.guard_name(rest[0]), dict(os.environ))
     return boot(Paths(state), live=verb == "boot-live")
 
 

@@ -77,3 +77,18 @@ def apart(started_by: str, argv: Sequence[str], name: str) -> list[list[str]]:
         make = ["schtasks", "/Create", "/TN", name, "/TR", line, "/SC", "ONCE", "/ST", "00:00"]
         return [[*make, "/RU", "SYSTEM", "/RL", "HIGHEST", "/F"], ["schtasks", "/Run", "/TN", name]]
     return []
+
+
+def guard_name(ident: str) -> str:
+    """Return the name under which a change's dead man is started apart."""
+    return f"ipalias-guard-{ident}"
+
+
+def apart_ended(started_by: str, name: str) -> list[list[str]]:
+    """Return commands that take away what `apart` leaves behind its program.
+
+    They end no program that still runs: schtasks, ``/Delete``.
+    """
+    if started_by == "tasks":
+        return [["schtasks", "/Delete", "/TN", name, "/F"]]
+    return []

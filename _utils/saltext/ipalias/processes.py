@@ -127,6 +127,7 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
     commands = platforms.apart(started_by, argv, name)
     if commands and all(_succeeds(command, environment) for command in commands):
         return True
+    end_apart(name, environment)
     nothing = subprocess.DEVNULL
     program = subprocess.Popen(
         argv,
@@ -144,6 +145,13 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
         if started_by == "openrc":
             group.write(str(program.pid))
     return True
+
+
+def end_apart(name: str, environment: dict[str, str]) -> None:
+    """Take away what a program started apart leaves behind: a task lasts, one a change."""
+    started_by = platforms.init(platforms.system(), os.path.isdir)
+    for command in platforms.apart_ended(started_by, name):
+        _succeeds(command, environment)
 
 
 def _succeeds(argv: list[str], environment: dict[str, str]) -> bool:

@@ -202,7 +202,7 @@ class RealHost:
         if folder is None:
             return False
         argv = [*freeze.program(folder), "guard", self._paths.state, ident]
-        return processes.start_apart(argv, f"ipalias-guard-{ident}", self._environment)
+        return processes.start_apart(argv, platforms.guard_name(ident), self._environment)
 
     def _await_armed(self, ident: str) -> None:
         path = self._paths.armed(ident)
