@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from saltext.ipalias import disk, processes
+from saltext.ipalias import disk, platforms, processes
 from saltext.ipalias.effects import FileState
-from saltext.ipalias.system import RealHost
+from saltext.ipalias.errors import EffectError
+from saltext.ipalias.host import SYSTEMS
+from saltext.ipalias.paths import Paths
+from saltext.ipalias.system import RealHost, lock
 
 FOLDER = "C:/ProgramData/ipalias"
 
@@ -62,3 +65,29 @@ def test_a_process_is_ended_where_there_is_no_kill_signal(monkeypatch: pytest.Mo
         finally:
             sleeper.kill()
         assert sleeper.wait(10) == -signal.SIGTERM
+
+
+def test_the_folder_of_state_is_closed_to_all_but_administrators() -> None:
+    """What lies under ProgramData lets every user put files into it."""
+    ((program, folder, *words),) = platforms.closing("windows", FOLDER)
+    assert (program, folder) == ("icacls", "C:\\ProgramData\\ipalias")
+    assert words[0] == "/inheritance:r"
+    granted = [word for word in words if word.startswith("*")]
+    assert granted == ["*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"]
+    assert not any(platforms.closing(name, "/x") for name in SYSTEMS if name != "windows")
+
+
+def test_it_is_closed_when_it_is_made_and_else_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, state = tmp_path / "calls", tmp_path / "state"
+    line = f"echo once >> {calls}; test -e {tmp_path}/ok"
+    monkeypatch.setattr(platforms, "closing", lambda *_: [["sh", "-c", line]])
+    with pytest.raises(EffectError, match="closed to others"), lock(Paths(str(state)), "test"):
+        raise AssertionError
+    assert not state.exists()
+    (tmp_path / "ok").touch()
+    for _ in range(2):
+        with lock(Paths(str(state)), "test"):
+            assert state.is_dir()
+    assert calls.read_text() == "once\nonce\n"

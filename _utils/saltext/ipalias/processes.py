@@ -125,7 +125,7 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
     """
     started_by = platforms.init(platforms.system(), os.path.isdir)
     commands = platforms.apart(started_by, argv, name)
-    if commands and all(_succeeds(command, environment) for command in commands):
+    if commands and all(succeeds(command, environment) for command in commands):
         return True
     end_apart(name, environment)
     nothing = subprocess.DEVNULL
@@ -151,10 +151,11 @@ def end_apart(name: str, environment: dict[str, str]) -> None:
     """Take away what a program started apart leaves behind: a task lasts, one a change."""
     started_by = platforms.init(platforms.system(), os.path.isdir)
     for command in platforms.apart_ended(started_by, name):
-        _succeeds(command, environment)
+        succeeds(command, environment)
 
 
-def _succeeds(argv: list[str], environment: dict[str, str]) -> bool:
+def succeeds(argv: list[str], environment: dict[str, str]) -> bool:
+    """Run a command whose output nobody wants; tell whether it ended well."""
     # No pipe: what it starts may keep its output, and is not to be waited for.
     nothing = subprocess.DEVNULL
     try:

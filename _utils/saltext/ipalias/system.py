@@ -240,7 +240,11 @@ def _command_error(argv: Sequence[str], result: Result) -> EffectError:
 def lock(paths: Paths, purpose: str, timeout: float = 60.0) -> Iterator[None]:
     """Hold the one lock of this host's configuration; see `processes.lock`."""
     try:
-        disk.make_folder(paths.state, 0o700)
+        made = disk.make_folder(paths.state, 0o700)
+        for argv in platforms.closing(platforms.system(), paths.state) if made else ():
+            if not processes.succeeds(argv, _environment()):
+                os.rmdir(paths.state)
+                raise EffectError("cannot be closed to others by icacls", where=paths.state)
     except OSError as error:
         raise EffectError(f"cannot be made: {error.strerror}", where=paths.state) from error
     with processes.lock(f"{paths.state}/lock", purpose, timeout):
