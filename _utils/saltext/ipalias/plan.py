@@ -146,6 +146,7 @@ def make_plan(
     :raises IpaliasError: see `check_target` and the backend's `render`.
     """
     check_target(situation, target)
+    options = _known(options or {}, situation.backend.OPTIONS)
     entries = _numbered(situation, target.entries)
     aliases = tuple(entry.alias for entry in entries if entry.file)
     for alias in aliases:
@@ -162,7 +163,7 @@ def make_plan(
         situation.evidence,
         former,
         target.adopt,
-        options or {},
+        options,
         tuple(entry.alias for entry in entries if not entry.file),
     )
     files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
@@ -195,7 +196,7 @@ def make_plan(
             *live_only,
         ),
         frozenset(situation.live),
-        options or {},
+        options,
         frozenset(alias.cidr for alias, _ in live_wanted),
     )
     return Plan(
@@ -211,6 +212,16 @@ def make_plan(
         target.notes,
         restart,
     )
+
+
+def _known(
+    options: Mapping[str, object], choices: Mapping[str, tuple[str, ...]]
+) -> dict[str, object]:
+    """Return options without a form of another dialect: a pillar may be that of many hosts."""
+    known = {key: value for key, value in options.items() if key != "form"}
+    if "form" in options and options["form"] in choices.get("form", ()):
+        known["form"] = options["form"]
+    return known
 
 
 def _stored(situation: Situation, wanted: Wanted) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
