@@ -15,6 +15,7 @@ from .backends import load
 from .effects import run
 from .guarded import put_back, put_back_at_boot
 from .journal import OPEN, WAITING, Record
+from .live import tools
 from .paths import Paths
 
 #: Seconds between two looks at the journal and at the clock.
@@ -45,6 +46,8 @@ def guard(paths: Paths, ident: str) -> int:
     host = system.RealHost()
     path = paths.record(OPEN, ident)
     record = journal.parse_record(host.read(path) or "", path)
+    # Both are modules that are loaded by name, where they are first used.
+    tools.load(host.system)
     for part in record.parts:
         load(part.backend)
     disk.say(paths.armed(ident), "armed\n")
