@@ -76,6 +76,18 @@ def test_a_dead_man_is_started_apart_from_the_minion(started_by):
     first = commands[0][0] if commands else ""
     wanted = {"systemd": "systemd-run", "smf": "ctrun", "tasks": "schtasks"}
     assert first == wanted.get(started_by, "")
+    # ctrun(1): "This option is invalid when a lifetime of none is specified", and it would
+    # kill the dead man with ctrun.
+    assert not any("noorphan" in command for command in commands)
+
+
+def test_a_task_of_the_scheduler_is_taken_away_by_its_name():
+    """It lasts, and there is one for each change."""
+    (make, *_) = platforms.apart("tasks", ["/py"], "ipalias-guard-7")
+    ((*delete, name, force),) = platforms.apart_ended("tasks", "ipalias-guard-7")
+    assert make[2:4] == ["/TN", name]
+    assert [*delete, force] == ["schtasks", "/Delete", "/TN", "/F"]
+    assert not any(platforms.apart_ended(other, "x") for other in UNITS if other != "tasks")
 
 
 @pytest.mark.parametrize(

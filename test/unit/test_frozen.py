@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from saltext.ipalias import freeze, frozen, platforms
-from saltext.ipalias.bootunit import Program, render_systemd
+from saltext.ipalias import bootunit, freeze, frozen, platforms, processes
+from saltext.ipalias.bootunit import BootUnit, Program, render_systemd
 from saltext.ipalias.frozen import CURRENT, PACKAGE, RUN, SUMS, damaged, make_copy
+from saltext.ipalias.journal import OPEN, Part, Record, render_record
+from saltext.ipalias.model import Evidence
 from saltext.ipalias.paths import Paths
 
 SOURCES = {"__init__.py": "", "a.py": "x = 1\n", "text/b.py": "y = '\u00e9'\n"}
@@ -135,3 +137,74 @@ def test_without_an_interpreter_there_is_no_copy(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "")
     assert freeze.freeze(paths) is None
+
+
+@pytest.fixture
+def registering(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the system take a boot unit by a command that works where there is a file ``ok``."""
+    script = tmp_path / "take"
+    script.write_text(f"#!/bin/sh\necho once >> {tmp_path}/calls\ntest -e {tmp_path}/ok\n")
+    script.chmod(0o755)
+    unit = BootUnit(str(tmp_path / "unit"), "text\n", str(tmp_path), register=((str(script),),))
+    monkeypatch.setattr(platforms, "init", lambda name, is_folder: "openbsd")
+    monkeypatch.setitem(bootunit.UNITS, "openbsd", lambda program: unit)
+    os.makedirs(paths.state)
+    return tmp_path
+
+
+def calls(folder: Path) -> int:
+    return len((folder / "calls").read_text().splitlines())
+
+
+def test_a_boot_unit_that_the_system_did_not_take_is_given_to_it_again(
+    paths: Paths, registering: Path
+) -> None:
+    """Its file is there already, and yet nothing would run at boot."""
+    assert freeze.freeze(paths) is not None
+    assert freeze.freeze(paths) is not None
+    assert calls(registering) == 2
+    (registering / "ok").touch()
+    for _ in range(3):
+        assert freeze.freeze(paths) is not None
+    assert calls(registering) == 3
+
+
+@pytest.mark.parametrize("how", [subprocess.TimeoutExpired("take", 30), FileNotFoundError("take")])
+def test_a_system_that_takes_no_boot_unit_has_a_dead_man_all_the_same(
+    paths: Paths, registering: Path, monkeypatch: pytest.MonkeyPatch, how: Exception
+) -> None:
+    def hangs(*_: object) -> None:
+        raise how
+
+    monkeypatch.setattr(processes, "run", hangs)
+    folder = freeze.freeze(paths)
+    assert folder is not None
+    assert folder.startswith(paths.frozen)
+
+
+#: Tells which modules of the copy a dead man loads only when he has said that he is armed.
+LATE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ipalias_frozen import disk, journal, outlive, paths, processes
+there = set()
+disk.say = lambda path, text: there.update(sys.modules)
+processes.log = lambda text: None
+processes.end_apart = lambda *words: None
+outlive.guard(paths.Paths(sys.argv[2]), "7")
+print(*sorted(name for name in set(sys.modules) - there if name.startswith("ipalias_frozen")))
+"""
+
+
+def test_a_dead_man_that_is_armed_loads_nothing_more(paths: Paths) -> None:
+    """His copy may be out of reach by then, and a file system that hangs is no way back."""
+    folder = str(freeze.freeze(paths))
+    evidence = Evidence("networkd", "none0", True)
+    record = Record(
+        "7", "x", deadline=0.0, parts=(Part("none0", "networkd", evidence, quiet=True),)
+    )
+    os.makedirs(paths.state, exist_ok=True)
+    Path(paths.record(OPEN, "7")).write_text(render_record(record))
+    argv = [sys.executable, "-I", "-c", LATE, folder, paths.state]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")

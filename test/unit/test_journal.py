@@ -83,6 +83,7 @@ parts = st.builds(
     st.lists(text, max_size=2).map(tuple),
     st.lists(word, max_size=2).map(tuple),
     st.booleans(),
+    st.booleans(),
 )
 routes = st.builds(Route, st.sampled_from([4, 6]), word, word, maybe, number, maybe, word, word)
 records = st.builds(
@@ -98,6 +99,7 @@ records = st.builds(
     parts=st.lists(parts, max_size=2).map(tuple),
     routes=st.lists(routes, max_size=2).map(tuple),
     kernel=st.dictionaries(text, word, max_size=2),
+    beside=st.dictionaries(st.just("eth0"), st.lists(lives, max_size=2).map(tuple)),
 )
 
 
@@ -106,6 +108,19 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     told = render_record(record)
     told.encode("ascii")  # whatever the disk's coding: no byte is lost
     assert parse_record(told, "x") == record
+
+
+@given(records)
+def test_a_record_of_before_has_no_word_on_links_and_what_lies_beside(record: Record) -> None:
+    data = json.loads(render_record(record))
+    del data["beside"]
+    # What read that one took every route for a default one, and must not read ours.
+    assert data["schema"] > 1
+    data["schema"] = 1
+    for part in data["parts"]:
+        del part["up"]
+    parts = tuple(replace(part, up=False) for part in record.parts)
+    assert parse_record(json.dumps(data), "x") == replace(record, parts=parts, beside={})
 
 
 def newer(told: str, schema: int) -> str:

@@ -299,6 +299,19 @@ def test_ten_thousand_aliases_are_one_batch_and_one_small_answer() -> None:
     assert changed(host, engine(host, pillar).managed) == []
 
 
+@pytest.mark.parametrize("form", ["string", "list", "netsh"])
+def test_the_form_of_another_dialect_is_as_none(form: str) -> None:
+    """One pillar may be that of many hosts, and each dialect knows its own forms."""
+    texts = []
+    for given_form in ({}, {"form": form}):
+        host = ifupdown()
+        main = "/etc/network/interfaces"
+        host.files.put(main, (host.files.read(main) or "").replace("auto eth0\n", ""))
+        answer = engine(host, block("198.51.100.10", **given_form)).managed()
+        texts.append(answer["changes"]["files"])
+    assert texts[0] == texts[1]
+
+
 def test_a_return_is_capped_and_says_so() -> None:
     text = "\n".join(f"+line {number}" for number in range(1000))
     whole: dict[str, dict[str, object]] = {

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from saltext.ipalias import processes
+from saltext.ipalias import outlive, platforms, processes
 from saltext.ipalias.errors import EffectError, RefusedError
+from saltext.ipalias.journal import OPEN, Record, render_record
+from saltext.ipalias.paths import Paths
 
 CONTEXT = multiprocessing.get_context("fork")
 
@@ -30,6 +32,38 @@ def test_a_process_is_known_by_its_number_and_its_start() -> None:
         assert not processes.is_alive(sleeper.pid, started)
     assert not processes.is_alive(sleeper.pid, started)
     assert not processes.is_alive(0, 0)
+
+
+def test_nobody_waits_for_what_a_program_started_apart_writes_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ctrun -l none` leaves at once, and the dead man has its output."""
+    told, ended = tmp_path / "pid", tmp_path / "ended"
+    line = f"{{ sleep 5; echo > {ended}; }} & echo $! > {told}"
+    monkeypatch.setattr(platforms, "apart", lambda *_: [["sh", "-c", line]])
+    assert processes.start_apart(["/none"], "x", {"PATH": os.environ["PATH"]})
+    assert not ended.exists()
+    os.kill(int(told.read_text()), 9)
+
+
+def test_what_is_left_of_a_start_apart_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a start that fails half way, and by the dead man himself when he ends."""
+    told = tmp_path / "names"
+    monkeypatch.setattr(platforms, "apart", lambda *_: [["true"], ["false"]])
+    line = ["sh", "-c", f'echo "$0" >> {told}']
+    monkeypatch.setattr(platforms, "apart_ended", lambda by, name: [[*line, name]])
+    environment = {"PATH": os.environ["PATH"]}
+    assert processes.start_apart(["true"], "first", environment)
+    assert told.read_text() == "first\n"
+    state = tmp_path / "state"
+    state.mkdir()
+    path = Paths(str(state)).record(OPEN, "7")
+    Path(path).write_text(render_record(Record("7", "x", deadline=0.0)))
+    monkeypatch.setattr(outlive, "_put_back", lambda *_: outlive.RESTORED)
+    assert outlive.main(["guard", str(state), "7"]) == outlive.RESTORED
+    assert told.read_text() == "first\nipalias-guard-7\n"
 
 
 def test_a_name_that_looks_like_a_field_is_no_hindrance(tmp_path: Path) -> None:

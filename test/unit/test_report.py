@@ -15,6 +15,7 @@ from saltext.ipalias import upkeep
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.live import tools
 from saltext.ipalias.pillar import parse_pillar
+from saltext.ipalias.plan import MAX_LISTED
 from saltext.ipalias.report import describe_backends, diff_rows, explain, import_pillar, ours
 from saltext.ipalias.upkeep import announce, journal, restart
 
@@ -242,6 +243,32 @@ def test_the_journal_lists_what_it_holds() -> None:
     assert len(journal(engine(host, None), name)["addresses"]["added"]) == 512
 
 
+def test_a_change_of_many_small_files_comes_back_capped_and_in_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A dialect with a file an alias has thousands of them."""
+    host = OWNERS["ifcfg_rh"]()
+    answer = engine(
+        host, block("198.51.100.1-198.51.100.200", "203.0.113.1-203.0.113.200")
+    ).managed()
+    files = [path for path in answer["changes"]["files"] if path.startswith("/")]
+    assert len(files) < MAX_LISTED
+    assert answer["changes"]["files"]["..."] == f"{400 - len(files)} more files"
+    assert len(answer["comment"]) < 2000
+    assert f"and {400 - 20} more" in answer["comment"]
+    name = answer["journal"]
+    whole = journal(engine(host), name)
+    assert len(whole["files"]) == 400
+    monkeypatch.setattr(upkeep, "PAGED", 1000)
+    monkeypatch.setattr(upkeep, "PAGE", 300)
+    first = journal(engine(host), name)
+    parts = [journal(engine(host), name, page) for page in range(1, first["pages"] + 1)]
+    for part in parts:
+        assert sum(len(diff.splitlines()) for diff in part["files"].values()) <= 300
+    for path, diff in whole["files"].items():
+        assert "\n".join(p["files"][path] for p in parts if path in p["files"]) == diff
+
+
 def test_a_change_too_large_for_one_return_comes_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     host = networkd()
     listed = "2001:db8:1::1-2001:db8:1::2bc"
@@ -256,7 +283,7 @@ def test_a_change_too_large_for_one_return_comes_in_pages(monkeypatch: pytest.Mo
     added = [cidr for part in parts for cidr in part["addresses"]["added"]]
     assert added == whole["addresses"]["added"]
     for path, diff in whole["files"].items():
-        assert "\n".join(p["files"][path] for p in parts if p["files"][path]) == diff
+        assert "\n".join(p["files"][path] for p in parts if p["files"].get(path)) == diff
     for page in (0, len(parts) + 1, "1", True):
         with pytest.raises(InputError, match="page"):
             journal(engine(host), name, page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -105,6 +106,23 @@ def test_a_promise_of_the_source_is_checked(live: LiveAddress, said: str) -> Non
     problem = address_problem(alias, None, {live.cidr: live})
     assert said in problem
     assert bool(said) == bool(problem)
+
+
+class NeverWalked(dict[str, LiveAddress]):
+    """Addresses of which there are too many to look through for each alias."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("looked through")
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [("192.0.2.9/24", "wrong prefix"), ("192.0.2.8/32", "is not live")],
+)
+def test_a_missing_one_is_not_looked_for_among_all(there: str, said: str) -> None:
+    address, prefix = there.split("/")
+    now = NeverWalked({there: LiveAddress("eth0", address, int(prefix))})
+    assert said in address_problem(Alias("192.0.2.9", 32, "eth0"), None, now)
 
 
 def test_files_are_read_back(host: SimHost) -> None:

@@ -15,9 +15,14 @@ NEW_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(
 CODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
+def slashed(path: str) -> str:
+    """Return a path that the system gave with the slash that all of ours have."""
+    return path.replace(os.sep, "/")
+
+
 def read_state(path: str) -> FileState | None:
     """Read a file with owner and mode."""
-    real = os.path.realpath(path)
+    real = slashed(os.path.realpath(path))
     try:
         with open(real, newline="", **CODING) as file:  # type: ignore[call-overload]
             status = os.fstat(file.fileno())
@@ -79,7 +84,9 @@ def sync(path: str) -> None:
     """Force a file's content, or a folder's entries, to the disk."""
     if os.name == "nt" and os.path.isdir(path):
         return  # no descriptor of a folder there; NTFS keeps its entries in order by itself
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    # Windows flushes only what is open for writing.
+    way = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+    descriptor = os.open(path, way | getattr(os, "O_CLOEXEC", 0))
     try:
         os.fsync(descriptor)
     finally:

@@ -40,6 +40,8 @@ from .transaction import apply, final_ledger, write_ledger
 from .values import is_interface, parse_interface
 
 Answer = dict[str, Any]
+#: Files that a comment names; the rest is counted.
+MAX_NAMED = 20
 
 
 class Machine(Host, Protocol):
@@ -462,7 +464,9 @@ def _comment(plans: Sequence[Plan], todo: Sequence[Plan], notes: Sequence[str], 
         if plan.recreate:
             what.append(f"{len(plan.recreate)} set anew")
         counts = f"addresses {', '.join(what)}" if what else "no address changed"
-        files = ", ".join(file.path for file in plan.files)
+        files = ", ".join(file.path for file in plan.files[:MAX_NAMED])
+        if len(plan.files) > MAX_NAMED:
+            files += f" and {len(plan.files) - MAX_NAMED} more"
         written = f"; written: {files}" if files else ""
         parts.append(f"{plan.interface} ({plan.situation.backend.NAME}): {counts}{written}")
     if parts:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping
 
-from . import __version__, bootunit, frozen, platforms, processes
+from . import __version__, bootunit, disk, frozen, platforms, processes
 from .disk import NEW_FILE
 from .frozen import CURRENT, RUN, SUMS, Copy
 from .paths import Paths
 
+#: Digest of the boot unit that the system has taken, in the state folder.
+TAKEN = "boot-unit"
+#: Longest that it may take for that (seconds).
+TAKING = 30.0
 
-def freeze(paths: Paths) -> str | None:
+
+def freeze(paths: Paths, environment: Mapping[str, str] = os.environ) -> str | None:
     """Make sure a whole frozen copy is current; return its folder, or None if none can be.
 
     Where /usr/local is read-only, the copy lies in the state folder.
+
+    :param environment: of the commands by which the system takes the boot unit.
     """
     if not sys.executable:
         return None
@@ -24,7 +34,7 @@ def freeze(paths: Paths) -> str | None:
     for folder in (paths.frozen, f"{paths.state}/frozen"):
         with contextlib.suppress(OSError):
             _install(copy, folder)
-            _install_unit(folder, copy.name, paths)
+            _install_unit(folder, copy.name, paths, environment)
             return f"{folder}/{copy.name}"
     return None
 
@@ -101,7 +111,7 @@ def _relink(text: str, path: str) -> None:
     os.replace(fresh, path)
 
 
-def _install_unit(folder: str, name: str, paths: Paths) -> None:
+def _install_unit(folder: str, name: str, paths: Paths, environment: Mapping[str, str]) -> None:
     """Install what puts back, at boot, a change that a crash left unfinished."""
     started_by = platforms.init(platforms.system(), os.path.isdir)
     if started_by not in bootunit.UNITS:
@@ -120,13 +130,27 @@ def _install_unit(folder: str, name: str, paths: Paths) -> None:
             os.unlink(fresh)
         _write(fresh, unit.text, unit.mode)
         os.replace(fresh, unit.path)
-        for argv in unit.register:
-            processes.run(list(argv), "", 30.0, dict(os.environ))
+    _register(unit, f"{paths.state}/{TAKEN}", environment)
     if unit.link is not None:
         path, target = unit.link
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         if _link_text(path) != target:
             _relink(target, path)
+
+
+def _register(unit: bootunit.BootUnit, note: str, environment: Mapping[str, str]) -> None:
+    """Have the system take a boot unit, again until it has: the file alone runs nothing.
+
+    One that does not take it, or hangs over it, is no reason to go without a dead man.
+    """
+    digest = hashlib.sha256(unit.text.encode()).hexdigest()
+    if not unit.register or _text_of(note) == digest:
+        return
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        for argv in unit.register:
+            if processes.run(list(argv), "", TAKING, dict(environment)).code != 0:
+                return
+        disk.say(note, digest)
 
 
 def _text_of(path: str) -> str | None:

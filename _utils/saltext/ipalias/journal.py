@@ -10,7 +10,7 @@ by the dead man, the next run or at boot) or ``waiting-ID`` (applied, to be conf
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from .errors import MALFORMED, ParseError
 from .live import LiveAddress, Route
 from .model import Alias, Evidence
 
-SCHEMA = 1
+#: 2: `Record.routes` holds ways to subnets too, which a reader of 1 takes for default routes.
+SCHEMA = 2
 OPEN, WAITING, FIRING, COMMITTED = "open", "waiting", "firing", "committed"
 #: States in which a change is neither done nor undone.
 UNFINISHED = (OPEN, WAITING, FIRING)
@@ -36,6 +37,7 @@ class Part:
         take them away.
     :param quiet: True where the owner must not be told at all: it would bring an alias live
         that shall be in the files alone.
+    :param up: True where its owner is restarted, which may take the link down, and it was up.
     """
 
     interface: str
@@ -48,6 +50,7 @@ class Part:
     files: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     quiet: bool = False
+    up: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class Record:
         that the kernel does not make by itself, the default ones. Those of our own protocol
         number are left out.
     :param kernel: kernel settings that the change borrows, by path, as they were before.
+    :param beside: addresses before, by interface, of those that the change is not about and
+        that a restart of the whole network reaches.
     """
 
     id: str
@@ -79,6 +84,7 @@ class Record:
     parts: tuple[Part, ...] = ()
     routes: tuple[Route, ...] = ()
     kernel: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, tuple[LiveAddress, ...]] = field(default_factory=dict)
 
     def name(self, state: str) -> str:
         """Return the file name of the record in a state."""
@@ -106,6 +112,7 @@ def render_record(record: Record) -> str:
     data["parts"] = [_part_data(part) for part in record.parts]
     data["routes"] = [asdict(route) for route in record.routes]
     data["kernel"] = dict(record.kernel)
+    data["beside"] = {name: _live_data(listed) for name, listed in record.beside.items()}
     return json.dumps(data) + "\n"
 
 
@@ -139,6 +146,9 @@ def parse_record(text: str, path: str) -> Record:
             parts=tuple(_part(row) for row in data["parts"]),
             routes=tuple(Route(**row) for row in data["routes"]),
             kernel={str(name): str(value) for name, value in data["kernel"].items()},
+            beside={
+                str(name): _live(str(name), rows) for name, rows in data.get("beside", {}).items()
+            },
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None
@@ -160,11 +170,23 @@ def _part_data(part: Part) -> dict[str, Any]:
         "files": list(part.files),
         "foreign": list(part.foreign),
         "quiet": part.quiet,
-        "live": [
-            [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
-            for a in part.live
-        ],
+        "up": part.up,
+        "live": _live_data(part.live),
     }
+
+
+def _live_data(listed: Iterable[LiveAddress]) -> list[list[Any]]:
+    return [
+        [a.address, a.prefix, a.label, a.scope, sorted(a.flags), a.protocol, a.preferred_zero]
+        for a in listed
+    ]
+
+
+def _live(interface: str, rows: list[Any]) -> tuple[LiveAddress, ...]:
+    return tuple(
+        LiveAddress(interface, address, prefix, label, scope, frozenset(flags), protocol, zero)
+        for address, prefix, label, scope, flags, protocol, zero in rows
+    )
 
 
 def _part(row: Mapping[str, Any]) -> Part:
@@ -176,21 +198,16 @@ def _part(row: Mapping[str, Any]) -> Part:
         address, prefix, label, source, number = item
         return Alias(address, prefix, interface, label, source, number)
 
-    def live(item: list[Any]) -> LiveAddress:
-        address, prefix, label, scope, flags, protocol, zero = item
-        return LiveAddress(
-            interface, address, prefix, label, scope, frozenset(flags), protocol, zero
-        )
-
     return Part(
         interface,
         str(row["backend"]),
         Evidence(**evidence),
         tuple(alias(item) for item in row["added"]),
         tuple(alias(item) for item in row["removed"]),
-        tuple(live(item) for item in row["live"]),
+        _live(interface, row["live"]),
         tuple(str(cidr) for cidr in row["touched"]),
         tuple(str(path) for path in row["files"]),
         tuple(str(cidr) for cidr in row["foreign"]),
         bool(row["quiet"]),
+        bool(row.get("up", False)),
     )

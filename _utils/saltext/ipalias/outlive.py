@@ -6,14 +6,16 @@ the dead man says ``armed``.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
-from . import disk, journal, processes, system
+from . import disk, journal, platforms, processes, system
 from .backends import load
 from .effects import run
 from .guarded import put_back, put_back_at_boot
 from .journal import OPEN, WAITING, Record
+from .live import tools
 from .paths import Paths
 
 #: Seconds between two looks at the journal and at the clock.
@@ -25,7 +27,10 @@ def main(arguments: list[str]) -> int:
     """Run ``guard STATE ID``, ``boot STATE`` or ``boot-live STATE``; return the exit code."""
     verb, state, *rest = arguments
     if verb == "guard":
-        return guard(Paths(state), rest[0])
+        try:
+            return guard(Paths(state), rest[0])
+        finally:
+            processes.end_apart(platforms.guard_name(rest[0]), dict(os.environ))
     return boot(Paths(state), live=verb == "boot-live")
 
 
@@ -41,6 +46,8 @@ def guard(paths: Paths, ident: str) -> int:
     host = system.RealHost()
     path = paths.record(OPEN, ident)
     record = journal.parse_record(host.read(path) or "", path)
+    # Both are modules that are loaded by name, where they are first used.
+    tools.load(host.system)
     for part in record.parts:
         load(part.backend)
     disk.say(paths.armed(ident), "armed\n")

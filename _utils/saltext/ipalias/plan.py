@@ -24,6 +24,9 @@ RELOAD = ("networkctl", "reload")
 RELOADED = ("networkd", "netplan")
 #: Lines of a unified diff that a return carries; Salt trims an event over 1 MiB.
 MAX_DIFF_LINES = 200
+#: Lines of all diffs behind which further files are counted: there are dialects with a file
+#: an alias.
+MAX_LINES = 2000
 #: Addresses that a return lists; the rest is counted.
 MAX_LISTED = 200
 _SECRET = re.compile(
@@ -143,6 +146,7 @@ def make_plan(
     :raises IpaliasError: see `check_target` and the backend's `render`.
     """
     check_target(situation, target)
+    options = _known(options or {}, situation.backend.OPTIONS)
     entries = _numbered(situation, target.entries)
     aliases = tuple(entry.alias for entry in entries if entry.file)
     for alias in aliases:
@@ -159,7 +163,7 @@ def make_plan(
         situation.evidence,
         former,
         target.adopt,
-        options or {},
+        options,
         tuple(entry.alias for entry in entries if not entry.file),
     )
     files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
@@ -192,7 +196,7 @@ def make_plan(
             *live_only,
         ),
         frozenset(situation.live),
-        options or {},
+        options,
         frozenset(alias.cidr for alias, _ in live_wanted),
     )
     return Plan(
@@ -208,6 +212,16 @@ def make_plan(
         target.notes,
         restart,
     )
+
+
+def _known(
+    options: Mapping[str, object], choices: Mapping[str, tuple[str, ...]]
+) -> dict[str, object]:
+    """Return options without a form of another dialect: a pillar may be that of many hosts."""
+    known = {key: value for key, value in options.items() if key != "form"}
+    if "form" in options and options["form"] in choices.get("form", ()):
+        known["form"] = options["form"]
+    return known
 
 
 def _stored(situation: Situation, wanted: Wanted) -> tuple[tuple[Alias, ...], tuple[Alias, ...]]:
@@ -385,9 +399,14 @@ def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, obje
     cut = False
     for kind, block in changes.items():
         capped[kind] = {}
+        shown = left = 0
         for key, value in block.items():
             if isinstance(value, str):
+                if shown >= MAX_LINES:
+                    left += 1
+                    continue
                 lines = value.splitlines()
+                shown += min(len(lines), MAX_DIFF_LINES)
                 if len(lines) > MAX_DIFF_LINES:
                     cut = True
                     rest = len(lines) - MAX_DIFF_LINES
@@ -396,4 +415,7 @@ def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, obje
                 cut = True
                 value = [*value[:MAX_LISTED], f"... {len(value) - MAX_LISTED} more"]
             capped[kind][key] = value
+        if left:
+            cut = True
+            capped[kind]["..."] = f"{left} more files"
     return capped, cut

@@ -68,11 +68,40 @@ def apart(started_by: str, argv: Sequence[str], name: str) -> list[list[str]]:
         command += ["--property=DefaultDependencies=no", "--property=KillMode=process"]
         return [[*command, "--", *argv]]
     if started_by == "smf":
-        # A process contract of its own: SMF ends all of a service's contract, ctrun(1).
-        return [["ctrun", "-l", "none", "-o", "noorphan", *argv]]
+        # A process contract of its own, which nobody holds: SMF ends all of a service's
+        # contract, ctrun(1).
+        return [["ctrun", "-l", "none", *argv]]
     if started_by == "tasks":
         # The service's wrapper ends its whole tree of processes; a task is no part of it.
         line = " ".join(f'"{word}"' for word in argv)
         make = ["schtasks", "/Create", "/TN", name, "/TR", line, "/SC", "ONCE", "/ST", "00:00"]
         return [[*make, "/RU", "SYSTEM", "/RL", "HIGHEST", "/F"], ["schtasks", "/Run", "/TN", name]]
     return []
+
+
+def guard_name(ident: str) -> str:
+    """Return the name under which a change's dead man is started apart."""
+    return f"ipalias-guard-{ident}"
+
+
+def apart_ended(started_by: str, name: str) -> list[list[str]]:
+    """Return commands that take away what `apart` leaves behind its program.
+
+    They end no program that still runs: schtasks, ``/Delete``.
+    """
+    if started_by == "tasks":
+        return [["schtasks", "/Delete", "/TN", name, "/F"]]
+    return []
+
+
+def closing(name: str, folder: str) -> list[list[str]]:
+    """Return commands that leave a new folder to the system and its administrators.
+
+    Windows has no mode for that: what lies under ProgramData inherits that every user may
+    put files into it, a journal to be put back among them. By well-known SIDs, for the
+    groups have names in the host's language.
+    """
+    if name != "windows":
+        return []
+    ours = ("*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F")
+    return [["icacls", folder.replace("/", "\\"), "/inheritance:r", "/grant:r", *ours]]

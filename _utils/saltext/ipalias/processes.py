@@ -110,7 +110,8 @@ def end_process(pid: int, started: int) -> None:
     """End a process that hangs in a change that is being put back."""
     if pid != os.getpid() and is_alive(pid, started):
         with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+            # Windows has no such signal: there any ends it at once.
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         limit = time.monotonic() + 5
         while is_alive(pid, started) and time.monotonic() < limit:
             time.sleep(0.01)
@@ -124,8 +125,9 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
     """
     started_by = platforms.init(platforms.system(), os.path.isdir)
     commands = platforms.apart(started_by, argv, name)
-    if commands and all(_succeeds(command, environment) for command in commands):
+    if commands and all(succeeds(command, environment) for command in commands):
         return True
+    end_apart(name, environment)
     nothing = subprocess.DEVNULL
     program = subprocess.Popen(
         argv,
@@ -145,9 +147,28 @@ def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool
     return True
 
 
-def _succeeds(argv: list[str], environment: dict[str, str]) -> bool:
+def end_apart(name: str, environment: dict[str, str]) -> None:
+    """Take away what a program started apart leaves behind: a task lasts, one a change."""
+    started_by = platforms.init(platforms.system(), os.path.isdir)
+    for command in platforms.apart_ended(started_by, name):
+        succeeds(command, environment)
+
+
+def succeeds(argv: list[str], environment: dict[str, str]) -> bool:
+    """Run a command whose output nobody wants; tell whether it ended well."""
+    # No pipe: what it starts may keep its output, and is not to be waited for.
+    nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(argv, env=environment, capture_output=True, check=False)
+        done = subprocess.run(
+            argv,
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+            check=False,
+        )
     except OSError:
         return False
     return done.returncode == 0

@@ -19,7 +19,7 @@ from .host import Host
 from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
-from .model import Activation, Change, Command, File
+from .model import Activation, Change, Command, Evidence, File
 
 #: Times that what is still to be put back in the kernel is looked for, and tried.
 TRIES = 3
@@ -169,6 +169,11 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
             yield from _noted(_until_nothing_is_left(_addresses_left(part), current), problems)
         else:
             problems.append(f"{part.interface} is gone: its addresses are not put back")
+    for name, listed in record.beside.items():
+        # One that is gone was not ours to lose.
+        if name in current.by_link:
+            part = Part(name, "", Evidence("", name, False), live=listed)
+            yield from _noted(_until_nothing_is_left(_addresses_left(part), current), problems)
     if record.routes:
         current = yield from _look(problems)
         yield from _noted(_until_nothing_is_left(_routes_left(record), current), problems)
@@ -181,9 +186,12 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
 def _fallen_links(record: Record, current: Snapshot) -> list[str]:
     """Return the links that a restart has taken down and not brought up again.
 
-    One that had a route was up. Elsewhere than on Linux no owner's restart leaves it down.
+    One that had a route was up; of the one that was to be restarted the record says it.
+    Elsewhere than on Linux no owner's restart leaves it down.
     """
     names = dict.fromkeys(route.interface for route in record.routes)
+    names |= dict.fromkeys(part.interface for part in record.parts if part.up)
+    names |= dict.fromkeys(record.beside)
     links = [current.by_link[name] for name in names if name in current.by_link]
     return [link.name for link in links if "UP" not in link.flags and current.system == "linux"]
 

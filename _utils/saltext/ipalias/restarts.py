@@ -6,11 +6,13 @@ A change needs none. They are for a person who wants the owner to read everythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from .effects import Effects, Pause, ReadClock, ReadLive, Run
 from .errors import VerifyError
-from .live import Snapshot, ops
+from .ledger import Ledger
+from .live import LiveAddress, Snapshot, is_loopback, ops
 from .livewrite import run_batch
 from .model import Command
 from .situation import Situation
@@ -26,12 +28,21 @@ CUTS: Mapping[str, str] = {
     "network": "every connection of this host may be cut",
 }
 #: Levels that a change runs in place of telling the owner.
-HARD = ("interface", "network")
+NETWORK = "network"
+HARD = ("interface", NETWORK)
+#: Words for an address that comes and goes by itself.
+PASSING = frozenset({"dynamic", "mngtmpaddr", "temporary", "tentative", "dadfailed"})
 
 
 def cuts(scope: str, interface: str) -> str:
     """Return in words what a level cuts."""
     return CUTS[scope].format(interface=interface)
+
+
+def is_up(situation: Situation) -> bool:
+    """Tell whether the link is up."""
+    link = situation.snapshot.by_link.get(situation.interface)
+    return link is not None and "UP" in link.flags
 
 
 def restarted(situation: Situation, commands: Sequence[Command]) -> Effects[Snapshot]:
@@ -41,23 +52,69 @@ def restarted(situation: Situation, commands: Sequence[Command]) -> Effects[Snap
     """
     for command in commands:
         yield Run(command)
-    started: float = yield ReadClock()
+    return (yield from primaries_back(situation))
+
+
+def primaries_back(situation: Situation) -> Effects[Snapshot]:
+    """Wait for an interface's primary addresses.
+
+    :raises VerifyError: one did not come back.
+    """
     primaries = set(situation.primaries.values())
-    while True:
-        now: Snapshot = yield ReadLive()
-        live = {address.address for address in now.on(situation.interface)}
-        clock: float = yield ReadClock()
-        if primaries <= live or clock - started > PATIENCE:
-            break
-        yield Pause(LOOK_AGAIN)
-    if not primaries <= live:
-        gone = ", ".join(sorted(primaries - live))
+    now = yield from _awaited(situation.interface, primaries)
+    lost = primaries - {address.address for address in now.on(situation.interface)}
+    if lost:
+        gone = ", ".join(sorted(lost))
         raise VerifyError(
             f"{gone} did not come back after the restart",
             where=situation.interface,
             way_out="everything was put back",
         )
     return now
+
+
+def _awaited(interface: str, addresses: Collection[str]) -> Effects[Snapshot]:
+    """Look until an interface has addresses, or time is up."""
+    started: float = yield ReadClock()
+    while True:
+        now: Snapshot = yield ReadLive()
+        live = {address.address for address in now.on(interface)}
+        clock: float = yield ReadClock()
+        if live.issuperset(addresses) or clock - started > PATIENCE:
+            return now
+        yield Pause(LOOK_AGAIN)
+
+
+def beside(before: Snapshot, done: Collection[str]) -> dict[str, tuple[LiveAddress, ...]]:
+    """Return the addresses of the other interfaces, which a restart of the network reaches.
+
+    :param done: interfaces that the change is about.
+    """
+    return {
+        link.name: before.on(link.name)
+        for link in before.links
+        if link.name not in done
+        and "UP" in link.flags
+        and not is_loopback(link.name)
+        and before.on(link.name)
+    }
+
+
+def add_fallen_beside(before: Snapshot, ledger: Ledger, done: Collection[str]) -> Effects[None]:
+    """Bring live what of ours fell on other interfaces with a restart of the network."""
+    for name, listed in beside(before, done).items():
+        entries = ledger.on(name)
+        ours = [live for live in listed if live.cidr in entries and entries[live.cidr].live]
+        if not ours:
+            continue
+        others = [live for live in listed if live.cidr not in entries and live.scope != "link"]
+        now = yield from _awaited(name, {o.address for o in others if not o.flags & PASSING})
+        there = {live.cidr for live in now.on(name)}
+        fallen = [live for live in ours if live.cidr not in there]
+        if name in now.by_link:
+            # Its owner may be about to set them itself.
+            batch = [replace(op, take=True) for op in ops.add_back_ops(fallen, now)]
+            yield from run_batch(name, batch, (), now.system)
 
 
 def add_fallen(situation: Situation, now: Snapshot) -> Effects[None]:

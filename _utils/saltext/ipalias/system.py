@@ -89,7 +89,7 @@ class RealHost:
 
     def glob(self, pattern: str) -> list[str]:
         """Return matching paths, sorted."""
-        return sorted(glob.glob(pattern))
+        return sorted(disk.slashed(path) for path in glob.glob(pattern))
 
     def which(self, name: str) -> str | None:
         """Return the path of a program."""
@@ -198,11 +198,11 @@ class RealHost:
             return error.what
 
     def _start_guard(self, ident: str) -> bool:
-        folder = freeze.freeze(self._paths)
+        folder = freeze.freeze(self._paths, self._environment)
         if folder is None:
             return False
         argv = [*freeze.program(folder), "guard", self._paths.state, ident]
-        return processes.start_apart(argv, f"ipalias-guard-{ident}", self._environment)
+        return processes.start_apart(argv, platforms.guard_name(ident), self._environment)
 
     def _await_armed(self, ident: str) -> None:
         path = self._paths.armed(ident)
@@ -240,7 +240,11 @@ def _command_error(argv: Sequence[str], result: Result) -> EffectError:
 def lock(paths: Paths, purpose: str, timeout: float = 60.0) -> Iterator[None]:
     """Hold the one lock of this host's configuration; see `processes.lock`."""
     try:
-        disk.make_folder(paths.state, 0o700)
+        made = disk.make_folder(paths.state, 0o700)
+        for argv in platforms.closing(platforms.system(), paths.state) if made else ():
+            if not processes.succeeds(argv, _environment()):
+                os.rmdir(paths.state)
+                raise EffectError("cannot be closed to others by icacls", where=paths.state)
     except OSError as error:
         raise EffectError(f"cannot be made: {error.strerror}", where=paths.state) from error
     with processes.lock(f"{paths.state}/lock", purpose, timeout):

@@ -44,14 +44,17 @@ def apply(
     before = plans[0].situation.snapshot
     images = yield from take_images(plans)
     ours = yield from _own_images(plans, images, host, settings)
+    names = [plan.interface for plan in plans]
+    everywhere = any(plan.restart == restarts.NETWORK for plan in plans if plan.touches_host)
     record = Record(
         ident,
         purpose,
         files={**images, **ours},
         owned=tuple(file.path for plan in plans for file in plan.files if file.owned),
         parts=tuple(_part(plan) for plan in plans if plan.touches_host),
-        routes=kept_routes(before, [plan.interface for plan in plans], ROUTE_PROTOCOL),
+        routes=kept_routes(before, before.by_link if everywhere else names, ROUTE_PROTOCOL),
         kernel=_kernel_settings(plans, host),
+        beside=restarts.beside(before, _done(plans)) if everywhere else {},
     )
     body = _body(plans, host, settings)
     after, verdict = yield from guarded(record, body, before, host, settings)
@@ -89,6 +92,7 @@ def _part(plan: Plan) -> Part:
         tuple(dict.fromkeys(touched)),
         tuple(file.path for file in plan.files),
         *what_owner_lacks(plan.situation),
+        up=plan.restart in restarts.HARD and restarts.is_up(plan.situation),
     )
 
 
@@ -167,7 +171,31 @@ def _body(plans: Sequence[Plan], host: Host, settings: Settings) -> Effects[Snap
     for plan in plans:
         if plan.touches_host:
             after = yield from _forward(plan, host, settings)
+    after = yield from _everywhere(plans, after, settings)
     yield from write_ledger(final_ledger(plans), settings)
+    return after
+
+
+def _done(plans: Sequence[Plan]) -> set[str]:
+    """Return the interfaces that a change brings to what they shall be, and back."""
+    return {plan.interface for plan in plans if plan.touches_host}
+
+
+def _everywhere(plans: Sequence[Plan], after: Snapshot, settings: Settings) -> Effects[Snapshot]:
+    """Bring live what fell on other interfaces with a restart of the whole network.
+
+    The last one has reached those, too, whose own change was done and looked at before.
+    """
+    last = [p for p in plans if p.touches_host and p.restart == restarts.NETWORK][-1:]
+    if not last:
+        return after
+    for plan in plans:
+        if plan.touches_host and plan is not last[0]:
+            now = yield from restarts.primaries_back(plan.situation)
+            yield from bring_live(plan, now)
+            after = yield from _verified(plan, settings)
+    situation = last[0].situation
+    yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, _done(plans))
     return after
 
 

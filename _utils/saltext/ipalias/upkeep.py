@@ -54,7 +54,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         said = [command.told or " ".join(command.argv) for command in commands]
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
-            change = _restarted(situation, commands, engine, settings)
+            change = _restarted(situation, commands, engine, settings, scope)
             run(change, engine.host.perform)
     verb = "Would run" if test else "Ran"
     listed = "; ".join(f"`{line}`" for line in said) or "nothing: aliases need no restart here"
@@ -66,9 +66,15 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
 
 
 def _restarted(
-    situation: Situation, commands: Sequence[Command], engine: Engine, settings: Settings
+    situation: Situation,
+    commands: Sequence[Command],
+    engine: Engine,
+    settings: Settings,
+    scope: str,
 ) -> Effects[Verdict]:
     """Run commands as one change."""
+    before, done = situation.snapshot, {situation.interface}
+    everywhere = scope == restarts.NETWORK
     foreign, quiet = what_owner_lacks(situation)
     part = Part(
         situation.interface,
@@ -77,22 +83,29 @@ def _restarted(
         live=situation.snapshot.on(situation.interface),
         foreign=foreign,
         quiet=quiet,
+        up=restarts.is_up(situation),
     )
     record = Record(
         engine.new_id(),
         f"ipalias.restart {situation.interface}",
         parts=(part,),
-        routes=kept_routes(situation.snapshot, [situation.interface], ROUTE_PROTOCOL),
+        routes=kept_routes(before, before.by_link if everywhere else done, ROUTE_PROTOCOL),
+        beside=restarts.beside(before, done) if everywhere else {},
     )
-    body = _restart_body(situation, commands)
-    _, verdict = yield from guarded(record, body, situation.snapshot, engine.host, settings)
+    body = _restart_body(situation, commands, everywhere)
+    _, verdict = yield from guarded(record, body, before, engine.host, settings)
     return verdict
 
 
-def _restart_body(situation: Situation, commands: Sequence[Command]) -> Effects[None]:
+def _restart_body(
+    situation: Situation, commands: Sequence[Command], everywhere: bool
+) -> Effects[None]:
     """Run the commands, wait for the primary addresses, add what of ours is missing."""
     now = yield from restarts.restarted(situation, commands)
     yield from restarts.add_fallen(situation, now)
+    if everywhere:
+        done = {situation.interface}
+        yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, done)
 
 
 def confirm(engine: Engine) -> dict[str, Any]:
@@ -156,10 +169,11 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 def _touched_alone(record: Record) -> Record:
     """Return a record of a change that stood for a while: what others did since stays."""
     parts = tuple(
-        replace(part, live=tuple(a for a in part.live if a.cidr in set(part.touched)))
+        replace(part, live=tuple(a for a in part.live if a.cidr in touched), up=False)
         for part in record.parts
+        for touched in (set(part.touched),)
     )
-    return replace(record, parts=parts, routes=())
+    return replace(record, parts=parts, routes=(), beside={})
 
 
 def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
@@ -245,24 +259,34 @@ def journal(engine: Engine, name: str | None, page: int = 1) -> Any:
 
 
 def _pages(changes: dict[str, dict[str, Any]]) -> int:
-    """Return how many pages the longest list or diff of a change takes."""
-    longest = max(
-        len(value.splitlines()) if isinstance(value, str) else len(value)
-        for block in changes.values()
-        for value in block.values()
-    )
+    """Return how many pages the longest list, or all diffs of a change, take."""
+    longest = 1
+    for block in changes.values():
+        diffs = [value for value in block.values() if isinstance(value, str)]
+        lists = [value for value in block.values() if not isinstance(value, str)]
+        longest = max(longest, sum(map(_length, diffs)), *map(len, lists))
     return -(-longest // PAGE)
 
 
+def _length(diff: str) -> int:
+    """Return the lines that a diff takes; an empty one has its place all the same."""
+    return len(diff.splitlines()) or 1
+
+
 def _page(changes: dict[str, dict[str, Any]], page: int) -> dict[str, dict[str, Any]]:
-    """Return the same stretch of each list and each diff."""
+    """Return the same stretch of each list and of all diffs, one behind the other."""
     first, last = (page - 1) * PAGE, page * PAGE
-    return {
-        kind: {
-            key: "\n".join(value.splitlines()[first:last])
-            if isinstance(value, str)
-            else value[first:last]
-            for key, value in block.items()
-        }
-        for kind, block in changes.items()
-    }
+    told: dict[str, dict[str, Any]] = {}
+    for kind, block in changes.items():
+        into = told.setdefault(kind, {})
+        begin = 0
+        for key, value in block.items():
+            if not isinstance(value, str):
+                into[key] = value[first:last]
+                continue
+            end = begin + _length(value)
+            if begin < last and end > first:
+                lines = value.splitlines()
+                into[key] = "\n".join(lines[max(0, first - begin) : last - begin])
+            begin = end
+    return told

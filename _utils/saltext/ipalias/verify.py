@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from .errors import VerifyError
 from .ledger import Entry
 from .live import LiveAddress, Snapshot
-from .model import Alias, Found
+from .model import MAX_PREFIX, Alias, Found
 from .plan import Plan, source_differs
 from .situation import Situation
 
@@ -36,7 +36,9 @@ def address_problem(
     """Return what is wrong with one address in the kernel, or nothing."""
     live = now.get(alias.cidr)
     if live is None:
-        other = [cidr for cidr in now if cidr.rsplit("/", 1)[0] == alias.address]
+        # By each prefix it can have: ten thousand missing ones among as many took a minute.
+        forms = (f"{alias.address}/{prefix}" for prefix in range(MAX_PREFIX[alias.family] + 1))
+        other = [cidr for cidr in forms if cidr in now]
         if other:
             return f"{alias.cidr} is live as {other[0]}: wrong prefix"
         return f"{alias.cidr} is not live"
