@@ -262,3 +262,57 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     ):
         pytest.fail("followed")
     assert target.read_text() == "kept"
+
+
+class FakePsutil:
+    """The part of psutil that is asked, on a FreeBSD whose clock can be set."""
+
+    STATUS_ZOMBIE = "zombie"
+
+    class Error(Exception):
+        pass
+
+    def __init__(self, boot: float = 1000.0, age: float = 12.34) -> None:
+        self.boot, self.age, self.state = boot, age, "running"
+
+    def boot_time(self) -> float:
+        return self.boot
+
+    def Process(self, pid: int) -> FakePsutil:  # noqa: N802
+        if pid != 7:
+            raise self.Error
+        return self
+
+    def status(self) -> str:
+        return self.state
+
+    def create_time(self) -> float:
+        return self.boot + self.age
+
+
+def test_setting_the_clock_of_a_bsd_takes_no_process_for_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakePsutil()
+    monkeypatch.setattr(processes.sys, "platform", "freebsd14")
+    monkeypatch.setitem(sys.modules, "psutil", fake)
+    started = processes.start_time(7)
+    fake.boot += 86400.0
+    assert processes.is_alive(7, started)
+    fake.age += 1.0
+    assert not processes.is_alive(7, started), "another process got the number"
+    fake.age -= 1.0
+    fake.state = fake.STATUS_ZOMBIE
+    assert not processes.is_alive(7, started)
+    assert not processes.is_alive(8, started)
+
+
+def test_without_psutil_windows_is_never_asked_by_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(pid: int, number: int) -> None:
+        raise AssertionError("signal 0 is a Ctrl+C there")
+
+    monkeypatch.setattr(processes.sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(processes.os, "name", "nt")
+    monkeypatch.setattr(processes.os, "kill", ask)
+    assert processes.start_time(7) == 1
