@@ -139,7 +139,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     def confirm(self) -> None:
         before = comparable(self.host)
-        upkeep.confirm(self.asked())
+        assert upkeep.confirm(self.asked())["comment"] == "ipalias.apply stands"
         assert comparable(self.host) == before
         self.waiting = False
 

@@ -111,6 +111,21 @@ def test_an_interface_of_nobody_gives_each_dialects_reason() -> None:
     assert host.state() == before
 
 
+@pytest.mark.parametrize(
+    ("dialect", "system"),
+    [("freebsd", "FreeBSD"), ("ipadm", "Solaris or illumos"), ("windows", "Windows")],
+)
+def test_a_dialect_of_another_system_is_refused(dialect: str, system: str) -> None:
+    host = networkd()
+    before = host.state()
+    with pytest.raises(OwnerError) as caught:
+        engine(host, {"backend": dialect, **block("203.0.113.1")}).managed()
+    message = str(caught.value)
+    assert f"{dialect} is a dialect of {system}, this is Linux" in message
+    assert "here and at the top" in message
+    assert host.state() == before
+
+
 @pytest.mark.parametrize("dialect", ["ifupdown", "networkd", "netplan", "networkmanager"])
 def test_an_error_on_one_interface_leaves_no_other_half_applied(dialect: str) -> None:
     host = OWNERS[dialect](links=("eth0", "eth1"))

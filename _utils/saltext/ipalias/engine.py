@@ -144,7 +144,7 @@ class Engine:
             # Where it is a key of the pillar, the pillar's own refusal says so.
             self.config()
             parse_interface(name, "name", self.host.system)
-        with self.lock(f"ipalias.apply {name or ''}", test):
+        with self.lock(" ".join(filter(None, ("ipalias.apply", name))), test):
             config = self.config()
             if name is not None and name not in config.interfaces:
                 raise InputError(f"{name!r} is not in the pillar", where=f"{self.root}:interfaces")
@@ -366,7 +366,7 @@ class Engine:
             run(write_ledger(final_ledger(plans), self.settings), self.host.perform)
         if cut:
             answer["journal"] = self._journal(changes)
-            notes.append(f"the whole of it: `ipalias.journal {answer['journal']}`")
+            notes.append(f"The whole of it: `ipalias.journal {answer['journal']}`")
         answer["comment"] = _comment(plans, todo, notes, "were")
         return answer
 
@@ -384,7 +384,7 @@ class Engine:
         if verdict.waiting:
             touched = sum(len(p.live_add) + len(p.recreate) + len(p.live_remove) for p in plans)
             seconds = f"{patience(config.guard, touched):g} s"
-            notes.append(f"it is undone in {seconds} unless `ipalias.confirm` comes first")
+            notes.append(f"It is undone in {seconds} unless `ipalias.confirm` comes first")
         return notes
 
     def _notes(self, plan: Plan, todo: Sequence[Plan]) -> list[str]:

@@ -25,7 +25,14 @@ class Result(NamedTuple):
 
 
 #: Systems by the name that `Host.system` gives them; each has a live tool (`live.tools`).
-SYSTEMS = ("linux", "freebsd", "openbsd", "sunos", "windows")
+#: What people call each.
+SYSTEMS: Mapping[str, str] = {
+    "linux": "Linux",
+    "freebsd": "FreeBSD",
+    "openbsd": "OpenBSD",
+    "sunos": "Solaris or illumos",
+    "windows": "Windows",
+}
 
 
 class Host(Protocol):

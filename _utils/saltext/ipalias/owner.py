@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .backends import MARKS, Backend, all_backends, load, on_host
 from .errors import InputError, OwnerError, RefusedError
-from .host import Host, Remembered
+from .host import SYSTEMS, Host, Remembered
 from .ledger import Ledger
 from .live import Snapshot
 from .model import Evidence
@@ -36,10 +36,11 @@ def choose(
         backend = load(wanted)
         if host.system not in backend.SYSTEMS:
             listed = ", ".join(each.NAME for each in all_backends(host.system))
+            theirs = " and ".join(SYSTEMS[system] for system in backend.SYSTEMS)
             raise OwnerError(
-                f"{wanted} is a dialect of {', '.join(backend.SYSTEMS)}, this is {host.system}",
+                f"{wanted} is a dialect of {theirs}, this is {SYSTEMS[host.system]}",
                 where=f"{where}:backend",
-                way_out=f"leave `backend` out, or name one of {listed}",
+                way_out=f"leave `backend` out, here and at the top, or name one of {listed}",
             )
         return backend, backend.assume(Remembered(host), interface)
     found = detect_all(host, interface)
