@@ -15,6 +15,7 @@ from .ledger import Ledger
 from .live import LiveAddress, Snapshot, is_loopback, ops
 from .livewrite import run_batch
 from .model import Command
+from .plan import RELOAD
 from .situation import Situation
 
 #: Longest wait for the primary addresses after a restart (seconds): a lease takes its time.
@@ -27,6 +28,11 @@ CUTS: Mapping[str, str] = {
     "interface": "every connection over {interface} may be cut",
     "network": "every connection of this host may be cut",
 }
+#: What a reload of networkd does, the gentlest level there.
+RELOADING = (
+    "addresses that networkd did not set are dropped; before version 255 the primary address"
+    " leaves for a moment"
+)
 #: Levels that a change runs in place of telling the owner.
 NETWORK = "network"
 HARD = ("interface", NETWORK)
@@ -34,8 +40,13 @@ HARD = ("interface", NETWORK)
 PASSING = frozenset({"dynamic", "mngtmpaddr", "temporary", "tentative", "dadfailed"})
 
 
-def cuts(scope: str, interface: str) -> str:
-    """Return in words what a level cuts."""
+def cuts(scope: str, interface: str, commands: Sequence[str] = ()) -> str:
+    """Return in words what a level cuts.
+
+    :param commands: what it runs; networkd's gentlest is not as gentle as the others'.
+    """
+    if scope == "alias" and " ".join(RELOAD) in commands:
+        return RELOADING
     return CUTS[scope].format(interface=interface)
 
 

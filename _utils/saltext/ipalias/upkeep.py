@@ -61,7 +61,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
     return {
         "result": None if test and said else True,
         "changes": {"commands": said} if said else {},
-        "comment": f"{verb} {listed} ({restarts.cuts(scope, name)})",
+        "comment": f"{verb} {listed} ({restarts.cuts(scope, name, said)})",
     }
 
 
