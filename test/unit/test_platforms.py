@@ -18,10 +18,11 @@ from rig.simnm import OWNERS
 from rig.simscenes import add_by_hand, comparable, differences
 from saltext.ipalias import restarts
 from saltext.ipalias.backends import load
-from saltext.ipalias.errors import IpaliasError
+from saltext.ipalias.errors import IpaliasError, RefusedError
+from saltext.ipalias.pillar import Announce
 from saltext.ipalias.report import diff_rows, import_pillar, problems
 from saltext.ipalias.restore import restore
-from saltext.ipalias.upkeep import restart
+from saltext.ipalias.upkeep import announce, restart
 
 ONE, TWO, SIX = "198.51.100.10", "198.51.100.11", "2001:db8:1::10"
 
@@ -152,6 +153,16 @@ def test_the_pillars_restart_runs_after_a_change_alone(
     assert wanted(given) <= live(host)
     assert ("restart:" in answer["comment"]) is (level in restarts.HARD)
     assert changed(host, lambda: engine(host, given).managed()) == []
+
+
+def test_it_says_that_it_announced_only_where_it_can(dialect: str, host: SimHost) -> None:
+    given = pillar(dialect, ONE)
+    engine(host, given).managed()
+    if host.system == "linux":
+        assert announce(engine(host, given), [ONE], None, Announce(1, 0))["announced"] == 1
+        return
+    with pytest.raises(RefusedError, match="lets no program announce an address"):
+        announce(engine(host, given), [ONE], None, Announce(1, 0))
 
 
 def test_what_is_there_is_imported(dialect: str, host: SimHost) -> None:

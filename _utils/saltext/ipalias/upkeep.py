@@ -13,7 +13,9 @@ from .effects import Effects, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
 from .guarded import Verdict, guarded, take_back
+from .host import SYSTEMS
 from .journal import COMMITTED, WAITING, Part, Record, parse_record
+from .live import tools
 from .model import Command
 from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Paths, Settings
@@ -210,8 +212,15 @@ def announce(
 
     :param addresses: only these; None for all.
     :raises InputError: an address that is not ours or not live.
+    :raises RefusedError: a system without packet sockets.
     """
     ledger, snapshot = engine.ledger(), engine.snapshot()
+    if not tools.load(snapshot.system).FRAMES:
+        raise RefusedError(
+            f"{SYSTEMS[snapshot.system]} lets no program announce an address; its kernel does so"
+            " when it adds one",
+            way_out="`ipalias.remove` and `ipalias.add` make it do so again",
+        )
     live = {(address.interface, address.address) for address in snapshot.addresses}
     ours = [
         entry.alias
