@@ -245,3 +245,11 @@ def test_an_address_of_somebody_else(dialect: str, host: SimHost) -> None:
     engine(host, block()).clean()
     assert "198.51.100.99/32" in live(host)
     assert isinstance(host.net.links["eth0"].addresses4[-1], SimAddress)
+
+
+def test_clean_needs_no_backend_that_the_system_can_have(dialect: str, host: SimHost) -> None:
+    before = live(host)
+    engine(host, pillar(dialect, ONE)).managed()
+    stranger = "windows" if host.system != "windows" else "freebsd"
+    engine(host, pillar(dialect, ONE, backend=stranger)).clean()
+    assert live(host) == before

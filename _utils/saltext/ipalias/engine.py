@@ -27,6 +27,7 @@ from .model import Alias, File, Wanted
 from .owner import choose, require_link, resolve_default
 from .paths import Paths, Settings
 from .pillar import (
+    AUTO,
     DEFAULT,
     Announce,
     Config,
@@ -297,6 +298,12 @@ class Engine:
             plans: list[Plan] = []
             for name in self._ours(config, ledger, snapshot):
                 settings = self._settings_of(name, config, ledger)
+                if (
+                    settings.backend != AUTO
+                    and self.host.system not in load(settings.backend).SYSTEMS
+                ):
+                    # What is ours lies where it lies, whatever the pillar says by now.
+                    settings = replace(settings, backend=AUTO)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.clean_target(situation)
                 plans.append(self._plan(situation, target, settings, plans))
