@@ -220,6 +220,13 @@ def main(arguments: Sequence[str]) -> int:
     except SetupError as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        print(
+            f"set-up: {error.filename} is somebody else's; make a clone of your own, or run as its"
+            " owner",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -90,10 +90,11 @@ def activation_of(plan: Plan, change: Change, host: Host) -> Activation:
     if plan.restart != "alias":
         # Not told, or by a restart that reads everything anew: nothing is left to be noted.
         return replace(activation, tell=(), note="")
+    if not (plan.files or plan.situation.backend.STORED):
+        # Nothing was written: there is nothing for its owner to read, now or later.
+        return replace(activation, tell=(), note="")
     if not activation.tell:
         return activation
-    if not plan.files:
-        return replace(activation, tell=(), note="")
     held = [entry.alias.cidr for entry in plan.entries if entry.file and not entry.live]
     lost: list[str] = []
     if any(command.argv == RELOAD for command in activation.tell):
