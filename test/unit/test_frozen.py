@@ -53,7 +53,8 @@ def test_the_unit_waits_for_its_disk_and_comes_before_the_network() -> None:
     before = [line for line in lines if line.startswith("Before=network-pre.target")]
     for service in ("networking", "systemd-networkd", "NetworkManager"):
         assert f"{service}.service" in before[0].split("=")[1].split()
-    assert "ConditionPathExistsGlob=|/var/lib/ipalias/open-*.json" in lines
+    for left in ("open-*.json", ".*.ipalias-new", "*/.*.ipalias-new"):
+        assert f"ConditionPathExistsGlob=|/var/lib/ipalias/{left}" in lines
     assert (
         "ExecStart=/opt/python/bin/python3 -I /usr/local/lib/ipalias/current/run.py"
         " boot /var/lib/ipalias" in lines

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from .files import TEMPORARY
 from .frozen import CURRENT, RUN
 
 NAME = "ipalias-restore"
@@ -71,10 +72,10 @@ def render_systemd(program: Program) -> str:
     """
     interpreter, frozen, state = program.interpreter, program.frozen, program.state
     folder = interpreter.rsplit("/", 1)[0]
-    conditions = "".join(
-        f"ConditionPathExistsGlob=|{state}/{kind}-*.json\n"
-        for kind in ("open", "firing", "waiting")
-    )
+    # An unfinished change, or a file that was being written when the power went.
+    left = [f"{kind}-*.json" for kind in ("open", "firing", "waiting")]
+    left += [f".*{TEMPORARY}", f"*/.*{TEMPORARY}"]
+    conditions = "".join(f"ConditionPathExistsGlob=|{state}/{name}\n" for name in left)
     return f"""# Written by the ipalias formula.
 [Unit]
 Description=Put back a network change that was cut short (ipalias)
