@@ -5,12 +5,12 @@ A case is a dialect; its name stands where another proof's has the set-up of a h
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+from proof.pytests import run_tests
 from proof.registry import PLATFORMS, Case, Missed, check, demand
 from proof.stage import Stage, shorten
 from rig import plat
@@ -38,21 +38,7 @@ def tests(stage: Stage, keyword: str, *paths: str) -> str:
     :raises NotKept: one failed, or none was chosen.
     """
     found = [path for path in paths if (stage.source / path).exists()]
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    argv += ["-c", "pyproject.toml", "-k", keyword, *found]
-    done = subprocess.run(
-        argv,
-        cwd=stage.source,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    lines = done.stdout.strip().splitlines() or [done.stderr]
-    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    demand(done.returncode == 0, shorten("; ".join([*failed[:3], lines[-1]])))
-    return lines[-1].strip("= ").partition(" in ")[0]
+    return run_tests(stage, *found, keyword=keyword).partition(" in ")[0]
 
 
 def own_tests(name: str) -> tuple[str, ...]:
@@ -161,7 +147,7 @@ def matrices(stage: Stage) -> str:
     """A change cut short before and after each effect, each effect failing, random sequences of
     requests, crashes and dead men: the way back leads to old or new, what is foreign stays.
     """
-    names = ("crash_matrix", "fault_matrix", "interleavings", "way_back")
+    names = ("crash_matrix", "fault_matrix", "power_loss", "interleavings", "way_back")
     return tests(stage, stage.setup, *(f"test/unit/test_{name}.py" for name in names))
 
 

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
-from proof.registry import SAFETY, Case, check, demand
-from proof.stage import Stage, shorten
+from proof.pytests import REAL, run_tests
+from proof.registry import SAFETY, Case, check
+from proof.stage import Stage
 
 PYTEST = [Case("", "pytest")]
 
 
 def tests(stage: Stage, *names: str) -> str:
     """Run test files on the checkout of the stage, and return their last line."""
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
-    argv += ["-c", "pyproject.toml", *(f"test/unit/{name}.py" for name in names)]
-    done = subprocess.run(
-        argv,
-        cwd=stage.source,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    lines = done.stdout.strip().splitlines() or [done.stderr]
-    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    demand(done.returncode == 0, shorten("; ".join([*failed[:3], lines[-1]])))
-    return lines[-1].strip("= ")
+    return run_tests(stage, *(f"test/unit/{name}.py" for name in names), keyword=REAL)
 
 
 @check(201, "power loss: every prefix, un-synced writes dropped", over=PYTEST, book=SAFETY)
