@@ -259,7 +259,8 @@ class _Numbers:
         number = self.live.get(alias.cidr, 0)
         if not number or (family, number) in self.taken:
             number = self.free[family]
-            while (family, number) in self.taken | self.busy:
+            # Not their union: made anew in each turn, it is as long as the list.
+            while (family, number) in self.taken or (family, number) in self.busy:
                 number += 1
             self.free[family] = number
         self.taken.add((family, number))
