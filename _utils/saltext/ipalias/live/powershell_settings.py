@@ -1,14 +1,14 @@
-"""The two scripts by which Windows' own PowerShell reads and changes settings of interfaces.
+r"""The two scripts by which Windows' own PowerShell reads and changes settings of interfaces.
 
 As those of `powershell_scripts`: constants, JSON in and out, ASCII, no double quote. What they
 know is what a real server behind a balancer needs: the loopback adapter, the host model and
 the metric of an interface, its registration in DNS, and firewall rules of ours.
 
-**The adapter.** ``*MSLOOP`` of ``%windir%\\inf\\netloop.inf``, which every Windows has. devcon
+**The adapter.** ``*MSLOOP`` of ``%windir%\inf\netloop.inf``, which every Windows has. devcon
 is not on the system, and ``pnputil`` makes no device; so the calls of SetupAPI that devcon
 makes are made here (learn.microsoft.com/windows-hardware/drivers/install: "Creating a
 root-enumerated device"; setupapi.h, newdev.h). The device gets an instance of its own name,
-``ROOT\\IPALIAS\\0000``, instead of a generated one: by that it is known as ours, also where a
+``ROOT\IPALIAS\0000``, instead of a generated one: by that it is known as ours, also where a
 run was cut off between making and naming it. It comes up by and by, so both are waited for.
 
 ``InterfaceMetric`` switches the automatic metric off by itself, and beside it
@@ -192,6 +192,7 @@ try {
           Select-Object -First 1 -ExpandProperty InterfaceIndex
         if ($null -eq $index) { throw 'no such interface' }
         $set = @{} + $stop
+        if ($op.store) { $set.PolicyStore = [string]$op.store }
         switch ([string]$op.setting) {
           'weakhostreceive' { $set.WeakHostReceive = [string]$op.value }
           'weakhostsend' { $set.WeakHostSend = [string]$op.value }

@@ -204,8 +204,8 @@ def _bare(address: str) -> str:
 # Changing
 
 
-def op_of(key: Key, value: str) -> Op:
-    """Return what gives a setting a value, in both stores."""
+def op_of(key: Key, value: str, store: str = powershell.BOTH) -> Op:
+    """Return what gives a setting a value, in both stores or in one."""
     if key.kind == "dns":
         return {"do": "dns", "interface": key.interface, "registers": value == ENABLED}
     family = "IPv4" if key.kind == "ipv4" else "IPv6"
@@ -216,6 +216,7 @@ def op_of(key: Key, value: str) -> Op:
         "family": family,
         "setting": key.setting,
         "value": word,
+        "store": store,
     }
 
 
