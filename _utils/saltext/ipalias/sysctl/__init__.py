@@ -7,7 +7,7 @@ of it is said by files, or by the store itself (`Store.STORED`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
@@ -34,8 +34,14 @@ class Held(NamedTuple):
         none, or has no store (`Store.STORED`).
     """
 
-    live: str | None
+    live: str | None = None
     stored: str | None = None
+
+
+def parse_held(row: Sequence[object]) -> Held:
+    """Read what JSON has of a `Held`."""
+    live, stored = row
+    return Held(*(None if value is None else str(value) for value in (live, stored)))
 
 
 class Assignment(NamedTuple):
@@ -119,6 +125,15 @@ class Store(Protocol):
         :raises ParseError: our block in a file has lost its other end.
         """
 
+    def read_ours(self, host: Host) -> dict[str, str]:
+        """Return what our part of the files holds, for a host whose ledger is lost."""
+
+    def spread(self, host: Host, key: str) -> list[str]:
+        """Return the other keys that the kernel writes along when this one is written."""
+
+    def notes(self, host: Host, wanted: Mapping[str, str]) -> list[str]:
+        """Return sentences on what else might set one of these; our files are in place."""
+
     def render(self, host: Host, wanted: Mapping[str, str]) -> list[File]:
         """Return the files with our part holding just these; no key: without our part.
 
@@ -138,6 +153,17 @@ def load(system: str) -> Store:
     """Return the store of a system."""
     store: Store = import_module(f"{__package__}.{STORES[system]}")
     return store
+
+
+def differs(now: Held, target: Held, *, stored: bool) -> bool:
+    """Tell whether a setting is to be changed; one that is not there cannot be.
+
+    :param stored: True where the system keeps a value of its own (`Store.STORED`).
+    """
+    live = target.live is not None and now.live is not None
+    if live and not same_value(now.live, target.live):
+        return True
+    return stored and not same_value(now.stored, target.stored)
 
 
 def same_value(one: str | None, other: str | None) -> bool:

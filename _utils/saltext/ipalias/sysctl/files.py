@@ -32,15 +32,19 @@ CONF = "/etc/sysctl.conf"
 OURS = "/etc/sysctl.d/zz-ipalias.conf"
 BLOCK = "sysctl"
 
-#: Writing the first writes the second of every interface as well: the kernel's
-#: devinet.c (inet_forward_change) and addrconf.c (addrconf_fixup_forwarding,
-#: addrconf_disable_ipv6, addrconf_sysctl_proxy_ndp).
+#: Writing the first writes the same into the second: the kernel's devinet.c
+#: (inet_forward_change) and addrconf.c (addrconf_fixup_forwarding, addrconf_disable_ipv6).
 _SPREAD: tuple[tuple[str, str], ...] = (
     ("net/ipv4/ip_forward", "net/ipv4/conf/*/forwarding"),
     ("net/ipv4/conf/all/forwarding", "net/ipv4/conf/*/forwarding"),
     ("net/ipv4/conf/all/forwarding", "net/ipv4/ip_forward"),
     ("net/ipv6/conf/all/forwarding", "net/ipv6/conf/*/forwarding"),
     ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/*/disable_ipv6"),
+)
+#: Likewise, but another value (inet_forward_change).
+_CHANGED: tuple[tuple[str, str], ...] = (
+    ("net/ipv4/ip_forward", "net/ipv4/conf/all/accept_redirects"),
+    ("net/ipv4/conf/all/forwarding", "net/ipv4/conf/all/accept_redirects"),
 )
 _GLOB = re.compile(r"[*?\[]")
 
@@ -167,6 +171,12 @@ def _matches(pattern: str, path: str) -> bool:
     """Tell whether glob(7) on /proc/sys would find a path by a pattern."""
     wanted, parts = pattern.replace("[^", "[!").split("/"), path.split("/")
     return len(wanted) == len(parts) and all(map(fnmatchcase, parts, wanted))
+
+
+def written_along(path: str) -> list[str]:
+    """Return the patterns of what the kernel writes along with a setting."""
+    pairs = (*_SPREAD, ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"), *_CHANGED)
+    return [reached for source, reached in pairs if source == path]
 
 
 def _spreads(line: Line, target: str) -> bool:

@@ -9,7 +9,7 @@ from ..errors import EffectError, InputError
 from ..host import Host
 from ..model import File
 from ..text.blocks import remove_block, replace_block
-from . import Held, Lasting, files, keys
+from . import Held, Lasting, files, keys, same_value
 
 STORED = False
 HEAD = "# Written by the ipalias formula: what stands here is in /var/lib/ipalias/sysctl.json.\n"
@@ -76,6 +76,42 @@ def read_lasting(host: Host, wanted: Iterable[str]) -> dict[str, Lasting]:
     reader = files.reader_of(host)
     lines = files.read_lines(host, reader)
     return {key: files.lasting(lines, key, reader) for key in wanted}
+
+
+def read_ours(host: Host) -> dict[str, str]:
+    """Return what our file, or our block, holds."""
+    lines = files.read_lines(host, files.reader_of(host))
+    return {keys.canonical(line.pattern): line.value for line in lines if line.ours and line.value}
+
+
+def spread(host: Host, key: str) -> list[str]:
+    """Return the other keys that the kernel writes along when this one is written."""
+    path = keys.normalize(key)
+    found = [
+        keys.canonical(reached.removeprefix("/proc/sys/"))
+        for pattern in files.written_along(path)
+        for reached in host.glob(f"/proc/sys/{pattern}")
+    ]
+    return [other for other in dict.fromkeys(found) if other != key]
+
+
+def notes(host: Host, wanted: Mapping[str, str]) -> list[str]:
+    """Return what ``sysctl --system`` by hand would make of settings that systemd sets right.
+
+    It reads /etc/sysctl.conf last, which systemd-sysctl does not read at all.
+    """
+    if files.reader_of(host) != files.SYSTEMD:
+        return []
+    lines = files.read_lines(host, files.PROCPS)
+    said = []
+    for key, value in wanted.items():
+        by_hand = files.lasting(lines, key, files.PROCPS)
+        if by_hand.winner is not None and not same_value(by_hand.value, value):
+            where = by_hand.winner.where
+            said.append(
+                f"{key}: whoever runs `sysctl --system` by hand sets {by_hand.value} ({where})"
+            )
+    return said
 
 
 def render(host: Host, wanted: Mapping[str, str]) -> list[File]:
