@@ -43,8 +43,11 @@ class Tuning(Protocol):
     def values(self, keys: Sequence[str]) -> dict[str, str | None]:
         """Return live values."""
 
-    def wanted(self) -> list[str]:
-        """Return the keys that DSR wants, by the ledger of settings."""
+    def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what is live, what a boot makes of it and who says so; `Tuner.effective`."""
+
+    def wanted(self) -> dict[str, str]:
+        """Return the settings that DSR wants and their values, by the ledger of settings."""
 
 
 @dataclass
@@ -114,7 +117,7 @@ class Dsr:
         commands = self.system.prepare(config, host, snapshot)
         plan = self._plan(config, carrier, snapshot) if carrier in snapshot.by_link else None
         values = self.tuning.values(self.system.keys(config, snapshot))
-        wishes = self.system.wishes(config, snapshot, values)
+        wishes = self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
         loud = self.system.faults(config, snapshot, {**values, **dict(wishes)})
         if loud:
             raise RefusedError(
@@ -156,7 +159,7 @@ class Dsr:
             self._carry_out("VIPs", self._plan(config, carrier, snapshot), False)
         except IpaliasError:
             if not self._left(config, carrier):
-                self._give_up(self.tuning.wanted(), False)
+                self._give_up(list(self.tuning.wanted()), False)
             raise
 
     def _plan(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> Plan:
@@ -199,7 +202,7 @@ class Dsr:
             said = f"The settings stay: {', '.join(sorted(left)[:5])} is still on {carrier}"
             self._done.append(("silence", _said(said)))
             return
-        self._give_up(self.tuning.wanted(), test)
+        self._give_up(list(self.tuning.wanted()), test)
         self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
 
     def _left(

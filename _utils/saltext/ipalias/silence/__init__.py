@@ -49,6 +49,8 @@ class Silence(Protocol):
         """Return the settings that shall last; none where the system needs none.
 
         A value that is there and silent as well is wished for as it is.
+
+        :param values: what DSR wants by the ledger of settings, else what is live.
         """
 
     def faults(self, config: DsrConfig, snapshot: Snapshot, values: Values) -> list[str]:
