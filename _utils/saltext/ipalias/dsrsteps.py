@@ -127,7 +127,14 @@ class Dsr:
                 "(`ipalias_sysctl.effective` tells which file sets them)",
             )
         self._run("prepared", commands, test)
-        self._done.append(("silence", self.tuning.present(wishes, config.where, test)))
+        try:
+            silenced = self.tuning.present(wishes, config.where, test)
+        except IpaliasError:
+            self._back(config, carrier, test)
+            raise
+        if carrier not in snapshot.by_link:
+            silenced = _without_waiting(silenced, carrier)
+        self._done.append(("silence", silenced))
         if not test:
             self._add_vips(config, carrier)
         elif plan is not None:
@@ -157,10 +164,20 @@ class Dsr:
                     way_out="no VIP was added",
                 )
             self._carry_out("VIPs", self._plan(config, carrier, snapshot), False)
+            remarks = self.system.remarks(config, self.engine.host, snapshot, values)
+            if remarks:
+                self._done.append(("note", {**_said("; ".join(remarks)), "notes": remarks}))
         except IpaliasError:
-            if not self._left(config, carrier):
-                self._give_up(list(self.tuning.wanted()), False)
+            self._back(config, carrier, False)
             raise
+
+    def _back(self, config: DsrConfig, carrier: str, test: bool) -> None:
+        """Give up what a host has been prepared for, where no VIP came of it."""
+        if test or self._left(config, carrier):
+            return
+        self._give_up(list(self.tuning.wanted()), False)
+        host, snapshot = self.engine.host, self.engine.snapshot()
+        self._run("cleared", self.system.clear(config, host, snapshot), False)
 
     def _plan(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> Plan:
         """Return the plan of the VIPs.
@@ -255,6 +272,16 @@ class Dsr:
             "notes": [note for _, answer in self._done for note in answer.get("notes", ())],
             "comment": ". ".join(f"{step}: {answer['comment']}" for step, answer in self._done),
         }
+
+
+def _without_waiting(answer: Answer, carrier: str) -> Answer:
+    """Return an answer without the note that a carrier, which a run makes first, is missing."""
+    waiting = [note for note in answer["notes"] if note.startswith(f"{carrier}: not there yet")]
+    comment = answer["comment"]
+    for note in waiting:
+        comment = comment.replace(f". {note}", "")
+    notes = [note for note in answer["notes"] if note not in waiting]
+    return {**answer, "notes": notes, "comment": comment}
 
 
 def _said(comment: str) -> Answer:

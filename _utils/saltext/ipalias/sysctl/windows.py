@@ -56,6 +56,8 @@ def interface_of(key: str) -> str | None:
 
 def check(host: Host, keys: Mapping[str, str]) -> None:
     """Refuse a family that an interface is not bound to."""
+    if not keys:
+        return
     held = windows.read(host).values[powershell.ACTIVE]
     there = {key.split("/")[1] for key in held}
     for key, where in keys.items():
@@ -68,7 +70,10 @@ def check(host: Host, keys: Mapping[str, str]) -> None:
 
 
 def read_values(host: Host, keys: Iterable[str]) -> dict[str, Held]:
-    """Return what both stores have of each key."""
+    """Return what both stores have of each key; for none nobody is asked."""
+    keys = list(keys)
+    if not keys:
+        return {}
     values = windows.read(host).values
     active, persistent = values[powershell.ACTIVE], values[powershell.PERSISTENT]
     return {
@@ -88,7 +93,10 @@ def fallback(host: Host, key: str) -> str | None:
 
 
 def read_lasting(host: Host, keys: Iterable[str]) -> dict[str, Lasting]:
-    """Return what the persistent store has of each key."""
+    """Return what the persistent store has of each key; for none nobody is asked."""
+    keys = list(keys)
+    if not keys:
+        return {}
     persistent = windows.read(host).values[powershell.PERSISTENT]
     found = {}
     for key in keys:
