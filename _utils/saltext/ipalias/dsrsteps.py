@@ -12,19 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import silence
+from . import silence, sysctl
 from .dsr import DSR, DsrConfig, parse_dsr
-from .effects import run
+from .effects import Run, run
 from .engine import Answer, Engine
-from .errors import InputError, IpaliasError, RefusedError, VerifyError
+from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
+from .host import Result
 from .ledger import Ledger
-from .live import Snapshot
+from .live import Snapshot, tools
 from .model import Command
 from .pillar import Config
 from .plan import Plan
 from .silence import Silence, Wish
 from .targets import vips_target
-from .transaction import run_commands
+from .transaction import write_ledger
 from .values import short
 
 
@@ -115,9 +116,12 @@ class Dsr:
         carrier = self.system.loopback(config, snapshot)
         refuse_interfaces(config, snapshot, carrier)
         commands = self.system.prepare(config, host, snapshot)
-        plan = self._plan(config, carrier, snapshot) if carrier in snapshot.by_link else None
+        refuse_primaries(config, snapshot, carrier)
         values = self.tuning.values(self.system.keys(config, snapshot))
         wishes = self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
+        plan = None
+        if carrier in snapshot.by_link and self._is_ready(carrier, wishes, values):
+            plan = self._plan(config, carrier, snapshot)
         loud = self.system.faults(config, snapshot, {**values, **dict(wishes)})
         if loud:
             raise RefusedError(
@@ -126,8 +130,8 @@ class Dsr:
                 way_out="nothing was changed; set those to a value that is silent "
                 "(`ipalias_sysctl.effective` tells which file sets them)",
             )
-        self._run("prepared", commands, test)
         try:
+            self._run("prepared", commands, test)
             silenced = self.tuning.present(wishes, config.where, test)
         except IpaliasError:
             self._back(config, carrier, test)
@@ -141,10 +145,15 @@ class Dsr:
             self._carry_out("VIPs", plan, test)
         else:
             changes = {"addresses": {"added": [vip.cidr for vip in config.vips]}}
-            said = f"Would add {len(config.vips)} VIPs to {carrier}, which is not there yet"
+            said = f"Would add {len(config.vips)} VIPs to {carrier}, which is still to be prepared"
             self._done.append(("VIPs", {"result": None, "changes": changes, "comment": said}))
         kept = dict(wishes)
         self._give_up([key for key in self.tuning.wanted() if key not in kept], test)
+
+    def _is_ready(self, carrier: str, wishes: Sequence[Wish], values: silence.Values) -> bool:
+        """Tell whether the carrier itself has what is wished for: else it takes no VIP yet."""
+        about = sysctl.load(self.engine.host.system).interface_of
+        return all(values.get(key) == want for key, want in wishes if about(key) == carrier)
 
     def _add_vips(self, config: DsrConfig, carrier: str) -> None:
         """Add the VIPs to a host that is silent by what is live now.
@@ -187,7 +196,6 @@ class Dsr:
         ledger, alias = self.engine.ledger(), self.engine.config()
         block = self.engine.settings_of(carrier, alias, ledger)
         situation = self.engine.situation(carrier, block, ledger, snapshot)
-        refuse_primaries(config, snapshot, carrier)
         target = vips_target(situation, config.on(carrier), adopt=block.adopt)
         return self.engine.plan(situation, target, block)
 
@@ -201,7 +209,10 @@ class Dsr:
         for vip in sorted(going - {a for listed in ours.values() for a in listed}):
             self._done.append(("VIPs", _said(f"{short(vip)} is no VIP of ours")))
         for carrier, listed in ours.items():
-            if carrier not in snapshot.by_link or not going & set(listed):
+            if not going & set(listed):
+                continue
+            if carrier not in snapshot.by_link:
+                ledger = self._forget(carrier, going, ledger, test)
                 continue
             block = self.engine.settings_of(carrier, alias, ledger)
             situation = self.engine.situation(carrier, block, ledger, snapshot)
@@ -221,6 +232,19 @@ class Dsr:
             return
         self._give_up(list(self.tuning.wanted()), test)
         self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
+
+    def _forget(self, carrier: str, going: set[str], ledger: Ledger, test: bool) -> Ledger:
+        """Forget VIPs of an interface that somebody has taken away: they went with it."""
+        staying = [
+            entry
+            for entry in ledger.on(carrier).values()
+            if entry.origin != DSR or entry.alias.address not in going
+        ]
+        after = ledger.with_interface(carrier, staying, ledger.backends.get(carrier, ""))
+        if not test:
+            run(write_ledger(after, self.engine.settings), self.engine.host.perform)
+        self._done.append(("VIPs", _said(f"{carrier} is gone, and its VIPs with it")))
+        return ledger if test else after
 
     def _left(
         self, config: DsrConfig, carrier: str, going: frozenset[str] | set[str] = frozenset()
@@ -251,8 +275,13 @@ class Dsr:
         """Run commands, or tell them."""
         if not commands:
             return
-        if not test:
-            run(run_commands(commands), self.engine.host.perform)
+        for command in () if test else commands:
+            effect = Run(command, check=False)
+            result: Result = self.engine.host.perform(effect)
+            if result.code not in command.ok:
+                said = tools.failure(self.engine.host.system, result)[1]
+                where = command.told or f"`{' '.join(command.argv)}`"
+                raise EffectError(f"exit {result.code}: {said}", where=where)
         said = [command.told or " ".join(command.argv) for command in commands]
         verb = "Would run" if test else "Ran"
         answer = {"result": None if test else True, "changes": {step: said}}

@@ -119,6 +119,8 @@ def make_plan(
         key: target
         for key, target in targets.items()
         if differs(now[key], target, stored=store.STORED)
+        # What belongs to an interface that is gone is brought about by nobody's request.
+        and (now[key] != Held(None) or key in asked)
     }
     # First what the kernel writes along with others, so that these have the last word.
     ordered = sorted(values, key=lambda key: not store.spread(host, key))
