@@ -214,6 +214,7 @@ def other_adapter(host: SimHost, name: str) -> None:
     """Let somebody have installed a loopback adapter by hand."""
     windows_settings.carry_out(host, {"do": "install", "interface": name}, lambda cmdlet: None)
     host.stored["devices"][name]["device"] = "ROOT\\NET\\0000"
+    host.stored["addresses"][name] = {}
 
 
 def test_a_network_card_is_no_loopback_adapter(host: SimHost) -> None:
@@ -360,7 +361,7 @@ def test_what_windows_refuses_is_told_and_leaves_nothing(
     host: SimHost, word: str, key: str
 ) -> None:
     shell(host).unsettable = {word: key}
-    message = REFUSALS[key][2].replace("{{", "{").replace("}}", "}")
+    message = " ".join(REFUSALS[key][2].replace("{{", "{").replace("}}", "}").split())
     said = refused(host, dsr(host, VIP, VIP6).managed, EffectError)
     assert message.partition("{index}")[0] in said
     assert LO not in host.net.links

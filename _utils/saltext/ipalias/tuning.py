@@ -156,10 +156,17 @@ class Tuner:
         with self._lock(f"ipalias_sysctl.absent ({wanted_by})", test):
             return self._carry_out(without, {}, wanted_by, test, listed or ())
 
-    def clean(self, *, test: bool = False) -> Answer:
-        """Give up every setting of ours, whoever wants it."""
+    def clean(self, *, wanters: Iterable[str] = (HAND, PILLAR), test: bool = False) -> Answer:
+        """Give up every setting of some wanters, and what was found in our file alone."""
+        going = tuple(wanters)
+
+        def without(known: Entries) -> Entries:
+            for who in (*going, UNKNOWN):
+                known = given_up(known, list(known), who)
+            return known
+
         with self._lock("ipalias_sysctl.clean", test):
-            return self._carry_out(lambda known: {}, {}, HAND, test)
+            return self._carry_out(without, {}, HAND, test)
 
     def effective(self, keys: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """Return a row for each key: what is live, what a boot makes of it, and who says so.
