@@ -13,7 +13,7 @@ from rig import simafter
 from rig.plat import windows, windows_settings
 from rig.plat import windows_stores as stores
 from rig.plat.windows_cited import ACTIVE, PERSISTENT, REFUSALS
-from rig.simdsr import SECOND, VIP, VIP6, dsr, kept, on, picture, tuner
+from rig.simserver import SECOND, VIP, VIP6, dsr, kept, on, picture, tuner
 from rig.simhost import Crash, Fault, SimHost
 from rig.simscenes import differences, leftovers
 from saltext.ipalias.effects import Effect, Run

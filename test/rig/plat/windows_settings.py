@@ -242,7 +242,7 @@ def _switch_dhcp(host: SimHost, name: str, on: bool) -> None:
     if not on:
         stores.drop_lease(host, name)
         link.addresses4 = [a for a in link.addresses4 if a.scope != "link"]
-    elif host.stored["devices"].get(name, {}).get("device") == DEVICE:
+    elif stores.is_adapter(host, name):
         stores.bring_loopback_up(host, name)
 
 
