@@ -13,9 +13,9 @@ from rig import simafter
 from rig.plat import windows, windows_settings
 from rig.plat import windows_stores as stores
 from rig.plat.windows_cited import ACTIVE, PERSISTENT, REFUSALS
-from rig.simserver import SECOND, VIP, VIP6, dsr, kept, on, picture, tuner
 from rig.simhost import Crash, Fault, SimHost
 from rig.simscenes import differences, leftovers
+from rig.simserver import SECOND, VIP, VIP6, dsr, kept, on, picture, tuner
 from saltext.ipalias.effects import Effect, Run
 from saltext.ipalias.errors import (
     EffectError,
@@ -214,6 +214,9 @@ def other_adapter(host: SimHost, name: str) -> None:
     """Let somebody have installed a loopback adapter by hand."""
     windows_settings.carry_out(host, {"do": "install", "interface": name}, lambda cmdlet: None)
     host.stored["devices"][name]["device"] = "ROOT\\NET\\0000"
+    # An address of its own comes back in another order of words than it was made with.
+    host.stored["dhcp"][name] = False
+    host.net.links[name].addresses4 = []
     host.stored["addresses"][name] = {}
 
 

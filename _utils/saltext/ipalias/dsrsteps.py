@@ -279,9 +279,9 @@ class Dsr:
             effect = Run(command, check=False)
             result: Result = self.engine.host.perform(effect)
             if result.code not in command.ok:
-                said = tools.failure(self.engine.host.system, result)[1]
+                reason = tools.failure(self.engine.host.system, result)[1]
                 where = command.told or f"`{' '.join(command.argv)}`"
-                raise EffectError(f"exit {result.code}: {said}", where=where)
+                raise EffectError(f"exit {result.code}: {reason}", where=where)
         said = [command.told or " ".join(command.argv) for command in commands]
         verb = "Would run" if test else "Ran"
         answer = {"result": None if test else True, "changes": {step: said}}
