@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import silence, sysctl
-from .dsr import DSR, DsrConfig, parse_dsr
+from .dsr import DSR, DsrConfig, parse_dsr, parse_vips
 from .effects import Run, run
 from .engine import Answer, Engine
 from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
@@ -27,6 +27,7 @@ from .silence import Silence, Wish
 from .targets import vips_target
 from .transaction import write_ledger
 from .values import short
+from .vips import held
 
 
 class Tuning(Protocol):
@@ -96,9 +97,11 @@ class Dsr:
         """Take VIPs away, and the settings with the last.
 
         :param vips: addresses; None for all of ours.
+        :raises InputError: not an address that a VIP can be.
         """
+        named = None if vips is None else [vip.address for vip in parse_vips(list(vips), "vips")]
         with self.engine.lock("ipalias_dsr.absent", test):
-            self._remove(self._config_or_none(), vips, test)
+            self._remove(self._config_or_none(), named, test)
         return self._answer(test)
 
     def _config_or_none(self) -> DsrConfig:
@@ -315,15 +318,6 @@ def _without_waiting(answer: Answer, carrier: str) -> Answer:
 
 def _said(comment: str) -> Answer:
     return {"result": True, "changes": {}, "comment": comment}
-
-
-def held(ledger: Ledger) -> dict[str, list[str]]:
-    """Return the VIPs that the ledger knows, by the interface that carries them."""
-    found = {
-        name: [entry.alias.address for entry in entries.values() if entry.origin == DSR]
-        for name, entries in ledger.interfaces.items()
-    }
-    return {name: addresses for name, addresses in found.items() if addresses}
 
 
 def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:

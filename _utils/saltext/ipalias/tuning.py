@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import platforms, sysctl
+from . import ledger, platforms, sysctl
 from .bootunit import Program
 from .effects import Freeze, ReadLive, run
 from .engine import Answer, Machine
@@ -29,6 +29,7 @@ from .sysctl.cuts import refuse_lost_router
 from .sysctl.ledger import Entries, Entry, parse_ledger
 from .sysctl.plan import UNKNOWN, Plan, given_up, make_plan, wanted_too
 from .values import mapping, short
+from .vips import refuse_loud
 
 #: Who may want a setting.
 HAND, PILLAR, DSR, WAN = "hand", "pillar", "dsr", "wan"
@@ -222,6 +223,7 @@ class Tuner:
         self.store.check(self.host, where)
         wanted = {key: (setting.value, setting.where) for key, setting in asked.items()}
         after = wanted_too(without(before), wanted, wanted_by)
+        self._refuse_loud(before, after, wanted_by)
         started_by = self._started_by()
         units = self._units(after, started_by, test)
         plan = make_plan(self.host, self.store, before, after, where, (started_by, units))
@@ -250,6 +252,15 @@ class Tuner:
         told = report.comment(plan, test=test, stored=self.store.STORED)
         answer["comment"] = ". ".join([told, *notes])
         return answer
+
+    def _refuse_loud(self, before: Entries, after: Entries, wanted_by: str) -> None:
+        """Refuse to give up what keeps VIPs unanswered for; DSR itself knows when it may."""
+        silencing = {DSR, UNKNOWN}
+        gone = [k for k, e in before.items() if k not in after and silencing & {*e.wanted_by}]
+        if gone and wanted_by != DSR:
+            path = self.settings.paths.ledger
+            aliases = ledger.parse_ledger(self.host.read(path), path)
+            refuse_loud(aliases, gone, self._purpose)
 
     def _refuse_cuts(self, plan: Plan, where: Mapping[str, str]) -> None:
         values = {key: held.live for key, held in plan.values.items() if held.live is not None}
