@@ -113,7 +113,7 @@ def make_plan(
         key: Held(entry.value, entry.value if store.STORED else None)
         for key, entry in after.items()
     }
-    targets |= _restored(host, store, before, gone, then, after)
+    targets |= _restored(planned, store, before, gone, then, after)
     now = store.read_values(host, targets)
     values = {
         key: target
