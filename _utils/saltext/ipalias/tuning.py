@@ -182,6 +182,8 @@ class Tuner:
         listed = list(known) if keys is None else list(keys)
         lasting = self.store.read_lasting(self.host, listed)
         held = self.store.read_values(self.host, listed)
+        if self.store.STORED:
+            lasting = {k: report.stored_by_us(found, known.get(k)) for k, found in lasting.items()}
         return [report.row(key, held[key], lasting[key], known.get(key)) for key in listed]
 
     def entries(self) -> Entries:
