@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from ..effects import Effects
-from ..host import Host
+from ..errors import UnsupportedError
+from ..host import SYSTEMS, Host
 from ..model import File
 
 #: System (`Host.system`) → module beside this one.
@@ -149,9 +151,25 @@ class Store(Protocol):
         """
 
 
+def is_known(system: str) -> bool:
+    """Tell whether settings of a system can be kept."""
+    return find_spec(f"{__package__}.{STORES[system]}") is not None
+
+
 def load(system: str) -> Store:
-    """Return the store of a system."""
-    store: Store = import_module(f"{__package__}.{STORES[system]}")
+    """Return the store of a system.
+
+    :raises UnsupportedError: it has none.
+    """
+    name = f"{__package__}.{STORES[system]}"
+    try:
+        store: Store = import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UnsupportedError(
+            f"kernel settings are not kept on {SYSTEMS[system]}", where="sysctl"
+        ) from None
     return store
 
 
