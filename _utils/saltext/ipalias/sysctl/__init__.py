@@ -13,8 +13,7 @@ from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from ..effects import Effects
-from ..errors import UnsupportedError
-from ..host import SYSTEMS, Host
+from ..host import Host
 from ..model import File
 
 #: System (`Host.system`) → module beside this one.
@@ -151,25 +150,9 @@ class Store(Protocol):
         """
 
 
-def is_known(system: str) -> bool:
-    """Tell whether settings of a system can be kept."""
-    return find_spec(f"{__package__}.{STORES[system]}") is not None
-
-
 def load(system: str) -> Store:
-    """Return the store of a system.
-
-    :raises UnsupportedError: it has none.
-    """
-    name = f"{__package__}.{STORES[system]}"
-    try:
-        store: Store = import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise UnsupportedError(
-            f"kernel settings are not kept on {SYSTEMS[system]}", where="sysctl"
-        ) from None
+    """Return the store of a system."""
+    store: Store = import_module(f"{__package__}.{STORES[system]}")
     return store
 
 
@@ -189,3 +172,8 @@ def same_value(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return one is other
     return one.split() == other.split()
+
+
+def is_known(system: str) -> bool:
+    """Tell whether there is a store for a system."""
+    return find_spec(f"{__package__}.{STORES[system]}") is not None
