@@ -3,4 +3,5 @@
 include:
   - ipalias.sysctl
   - ipalias.alias
+  - ipalias.dsr
   - ipalias.platform
