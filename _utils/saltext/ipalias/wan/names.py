@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from . import clocks, dnswire
 from .exchanges import Dns, Out, Result, failed, is_address
 from .model import DNS, Line, Way
+from .sockets import Watch
 from .sources import packed, unpacked
-from .watch import Watch
 
 #: Seconds an answer is used before it is asked for again, at least and at most.
 LEAST, MOST = 30.0, 3600.0

@@ -175,6 +175,10 @@ class View:
             a for a in self.addresses.values() if a.ifindex == link.index and a.family == family
         ]
 
+    def replace(self, other: View) -> None:
+        """Become another view."""
+        self.links, self.addresses, self._by_name = other.links, other.addresses, other._by_name
+
     def take(self, message: Message) -> Notice | None:
         """Follow a message about a link or an address; return what changed by it."""
         if message.kind in (NEWLINK, DELLINK):

@@ -1,9 +1,9 @@
 """Send probes and say what became of each: one loop, no thread, no probe that waits.
 
-`Prober.send` starts a probe, the loop's sockets bring answers, `Prober.expire` judges those
-whose time is over; outcomes gather in `Prober.outcomes`. Before time is judged the loop has
-to drain the sockets (`monitor`): an answer that lay in one while we did not run is an answer,
-with the round trip that the kernel's stamp tells.
+`Prober.send` starts a probe, the loop's sockets bring answers, `Prober.expire` gives up those
+whose time is over. Before time is judged the loop has to drain the sockets (`monitor`): an
+answer that lay in one while we did not run is an answer, with the round trip that the
+kernel's stamp tells.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from .exchanges import READ, Dns, Out, Result, Tcp, failed, is_address, render_r
 from .model import ARP, DNS, HTTP, ICMP, TCP, Line, Outcome, Probe, Target, WanConfig, Way
 from .names import Names
 from .notices import View
+from .sockets import Watch
 from .sources import packed, pick_source, unpacked
-from .watch import Watch
 
 #: Echo requests whose time was over, kept in case their answer still comes.
 LATE_KEPT = 4096
-#: A stall counts for a probe when it took this part of its time.
-STALL_PART = 0.5
-NO_ANSWER = "no answer"
+NO_ANSWER, LATE = "no answer", "answered after it was given up"
 
 
 class _Pending:
@@ -75,10 +73,12 @@ class Prober:
         )
         self.names = Names(watch, self._out)
         self._context = _tls_context() if self._wants_tls() else None
+        #: Answers, also those to probes that were given up, and errors.
         self.outcomes: list[Outcome] = []
-        #: Answers to probes that were given up; they tell that the round trip has grown.
-        self.late_answers: list[Outcome] = []
-        self.answered = 0
+        #: Probes that were given up. Who decides keeps time itself; this is for people.
+        self.misses: list[Outcome] = []
+        #: Probes that have ended, in whatever way.
+        self.ended: dict[Line, int] = dict.fromkeys(self._ways, 0)
         self._roads: dict[Line, _Road | Result] = {}
         self._pending: dict[int, _Pending] = {}
         self._deadlines: list[tuple[float, int]] = []
@@ -133,15 +133,6 @@ class Prober:
             pending = self._pending.get(seq)
             if pending is not None:
                 self._finish(pending, Result(None, NO_ANSWER))
-
-    def stalled(self, seconds: float) -> None:
-        """Remember that the loop stood still: a miss of a probe under way proves nothing.
-
-        An answer does: the kernel has taken it in and stamped it without us.
-        """
-        for pending in self._pending.values():
-            if seconds >= pending.probe.timeout * STALL_PART:
-                pending.late = True
 
     def moved(self, line: Line | None = None) -> None:
         """Take source and interface of the lines anew."""
@@ -302,7 +293,7 @@ class Prober:
         pending = self._gone.pop(seq, None)
         if pending is not None and _same(pending.address, arrival.sender):
             rtt = self._rtt(pending, arrival, now)
-            self.late_answers.append(_outcome(pending, Result(rtt, "answered too late")))
+            self.outcomes.append(_outcome(pending, Result(rtt, LATE)))
 
     def _take_error(self, arrival: Arrival) -> None:
         """Take what a router says of one of ours: only the lower half of its number is told."""
@@ -328,17 +319,16 @@ class Prober:
         if self._pending.pop(probe.seq, None) is None:
             return
         self._drop(pending)
-        if result.local:
-            pending.late = True
-        if result.rtt is not None:
-            self.answered += 1
-        elif probe.target.kind == ICMP:
+        self.ended[probe.line] += 1
+        pending.late = result.local
+        if result.rtt is None and probe.target.kind == ICMP:
             turn = (probe.line, probe.target)
             self._turns[turn] = self._turns.get(turn, 0) + 1
             self._gone[probe.seq] = pending
             if len(self._gone) > LATE_KEPT:
                 self._gone.popitem(last=False)
-        self.outcomes.append(_outcome(pending, result))
+        told = self.misses if result.error == NO_ANSWER else self.outcomes
+        told.append(_outcome(pending, result))
 
     def _drop(self, pending: _Pending) -> None:
         if pending.exchange is not None:
