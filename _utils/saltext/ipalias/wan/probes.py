@@ -25,7 +25,7 @@ from .sources import packed, pick_source, unpacked
 
 #: Echo requests whose time was over, kept in case their answer still comes.
 LATE_KEPT = 4096
-NO_ANSWER, LATE = "no answer", "answered after it was given up"
+NO_ANSWER = "no answer"
 
 
 class _Pending:
@@ -293,7 +293,7 @@ class Prober:
         pending = self._gone.pop(seq, None)
         if pending is not None and _same(pending.address, arrival.sender):
             rtt = self._rtt(pending, arrival, now)
-            self.outcomes.append(_outcome(pending, Result(rtt, LATE)))
+            self.outcomes.append(_outcome(pending, Result(rtt)))
 
     def _take_error(self, arrival: Arrival) -> None:
         """Take what a router says of one of ours: only the lower half of its number is told."""
