@@ -107,7 +107,7 @@ class ProbeConfig:
     rise: int = 3
     hold_down: float = 5.0
     confirm: bool = True
-    silence: Silence = Silence(0.3, 2.5)
+    silence: Silence = field(default_factory=lambda: Silence(0.3, 2.5))
     adaptive: bool = True
     loss: Threshold | None = None
     latency: Threshold | None = None
