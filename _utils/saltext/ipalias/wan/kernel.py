@@ -13,6 +13,7 @@ from typing import NamedTuple
 UNICAST, UNREACHABLE = "unicast", "unreachable"
 #: Routing tables with a meaning of their own; see rt_tables of iproute2.
 TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL = 253, 254, 255
+KERNEL_TABLES = frozenset({TABLE_DEFAULT, TABLE_MAIN, TABLE_LOCAL})
 ANYWHERE: Mapping[int, str] = {4: "0.0.0.0/0", 6: "::/0"}
 DEPRECATED, TENTATIVE, DADFAILED, SECONDARY = 0x20, 0x40, 0x08, 0x01
 
@@ -104,7 +105,8 @@ class Route(NamedTuple):
             words += ["weight", str(hop.weight)] if len(self.hops) > 1 else []
             words += ["onlink"] if hop.onlink else []
         words += ["src", self.source] if self.source else []
-        return " ".join([*words, "table", str(self.table), "metric", str(self.metric)])
+        words += ["table", str(self.table), "metric", str(self.metric)]
+        return " ".join(words) + (" (IPv6)" if self.family == 6 else "")
 
     @property
     def place(self) -> tuple[int, int, str, int]:
@@ -139,7 +141,7 @@ class Rule(NamedTuple):
         words = [f"{self.priority}:", "from", self.source or "all"]
         words += ["fwmark", f"{self.mark:#x}/{self.mask:#x}"] if self.mask else []
         words += ["oif", self.out] if self.out else []
-        words += ["lookup", str(self.table)]
+        words += ["lookup", "main" if self.table == TABLE_MAIN else str(self.table)]
         words += ["suppress_prefixlength", str(self.suppress)] if self.suppress >= 0 else []
         return " ".join(words) + (" (IPv6)" if self.family == 6 else "")
 

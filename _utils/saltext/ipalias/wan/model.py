@@ -201,7 +201,7 @@ class Numbers:
     @property
     def indexes(self) -> int:
         """Return how many uplinks can be numbered, with 0 for none."""
-        return 1 << self.mark_bits
+        return 1 << min(self.mark_bits, 11)
 
     @property
     def default_table(self) -> int:

@@ -1,7 +1,7 @@
 """Speak netlink: one socket, messages framed and answered, errors in the kernel's own words.
 
-Written for what route failover needs and nothing else: dumps, single changes, and the
-notices of others' changes. See netlink(7), rtnetlink(7) and linux/netlink.h.
+Written for what route failover needs and nothing else: dumps and single changes. See
+netlink(7), rtnetlink(7) and linux/netlink.h.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import EffectError
@@ -22,7 +22,6 @@ REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
 _MULTI_INTERRUPTED, _CAPPED, _ACK_TLVS = 0x10, 0x100, 0x200
 _ERROR, _DONE = 2, 3
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
-_ADD_MEMBERSHIP = 1
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 #: Seconds until an answer that does not come is given up: the kernel answers at once.
@@ -168,50 +167,6 @@ class Netlink:
                     _refuse(body, flags, what)
                     return found, whole
                 found.append(Message(kind, body))
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-
-class Notices:
-    """A socket that hears what anyone changes.
-
-    :param groups: numbers of the multicast groups (``RTNLGRP_*``, ``NFNLGRP_*``).
-    """
-
-    def __init__(self, protocol: int, groups: Sequence[int]) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK,
-            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-            protocol,
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind((0, 0))
-        for group in groups:
-            # A group that this kernel does not have is one thing fewer to hear of.
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-
-    def fileno(self) -> int:
-        """Return the descriptor, to wait on."""
-        return self._socket.fileno()
-
-    def read(self) -> tuple[list[Message], bool]:
-        """Return what has been heard since, and whether something was missed."""
-        heard: list[Message] = []
-        missed = False
-        while True:
-            try:
-                data = self._socket.recv(1 << 17)
-            except BlockingIOError:
-                return heard, missed
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                missed = True
-                continue
-            heard += [Message(kind, body) for kind, _, _, body in frames(data)]
 
     def close(self) -> None:
         """Close the socket."""

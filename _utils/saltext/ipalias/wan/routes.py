@@ -3,7 +3,7 @@
 Pure: configuration, what is wanted and what the kernel holds come in, changes come out, in
 an order in which no packet is ever without a way. Which packet takes which way, by priority:
 
-1. a probe (marked *and* bound to the line's interface): the line's own table;
+1. a probe (the line's mark *and* its source): the line's own table;
 2. main, without its default routes: the LAN, tunnels and static routes of others come first;
 3. what has a line's source, and what has a line's mark: the line's own table, which ends in
    ``unreachable``: what belongs to a line never leaves by another one;
@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from .kernel import (
     ANYWHERE,
+    KERNEL_TABLES,
     SECONDARY,
     TABLE_MAIN,
     UNREACHABLE,
@@ -95,9 +96,9 @@ def nexthops_of(numbers: Numbers) -> range:
     return range(numbers.nexthop, numbers.nexthop + 2 * numbers.indexes)
 
 
-def all_tables(numbers: Numbers) -> range:
+def all_tables(numbers: Numbers) -> set[int]:
     """Return every routing table that could be ours with these numbers."""
-    return range(numbers.table, numbers.default_table + 1)
+    return set(range(numbers.table, numbers.default_table + 1)) - KERNEL_TABLES
 
 
 def source_of(way: Way, addresses: Iterable[Address]) -> str:
@@ -173,6 +174,20 @@ def standing(config: WanConfig, kernel: Kernel) -> Wanted:
     The lines that carry the default routes in the kernel now: a monitor that starts anew
     changes nothing by it. A family without any has all lines of its best tier.
     """
+    held = carried(config, kernel)
+    lines: dict[int, tuple[tuple[Line, int], ...]] = {}
+    for family in (4, 6):
+        ways = [(u, way) for u, way in config.ways() if way.line.family == family]
+        best = min((uplink.tier for uplink, _ in ways), default=0)
+        tiers = config.policy == TIER
+        every = tuple((way.line, u.weight) for u, way in ways if u.tier == best or not tiers)
+        if ways:
+            lines[family] = held.get(family) or every
+    return Wanted(lines, "as it stood")
+
+
+def carried(config: WanConfig, kernel: Kernel) -> dict[int, tuple[tuple[Line, int], ...]]:
+    """Return the lines that the kernel's default routes of ours use, with their weights."""
     numbers = config.numbers
     weights = {ident: weight for group in kernel.groups for ident, weight in group.members}
     hops = {
@@ -181,21 +196,14 @@ def standing(config: WanConfig, kernel: Kernel) -> Wanted:
         if (route.table, route.metric) == (numbers.default_table, FIRST)
         for hop in route.hops
     }
-    lines: dict[int, tuple[tuple[Line, int], ...]] = {}
-    for family in (4, 6):
-        ways = [(u, way) for u, way in config.ways() if way.line.family == family]
-        held = [
-            (way.line, weight)
-            for uplink, way in ways
-            if (weight := weights.get(numbers.nexthop_of(uplink.index, family)))
-            or (weight := hops.get((family, way.gateway, way.interface)))
-        ]
-        best = min((uplink.tier for uplink, _ in ways), default=0)
-        tier = config.policy == TIER
-        every = [(way.line, u.weight) for u, way in ways if u.tier == best or not tier]
-        if ways:
-            lines[family] = tuple(held or every)
-    return Wanted(lines, "as it stood")
+    found: dict[int, tuple[tuple[Line, int], ...]] = {}
+    for uplink, way in config.ways():
+        family = way.line.family
+        weight = weights.get(numbers.nexthop_of(uplink.index, family))
+        weight = weight or hops.get((family, way.gateway, way.interface))
+        if weight:
+            found[family] = (*found.get(family, ()), (way.line, weight))
+    return found
 
 
 # -- what shall be ------------------------------------------------------------------------
@@ -220,15 +228,19 @@ def _objects(
     if not kernel.objects:
         return nexthops, groups, missing
     held = {group.ident: group for group in kernel.groups}
+    for leg in legs.values():
+        if kernel.links[leg.hop.interface].carrier:
+            line = leg.way.line
+            # Also of lines that carry nothing now: a switch is then one message.
+            ident = numbers.nexthop_of(leg.uplink.index, line.family)
+            nexthops.append(Nexthop(ident, line.family, numbers.protocol, leg.hop))
     for family in (4, 6):
         members = []
         for leg, weight in _carrying(wanted, family, legs):
-            if not kernel.links[leg.hop.interface].carrier:
+            if kernel.links[leg.hop.interface].carrier:
+                members.append((numbers.nexthop_of(leg.uplink.index, family), weight))
+            else:
                 missing[leg.way.line] = f"{leg.hop.interface} has no carrier"
-                continue
-            ident = numbers.nexthop_of(leg.uplink.index, family)
-            nexthops.append(Nexthop(ident, family, numbers.protocol, leg.hop))
-            members.append((ident, weight))
         if members:
             ident = numbers.group_of(family)
             # The kernel cannot make one kind of group into the other.
@@ -315,11 +327,14 @@ def _rules(config: WanConfig, legs: Mapping[Line, Leg]) -> list[Rule]:
         family, table = way.line.family, numbers.table_of(uplink.index)
         mark, mask = numbers.mark(uplink.index), numbers.mask
         marked = Rule(family, first + MARKS, table, protocol, mark=mark, mask=mask)
-        rules += [marked._replace(priority=first + PROBES, out=way.interface), marked]
+        rules.append(marked)
         source = way.source or (legs[way.line].source if way.line in legs else "")
         if source:
-            length = 32 if family == 4 else 128
-            rules.append(Rule(family, first + SOURCES, table, protocol, f"{source}/{length}"))
+            own = f"{source}/{32 if family == 4 else 128}"
+            # Not by the interface: a packet bound to one is sent on the link, by ARP, where
+            # its table has no way for it (ip_route_output_key_hash_rcu; seen on 6.18).
+            rules.append(marked._replace(priority=first + PROBES, source=own))
+            rules.append(Rule(family, first + SOURCES, table, protocol, own))
     for family in sorted({way.line.family for _, way in config.ways()}):
         rules.append(Rule(family, first + SPECIFIC, TABLE_MAIN, protocol, suppress=0))
         rules.append(Rule(family, first + DEFAULTS, numbers.default_table, protocol))

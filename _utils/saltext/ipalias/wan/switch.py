@@ -16,7 +16,7 @@ from .conntrack import flush_flows
 from .kernel import Group, Kernel, Nexthop
 from .model import Line, WanConfig, Wanted, Way
 from .netlink import Netlink, NetlinkError
-from .routes import Change, nexthops_of, plan, removal, source_of, standing, tables_of
+from .routes import Change, carried, nexthops_of, plan, removal, source_of, standing, tables_of
 
 #: Rounds of reading, planning and changing: what the kernel refuses in one is left out of the
 #: next, and what others change meanwhile is seen in it.
@@ -157,6 +157,11 @@ class Switch:
         links = rtnl.read_links(self._route)
         names = {link.number: link.name for link in links}
         return source_of(way, rtnl.read_addresses(self._route, way.line.family, names))
+
+    def standing(self) -> dict[int, tuple[Line, ...]]:
+        """Return the lines that our default routes in the kernel use, by family."""
+        held = carried(self.config, self.read())
+        return {family: tuple(line for line, _ in lines) for family, lines in held.items()}
 
     def close(self) -> None:
         """Close the sockets."""
