@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any, ClassVar
 
 from rig import process
 from rig.netns import NetHost, Segment
+from saltext.ipalias.errors import EffectError
+from saltext.ipalias.wan import control
 
 SERVER, SERVER_2, SERVER6 = "203.0.113.7", "203.0.113.8", "2001:db8:f::7"
 SERVERS = Path(__file__).with_name("wan_servers.py")
@@ -47,7 +51,7 @@ class Wan:
     """The picture above, with the router's policy routes: a mark and a source for each line."""
 
     #: Per line: mark, table, router's address, gateway, and the same of IPv6.
-    LINES = {
+    LINES: ClassVar = {
         "wan1": (0x10000, 18600, "192.0.2.2", "192.0.2.1", "2001:db8:1::2", "2001:db8:1::1"),
         "wan2": (0x20000, 18601, "192.0.2.66", "192.0.2.65", "2001:db8:2::2", "2001:db8:2::1"),
     }
@@ -159,6 +163,43 @@ class Wan:
         self.running.append(started)
         assert started.stdout and started.stdout.readline() == "ready\n"
         return started
+
+    # --- the monitor -----------------------------------------------------------------------
+
+    def watch(self, block: dict[str, Any], *options: str) -> process.Running:
+        """Start the monitor on the router from a frozen copy, as its service does.
+
+        :param block: the pillar's ``ipalias:wan``.
+        """
+        self.router.write(
+            "/var/lib/ipalias/wan/config.json", json.dumps({"schema": 1, "wan": block})
+        )
+        return self.again(*options)
+
+    def again(self, *options: str) -> process.Running:
+        """Start the monitor with the configuration that is there."""
+        freeze = (
+            f"import sys; sys.path.insert(0, '{self.router.checkout}/_utils')\n"
+            "from saltext.ipalias import freeze, paths\n"
+            "print(freeze.freeze(paths.Paths()))"
+        )
+        folder = self.router.run([self.router.python, "-c", freeze]).out.strip()
+        argv = [self.router.python, "-I", f"{folder}/run.py", "wan", "/var/lib/ipalias"]
+        started = self.router.popen([*argv, *options], stdout=-1, stderr=-1)
+        self.running.append(started)
+        return started
+
+    @property
+    def root(self) -> Path:
+        """Return the router's files as this process sees them."""
+        return Path(f"/proc/{self.router.pid}/root")
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Ask the monitor; {} while it does not listen."""
+        try:
+            return control.ask(str(self.root / "run/ipalias/wan.sock"), request)
+        except EffectError:
+            return {}
 
     def close(self) -> None:
         """End all of it."""

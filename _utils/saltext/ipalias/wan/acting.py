@@ -15,8 +15,8 @@ from .model import EVENT, REPORT, Line, WanConfig, Wanted
 from .switch import Done
 
 MONITOR, REACTION, NOBODY = "monitor", "reaction", "nobody"
-#: Seconds between two reconciliations while each finds something, first and at most.
-AGAIN, SLOWEST = 0.02, 0.8
+#: Seconds between two reconciliations: normally, and at most where each finds something.
+AGAIN, SLOWEST = 0.1, 0.8
 #: Seconds after which all is looked at though nobody has said that anything changed.
 CALM = 30.0
 
@@ -113,9 +113,8 @@ class Actor:
         """Hear that something of ours may have been taken away."""
         if self._config.react == REPORT:
             return
-        at = max(now, self._last + self._pause) if self._pause > AGAIN else now
-        if self._reconcile_at is None or at < self._reconcile_at:
-            self._reconcile_at = at
+        if self._reconcile_at is None:
+            self._reconcile_at = max(now, self._last + self._pause)
 
     def deadline(self) -> float | None:
         """Return when `expire` has something to do (boot clock), or None."""
@@ -162,5 +161,3 @@ class Actor:
     def close(self) -> None:
         """Close the sockets; the kernel stays as it is."""
         self._switch.close()
-
-

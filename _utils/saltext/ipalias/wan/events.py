@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from . import notices
 from .exchanges import READ
 from .model import Numbers
-from .notices import Message, Notice, View
+from .netlink import frames
+from .notices import Notice, View
 from .sockets import Watch
 
 _NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
@@ -52,14 +53,13 @@ class Listener:
         last = numbers.table + (1 << numbers.mark_bits) - 1
         self._tables = range(numbers.table, last + 1)
         self._nat_table = nat_table
-        self._seq = 0
+        # Notices bear the numbers of who caused them: ours are to be nobody else's.
+        self._seq = int.from_bytes(os.urandom(3), "big") << 8
         self._left: list[int] = []
         self._fresh: View | None = None
         self._broken = False
         self._again = False
         self._route = _open(_NETLINK_ROUTE, _GROUPS, receive_buffer or _RECEIVE_BUFFER)
-        # Notices bear the number of who caused them, answers our own.
-        self._port = self._route.getsockname()[0]
         watch.add(self._route.fileno(), READ, self._read_route)
         self._nft: socket.socket | None = None
         if nat_table:
@@ -107,8 +107,8 @@ class Listener:
             if data is None:
                 self._lost()
                 continue
-            for message in notices.messages(data):
-                self._take(message)
+            for kind, flags, seq, body in frames(data):
+                self._take(kind, flags, seq, body)
 
     def _read_nft(self, mask: int) -> None:
         assert self._nft is not None
@@ -116,28 +116,27 @@ class Listener:
             if data is None:
                 self._note(Notice(notices.LOST))
                 continue
-            for message in notices.messages(data):
-                if (found := notices.parse_nft(message, self._nat_table)) is not None:
+            for kind, _, _, body in frames(data):
+                if (found := notices.parse_nft(kind, body, self._nat_table)) is not None:
                     self._note(found)
 
-    def _take(self, message: Message) -> None:
-        answer = (message.pid, message.seq) == (self._port, self._seq) and bool(self._left)
-        if message.kind in (notices.DONE, notices.ERROR):
+    def _take(self, kind: int, flags: int, seq: int, body: bytes) -> None:
+        answer = seq == self._seq and bool(self._left)
+        if answer:
+            self._broken |= bool(flags & notices.DUMP_INTERRUPTED)
+        if kind in (notices.DONE, notices.ERROR):
             if answer:
-                self._broken |= bool(message.flags & notices.DUMP_INTERRUPTED)
-                self._dumped(failed=message.kind == notices.ERROR)
-            return
-        if message.kind in _OF_VIEW:
+                self._dumped(failed=kind == notices.ERROR)
+        elif kind in _OF_VIEW:
             if self._fresh is not None:
                 # Both an entry of the dump and a notice that came meanwhile.
-                self._fresh.take(message)
-                self._broken |= bool(message.flags & notices.DUMP_INTERRUPTED)
-            if not answer and (found := self.view.take(message)) is not None:
+                self._fresh.take(kind, body)
+            if not answer and (found := self.view.take(kind, body)) is not None:
                 self._note(found)
-            return
-        tables = self._tables
-        if (found := notices.parse_routing(message, self._numbers.protocol, tables)) is not None:
-            self._note(found)
+        else:
+            found = notices.parse_routing(kind, body, self._numbers.protocol, self._tables)
+            if found is not None:
+                self._note(found)
 
     def _dumped(self, *, failed: bool) -> None:
         self._left.pop(0)
@@ -214,7 +213,7 @@ def _differences(before: View, after: View) -> Iterator[Notice]:
     for ifindex, link in before.links.items():
         if ifindex not in after.links:
             yield Notice(notices.LINK, link.name, gone=True)
-    changed = set(before.addresses.items()) ^ set(after.addresses.items())
-    for ifindex in {address.ifindex for _, address in changed}:
-        known = after.links.get(ifindex) or before.links.get(ifindex)
-        yield Notice(notices.ADDRESS, known.name if known else "")
+    for ifindex in before.addresses.keys() | after.addresses.keys():
+        if before.addresses.get(ifindex, {}) != after.addresses.get(ifindex, {}):
+            known = after.links.get(ifindex) or before.links.get(ifindex)
+            yield Notice(notices.ADDRESS, known.name if known else "")

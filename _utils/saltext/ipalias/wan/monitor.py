@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from . import byhand, clocks, control, notices
-from .acting import Acts, Actor
+from .acting import Actor, Acts
 from .clocks import Moment, read_moment
 from .control import Control
 from .events import Listener
@@ -237,8 +237,10 @@ class Monitor:
 
     def _gather(self, now: Moment) -> list[Event]:
         events: list[Event] = []
+        moved: set[str] = set()
         for notice in self._listener.take():
-            self._take_notice(notice, events, now)
+            self._take_notice(notice, events, moved, now)
+        self._moved(moved, now)
         commands, self._commands = self._commands, []
         events += commands
         outcomes, self._prober.outcomes = self._prober.outcomes, []
@@ -250,7 +252,9 @@ class Monitor:
                 self._debug(_outcome_text(outcome))
         return [*events, *outcomes]
 
-    def _take_notice(self, notice: Notice, events: list[Event], now: Moment) -> None:
+    def _take_notice(
+        self, notice: Notice, events: list[Event], moved: set[str], now: Moment
+    ) -> None:
         if notice.kind == notices.LOST:
             self._say("the kernel had more to say than was heard, looking at everything anew")
             self._prober.moved()
@@ -262,13 +266,24 @@ class Monitor:
                 self._prober.moved()
                 self._actor.changed(now.boot)
         elif notice.kind == notices.ADDRESS:
-            # A source that the pillar names may lie on any interface.
-            self._prober.moved()
-            self._actor.changed(now.boot)
+            moved.add(notice.interface)
         elif notice.gone or not notice.ours:
             # What of ours is new is our own doing.
             self._debug(f"{notice.kind} {'gone' if notice.gone else 'new'}: {notice.table}")
             self._actor.changed(now.boot)
+
+    def _moved(self, interfaces: set[str], now: Moment) -> None:
+        """Look at what changed addresses mean: mostly nothing, be there ten thousand of them."""
+        if not interfaces:
+            return
+        for line, (_, way) in self._ways.items():
+            # A source that the pillar names may lie on any interface.
+            if way.interface in interfaces or way.source:
+                before = self._prober.source(line)
+                self._prober.moved(line)
+                if self._prober.source(line) != before:
+                    self._debug(f"{line.text()}: source {self._prober.source(line) or 'none'}")
+                    self._actor.changed(now.boot)
 
     def _asked(self, request: dict[str, Any]) -> Mapping[str, Any]:
         """Answer a request of the control socket."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import socket
 import struct
 
+from .kernel import Address
 from .model import Way
-from .notices import DADFAILED, DEPRECATED, OPTIMISTIC, SECONDARY, TENTATIVE, AddressNow, View
-
-#: Scope numbers of rtnetlink.
-_GLOBAL, _LINK = 0, 253
-_LINK_LOCAL6 = socket.inet_pton(socket.AF_INET6, "fe80::")
+from .notices import AddressNow, View
+from .routes import source_of
 
 
 def packed(address: str) -> bytes:
@@ -24,50 +22,22 @@ def unpacked(address: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET6 if len(address) == 16 else socket.AF_INET, address)
 
 
-def on_link(address: AddressNow, other: bytes) -> bool:
-    """Tell whether another address is in the subnet of one of ours."""
-    bits = len(address.address) * 8 - address.prefix
-    ours, theirs = (int.from_bytes(each, "big") >> bits for each in (address.address, other))
-    return ours == theirs
-
-
 def pick_source(view: View, way: Way) -> tuple[str, str]:
-    """Return the address for packets over a line, and why there is none.
-
-    What the pillar names, where the interface has it; else the interface's own: never a
-    deprecated, tentative or duplicated one, rather one in the gateway's subnet, rather the
-    first of a subnet than a later one (IPv4) or a temporary one (IPv6).
-    """
-    family = way.line.family
-    found = view.of(way.interface, family)
+    """Return the address for packets over a line, and why there is none; see `source_of`."""
+    if view.link(way.interface) is None:
+        return "", f"ENODEV: there is no interface {way.interface}"
+    # One that the pillar names may lie on any interface.
+    names = [link.name for link in view.links.values()] if way.source else [way.interface]
+    found = source_of(way, [_address(name, a) for name in names for a in view.of(name)])
+    if found:
+        return found, ""
     if way.source:
-        wanted = packed(way.source)
-        for address in view.addresses.values():
-            if address.address == wanted and address.family == family:
-                if address.flags & (TENTATIVE | DADFAILED) and not address.flags & OPTIMISTIC:
-                    return "", f"EADDRNOTAVAIL: {way.source} is tentative or duplicated"
-                return way.source, ""
-        return "", f"EADDRNOTAVAIL: {way.source} is not on this host"
-    usable = [a for a in found if _usable(a)]
-    if not usable:
-        if view.link(way.interface) is None:
-            return "", f"ENODEV: there is no interface {way.interface}"
-        return "", f"EADDRNOTAVAIL: {way.interface} has no usable IPv{family} address"
-    gateway = packed(way.gateway) if way.gateway else b""
-    return unpacked(min(usable, key=lambda a: _order(a, gateway)).address), ""
+        return "", f"EADDRNOTAVAIL: {way.source} is not on this host, or not usable"
+    return "", f"EADDRNOTAVAIL: {way.interface} has no usable IPv{way.line.family} address"
 
 
-def _usable(address: AddressNow) -> bool:
-    if address.flags & (DEPRECATED | DADFAILED):
-        return False
-    if address.flags & TENTATIVE and not address.flags & OPTIMISTIC:
-        return False
-    return address.scope == _GLOBAL
-
-
-def _order(address: AddressNow, gateway: bytes) -> tuple[bool, bool]:
-    near = bool(gateway) and on_link(address, gateway)
-    return (not near, bool(address.flags & SECONDARY))
+def _address(name: str, now: AddressNow) -> Address:
+    return Address(name, now.family, unpacked(now.address), now.prefix, now.scope, now.flags)
 
 
 def pktinfo4(source: str) -> bytes:
