@@ -316,7 +316,7 @@ class Monitor:
             self._prober.send(probe)
         for transition in decision.transitions:
             self._tell(transition)
-        if decision.wanted is not None:
+        if decision.wanted is not None and decision.wanted.because:
             self._say(f"default route: {decision.wanted.because}")
         for warning in decision.warnings:
             self._say(warning, WARNING)
