@@ -28,6 +28,8 @@ from .watch import Asked, Stalls
 CLOSEST, WIDEST, PARTS = 0.01, 0.05, 24
 #: Spacing of the questions to a line that begins to answer again, and for how long it must.
 RISING, RISE_SPAN = 0.05, 0.2
+#: Longest spacing of the questions to a line that is down: its return is not to be missed.
+RETURN = 0.2
 #: Of so many targets each needs a miss of its own.
 BREADTH = 4
 #: A target that missed so many in a row while the line lived is dead itself.
@@ -98,6 +100,7 @@ class SilenceWatch:
             asked.dead, self._paces = False, None
         if sent.calm and not sent.settled:
             asked.count(now, rtt)
+            self.gaps.count(now, False)
         if self.down and self._good_since is None:
             self._good_since = now
             self._burst = now + RISING
@@ -186,6 +189,7 @@ class SilenceWatch:
                 asked.streak = 0
                 if sent.calm:
                     asked.count(now, None)
+                    self.gaps.count(now, not asked.dead)
                 self._bury(asked, now)
             if now - sent.at > patience:
                 gone.append(seq)
@@ -256,7 +260,9 @@ class SilenceWatch:
             and not sent.asked.dead
         ]
         if len(lost) > 1:
-            self.gaps.add(Gap(now, lost[1] - lost[0], lost[-1] - lost[1], answered.at - lost[-1]))
+            self.gaps.add(
+                Gap(now, len(lost), lost[1] - lost[0], lost[-1] - lost[1], answered.at - lost[-1])
+            )
 
     def _rise(self, now: float) -> None:
         """Tell whether a line that is down has begun to answer well."""
@@ -275,6 +281,8 @@ class SilenceWatch:
         light, own = self._by_pace()
         if light and now >= self._calm:
             pace = self.probe.interval / len(light)
+            if self.down:
+                pace = min(pace, RETURN)
             self._calm = self._calm + pace if now - self._calm < pace else now + pace
             self._turn = (self._turn + 1) % len(light)
             due.append(light[self._turn])

@@ -36,9 +36,10 @@ class LineState:
         kind = SilenceWatch if uplink.probe.confirm else RoundsWatch
         self.watch: SilenceWatch | RoundsWatch = kind(way.targets, need, uplink.probe, now, not up)
         self._need = need
-        self._heard_before = now
+        self.wake = self._heard_before = now
         self._measured = now
         self._over = ""
+        self._dropped = False
 
     @property
     def drained(self) -> bool:
@@ -50,8 +51,15 @@ class LineState:
         return self.watch.tick(now, stalls) if self.carrier else []
 
     def set_carrier(self, up: bool, now: float) -> None:
-        """Take what the kernel says of the interface."""
+        """Take what the kernel says of the interface.
+
+        That it was lost counts also if it is back by the time anybody looks.
+        """
         self.carrier = up
+        if not up:
+            self._dropped = True
+            if not self.up:
+                self.watch.turn(True, now)
 
     def command(self, command: Command, now: float) -> None:
         """Take an operator's word."""
@@ -74,10 +82,11 @@ class LineState:
 
     def turn(self, now: float) -> Transition | None:
         """Return the transition that is due, and make it."""
+        cause, reason = self._fault(now)
+        self._dropped = False
         if self.up:
-            cause, reason = self._fault(now)
             return self._go(False, cause, reason, now) if cause else None
-        if now < self.hold_until or self._fault(now)[0] or not self.watch.healthy:
+        if now < self.hold_until or cause or not self.watch.healthy:
             return None
         return self._go(True, "", self._recovery(), now)
 
@@ -86,7 +95,7 @@ class LineState:
         if self.failed is not None:
             by = f" by {self.failed.by}" if self.failed.by else ""
             return FAIL, f"taken down{by}"
-        if not self.carrier:
+        if not self.carrier or self._dropped:
             return "carrier", f"{self.way.interface} has no carrier"
         if self.watch.why:
             return "silence", self.watch.why
@@ -150,8 +159,8 @@ class LineState:
         self.watch.turn(not up, now)
         return Transition("", self.line, UP if up else DOWN, 0.0, now, reason, outage, bound)
 
-    def wake(self, now: float) -> float:
-        """Return the boot clock at which the line must be looked at again."""
+    def plan_wake(self, now: float) -> None:
+        """Set the boot clock at which the line must be looked at again."""
         times = [now + 60.0]
         if self.carrier:
             times.append(self.watch.wake())
@@ -160,7 +169,7 @@ class LineState:
         for command in (self.failed, self.drain):
             if command is not None and command.until is not None:
                 times.append(command.until)
-        return min(times)
+        self.wake = min(times)
 
     def status(self, now: float) -> dict[str, object]:
         """Return the line as plain data."""
