@@ -9,7 +9,8 @@ what to send, what to write down, what to route and when to ask again. The contr
 - `Policy.step` is called when something happened and at the latest at `Decision.wake`. That
   it was called later than asked is how it knows that the loop ran late.
 - The timeouts are kept here. The loop gives each answer (`Outcome.rtt`), also one to a probe
-  that is a miss by then, each error as soon as the system says it, and may leave out misses.
+  that is a miss by then, each error as soon as the system says it (`Outcome.error`), and may
+  leave out misses without an error. `Outcome.late` says that a probe proves nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .model import Carrier, Command, Decision, Line, Outcome, WanConfig
+from .model import (
+    Carrier,
+    Command,
+    Decision,
+    Line,
+    Outcome,
+    Probe,
+    Transition,
+    WanConfig,
+    Wanted,
+)
+from .verdict import LineState
+from .watch import Asked, Stalls
 
 Event = Outcome | Carrier | Command
+#: A loop later than this (seconds) was not looking; what it missed meanwhile proves nothing.
+LATE = 0.1
+#: What is remembered is of no use after so long (seconds).
+_FORGOTTEN = 600.0
 
 
 @dataclass(frozen=True)
@@ -49,19 +66,163 @@ class Policy:
 
     def __init__(self, config: WanConfig, start: Start) -> None:
         self.config = config
-        self.start = start
+        self.lines: dict[Line, LineState] = {}
+        self._boot, self._counter = start.boot, start.counter
+        self._seq = 0
+        self._now = self._wake = start.now
+        self._stalls = Stalls()
+        standing = {line for lines in start.standing.values() for line in lines}
+        for uplink, way in config.ways():
+            carrier = start.carrier.get(way.interface, True)
+            up = way.line in standing and carrier
+            self.lines[way.line] = LineState(uplink, way, start.now, up, carrier)
+        self._recall(start)
+        self._wanted = self._standing(start.standing)
+        self._fresh = True
 
     def step(self, now: float, wall: float, events: Iterable[Event] = ()) -> Decision:
         """Take what happened and return what follows.
 
         The first call, without events, sends the first probes.
+
+        :param now: boot clock, seconds; `wall`: wall clock, for people.
         """
-        raise NotImplementedError
+        now = max(now, self._now)
+        if now - self._wake > LATE:
+            self._stalls.add(self._wake, now)
+        self._now = now
+        warnings: list[str] = []
+        for event in events:
+            self._take(event, now, warnings)
+        probes: list[Probe] = []
+        transitions: list[Transition] = []
+        for state in self.lines.values():
+            self._fresh = state.expire(now) or self._fresh
+            for asked, timeout in state.tick(now, self._stalls):
+                probes.append(self._ask(state, asked, timeout, now))
+            transition = state.turn(now)
+            if transition is not None:
+                self._counter += 1
+                ident = f"{self._boot}-{self._counter}"
+                transitions.append(transition._replace(ident=ident, at=wall))
+        wanted = self._choose(warnings) if transitions or self._fresh else None
+        self._fresh = False
+        self._wake = max(now, min((s.wake(now) for s in self.lines.values()), default=now + 60))
+        return Decision(tuple(probes), tuple(transitions), wanted, tuple(warnings), self._wake)
+
+    def _ask(self, state: LineState, asked: Asked, timeout: float, now: float) -> Probe:
+        """Give a question its number and note it as sent."""
+        self._seq += 1
+        state.watch.sent(self._seq, asked, now, timeout)
+        return Probe(state.line, asked.target, self._seq, timeout)
+
+    def _take(self, event: Event, now: float, warnings: list[str]) -> None:
+        """Take one event."""
+        if isinstance(event, Outcome):
+            state = self.lines.get(event.line)
+            if state is None:
+                return
+            if event.rtt is not None and not event.error:
+                state.watch.answer(event.seq, event.rtt, now)
+            elif event.late:
+                state.watch.forget(event.seq)
+            elif event.error:
+                state.watch.miss(event.seq, event.error, now)
+        elif isinstance(event, Carrier):
+            for state in self.lines.values():
+                if state.way.interface == event.interface:
+                    state.set_carrier(event.up, now)
+        else:
+            self._command(event, now, warnings)
+
+    def _command(self, command: Command, now: float, warnings: list[str]) -> None:
+        """Take an operator's word."""
+        found = False
+        for state in self.lines.values():
+            named = state.line.uplink == command.uplink
+            if named and command.family in (None, state.line.family):
+                found = True
+                state.command(command, now)
+        if found:
+            self._fresh = True
+        else:
+            warnings.append(f"{command.verb} {command.uplink}: there is no such uplink")
+
+    # What the default routes shall be
+
+    def _standing(self, standing: Mapping[int, tuple[Line, ...]]) -> Wanted:
+        """Return the routes that stand, as far as they are ours to name."""
+        lines = {
+            family: tuple((line, self.lines[line].uplink.weight) for line in listed)
+            for family, listed in standing.items()
+            if listed and all(line in self.lines for line in listed)
+        }
+        return Wanted(lines, "they stand")
+
+    def _choose(self, warnings: list[str]) -> Wanted | None:
+        """Return the default routes if they shall change.
+
+        A family that has a default route never loses its last one: when no line is left, the
+        route stays where it was.
+        """
+        chosen: dict[int, tuple[tuple[Line, int], ...]] = {}
+        reasons = []
+        for family in (4, 6):
+            states = [s for s in self.lines.values() if s.line.family == family]
+            before = self._wanted.lines.get(family, ())
+            usable = [s for s in states if s.up]
+            fresh = [s for s in usable if not s.drained] or usable
+            if fresh:
+                tier = min(s.uplink.tier for s in fresh)
+                best = [s for s in fresh if s.uplink.tier == tier]
+                chosen[family] = tuple((s.line, s.uplink.weight) for s in best)
+                why = f"tier {tier}" if any(s.uplink.tier != tier for s in states) else "up"
+                reasons.append(f"IPv{family}: {', '.join(s.line.text() for s in best)} ({why})")
+            elif before:
+                chosen[family] = before
+                names = ", ".join(line.text() for line, _ in before)
+                reasons.append(f"IPv{family}: {names} (no line is up, the route stays)")
+                warnings.append(f"no IPv{family} line is up: the default route stays with {names}")
+        if chosen == self._wanted.lines and not self._first_word():
+            return None
+        self._wanted = Wanted(chosen, "; ".join(reasons))
+        return self._wanted
+
+    def _first_word(self) -> bool:
+        """Tell whether nothing has been wanted yet."""
+        return self._wanted.because == "they stand"
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return the default routes that are wanted now."""
+        return self._wanted
+
+    # For people, and for the next monitor
 
     def status(self, now: float) -> list[dict[str, object]]:
         """Return a row for each line, as plain data."""
-        raise NotImplementedError
+        carried = {line for listed in self._wanted.lines.values() for line, _ in listed}
+        return [
+            {**state.status(now), "default": state.line in carried} for state in self.lines.values()
+        ]
 
     def remember(self) -> dict[str, object]:
         """Return what a monitor that starts again should know, as plain data."""
-        raise NotImplementedError
+        return {
+            "boot": self._boot,
+            "now": self._now,
+            "lines": {s.line.text(): s.dump(self._now) for s in self.lines.values()},
+        }
+
+    def _recall(self, start: Start) -> None:
+        """Take what an earlier monitor of this boot knew."""
+        data = start.remembered
+        lines, then = data.get("lines"), data.get("now")
+        if data.get("boot") != start.boot or not isinstance(lines, Mapping):
+            return
+        if not isinstance(then, (int, float)) or isinstance(then, bool):
+            return
+        away = start.now - then
+        if 0 <= away < _FORGOTTEN:
+            for state in self.lines.values():
+                state.load(lines.get(state.line.text()), start.now, away)
