@@ -6,6 +6,8 @@ import math
 from collections import deque
 from typing import NamedTuple
 
+from ..errors import MALFORMED
+
 #: No timeout is shorter: an answer may wait this long in a busy host.
 SHORTEST = 0.02
 #: How many mean deviations above the mean an answer is late, and is a miss (RFC 6298: 4).
@@ -23,6 +25,8 @@ MEMORY, REMEMBERED = 600.0, 256
 PER_HOUR = 0.1
 #: A line is being learnt for so long (seconds) and meanwhile taken for one with bursts.
 LEARNING, CAUTION = 30.0, 0.8
+#: Chance below which rows of misses are no longer put down to random loss.
+_UNLIKELY = 0.01
 #: The longest burst seen, and how much longer the next may be.
 _BEYOND = 1.25
 
@@ -101,12 +105,14 @@ class Gap(NamedTuple):
     """Hold a silence that ended by itself, as far as probes show it (seconds).
 
     :param ended: boot clock.
+    :param misses: questions missed in a row, two at least.
     :param age: from its first missed probe to the next one, which was missed too.
     :param survived: from that one to the last that was missed.
     :param width: from the last that was missed to the first that was answered.
     """
 
     ended: float
+    misses: int
     age: float
     survived: float
     width: float
@@ -120,6 +126,9 @@ class Gaps:
     mean is found by maximum likelihood from how long these lasted, each known up to the
     spacing of probes. The silence that must be waited for is the one that fewer than
     `PER_HOUR` bursts an hour outlive at that mean and that rate.
+
+    Random loss gives rows of misses too, which say nothing of bursts. As long as the rows
+    seen are no more and no longer than it explains, the line is one without bursts.
     """
 
     def __init__(self, least: float, most: float, now: float) -> None:
@@ -128,6 +137,8 @@ class Gaps:
         self._gaps: deque[Gap] = deque(maxlen=REMEMBERED)
         self._learnt = least
         self._stale = now
+        self._counted = now
+        self._calm = self._lost = 0.0
 
     def begin(self, now: float) -> None:
         """Take the first answer of the line: learning starts here."""
@@ -137,6 +148,24 @@ class Gaps:
     def settled(self, now: float) -> bool:
         """Tell whether the line has been seen for long enough to be judged quickly."""
         return self.since is not None and now - self.since >= LEARNING
+
+    def count(self, now: float, missed: bool) -> None:
+        """Take what became of a calm probe; they fade as gaps do."""
+        fade = math.exp((self._counted - now) / MEMORY)
+        self._counted = now
+        self._calm = self._calm * fade + 1
+        self._lost = self._lost * fade + missed
+
+    def _explained(self) -> bool:
+        """Tell whether random loss would give as many rows of misses, and as long ones."""
+        loss = max(self._lost / self._calm if self._calm else 0.0, LEAST_LOSS)
+        rows = max(self._lost, 1.0) * (1 - loss)
+        longest = max(gap.misses for gap in self._gaps)
+        for misses in range(2, longest + 1):
+            seen = sum(gap.misses >= misses for gap in self._gaps)
+            if poisson_tail(seen, rows * loss ** (misses - 1)) < _UNLIKELY:
+                return False
+        return True
 
     def add(self, gap: Gap) -> None:
         """Take a silence that ended."""
@@ -156,7 +185,7 @@ class Gaps:
             self._gaps.popleft()
         self._stale = self._gaps[0].ended + MEMORY if self._gaps else math.inf
         self._learnt = self.least
-        if not self._gaps:
+        if not self._gaps or self._explained():
             return
         count = len(self._gaps)
         mean = mean_burst([(gap.survived, gap.width) for gap in self._gaps])
@@ -174,6 +203,8 @@ class Gaps:
         """Return what was learnt, with ages instead of times, as plain data."""
         return {
             "seen": 0.0 if self.since is None else now - self.since,
+            "calm": self._calm,
+            "lost": self._lost,
             "gaps": [[now - gap.ended, *gap[1:]] for gap in self._gaps],
         }
 
@@ -182,14 +213,28 @@ class Gaps:
         if not isinstance(data, dict):
             return
         try:
-            gaps = [Gap(now - away - float(row[0]), *map(float, row[1:])) for row in data["gaps"]]
-            seen = float(data["seen"])
-        except (KeyError, TypeError, ValueError, IndexError):
+            gaps = [
+                Gap(now - away - float(ago), int(misses), *map(float, rest))
+                for ago, misses, *rest in data["gaps"]
+            ]
+            seen, calm, lost = (float(data[key]) for key in ("seen", "calm", "lost"))
+        except MALFORMED:
             return
+        self._calm, self._lost, self._counted = calm, lost, now
         if seen > 0:
             self.since = now - away - seen
         self._gaps.extend(gaps[-REMEMBERED:])
         self._learn(now)
+
+
+def poisson_tail(seen: int, mean: float) -> float:
+    """Return the chance of `seen` or more where `mean` are expected."""
+    term = math.exp(-mean)
+    below = 0.0
+    for count in range(seen):
+        below += term
+        term *= mean / (count + 1)
+    return max(0.0, 1 - below)
 
 
 def mean_burst(ends: list[tuple[float, float]]) -> float:

@@ -92,11 +92,14 @@ class Policy:
             self._stalls.add(self._wake, now)
         self._now = now
         warnings: list[str] = []
+        touched: set[Line] = set()
         for event in events:
-            self._take(event, now, warnings)
+            self._take(event, now, warnings, touched)
         probes: list[Probe] = []
         transitions: list[Transition] = []
         for state in self.lines.values():
+            if now < state.wake and state.line not in touched:
+                continue
             self._fresh = state.expire(now) or self._fresh
             for asked, timeout in state.tick(now, self._stalls):
                 probes.append(self._ask(state, asked, timeout, now))
@@ -105,9 +108,10 @@ class Policy:
                 self._counter += 1
                 ident = f"{self._boot}-{self._counter}"
                 transitions.append(transition._replace(ident=ident, at=wall))
+            state.plan_wake(now)
         wanted = self._choose(warnings) if transitions or self._fresh else None
         self._fresh = False
-        self._wake = max(now, min((s.wake(now) for s in self.lines.values()), default=now + 60))
+        self._wake = max(now, min((s.wake for s in self.lines.values()), default=now + 60))
         return Decision(tuple(probes), tuple(transitions), wanted, tuple(warnings), self._wake)
 
     def _ask(self, state: LineState, asked: Asked, timeout: float, now: float) -> Probe:
@@ -116,12 +120,13 @@ class Policy:
         state.watch.sent(self._seq, asked, now, timeout)
         return Probe(state.line, asked.target, self._seq, timeout)
 
-    def _take(self, event: Event, now: float, warnings: list[str]) -> None:
-        """Take one event."""
+    def _take(self, event: Event, now: float, warnings: list[str], touched: set[Line]) -> None:
+        """Take one event, and note whose it is."""
         if isinstance(event, Outcome):
             state = self.lines.get(event.line)
             if state is None:
                 return
+            touched.add(event.line)
             if event.rtt is not None and not event.error:
                 state.watch.answer(event.seq, event.rtt, now)
             elif event.late:
@@ -131,17 +136,21 @@ class Policy:
         elif isinstance(event, Carrier):
             for state in self.lines.values():
                 if state.way.interface == event.interface:
-                    state.set_carrier(event.up, now)
+                    touched.add(state.line)
+                    state.carrier = event.up
         else:
-            self._command(event, now, warnings)
+            self._command(event, now, warnings, touched)
 
-    def _command(self, command: Command, now: float, warnings: list[str]) -> None:
+    def _command(
+        self, command: Command, now: float, warnings: list[str], touched: set[Line]
+    ) -> None:
         """Take an operator's word."""
         found = False
         for state in self.lines.values():
             named = state.line.uplink == command.uplink
             if named and command.family in (None, state.line.family):
                 found = True
+                touched.add(state.line)
                 state.command(command, now)
         if found:
             self._fresh = True

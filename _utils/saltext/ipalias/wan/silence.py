@@ -98,6 +98,7 @@ class SilenceWatch:
             asked.dead, self._paces = False, None
         if sent.calm and not sent.settled:
             asked.count(now, rtt)
+            self.gaps.count(now, False)
         if self.down and self._good_since is None:
             self._good_since = now
             self._burst = now + RISING
@@ -186,6 +187,7 @@ class SilenceWatch:
                 asked.streak = 0
                 if sent.calm:
                     asked.count(now, None)
+                    self.gaps.count(now, not asked.dead)
                 self._bury(asked, now)
             if now - sent.at > patience:
                 gone.append(seq)
@@ -256,7 +258,9 @@ class SilenceWatch:
             and not sent.asked.dead
         ]
         if len(lost) > 1:
-            self.gaps.add(Gap(now, lost[1] - lost[0], lost[-1] - lost[1], answered.at - lost[-1]))
+            self.gaps.add(
+                Gap(now, len(lost), lost[1] - lost[0], lost[-1] - lost[1], answered.at - lost[-1])
+            )
 
     def _rise(self, now: float) -> None:
         """Tell whether a line that is down has begun to answer well."""

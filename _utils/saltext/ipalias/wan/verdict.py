@@ -36,7 +36,7 @@ class LineState:
         kind = SilenceWatch if uplink.probe.confirm else RoundsWatch
         self.watch: SilenceWatch | RoundsWatch = kind(way.targets, need, uplink.probe, now, not up)
         self._need = need
-        self._heard_before = now
+        self.wake = self._heard_before = now
         self._measured = now
         self._over = ""
 
@@ -48,10 +48,6 @@ class LineState:
     def tick(self, now: float, stalls: Stalls) -> list[tuple[Asked, float]]:
         """Let the watch judge, and return what it asks; without carrier there is no asking."""
         return self.watch.tick(now, stalls) if self.carrier else []
-
-    def set_carrier(self, up: bool, now: float) -> None:
-        """Take what the kernel says of the interface."""
-        self.carrier = up
 
     def command(self, command: Command, now: float) -> None:
         """Take an operator's word."""
@@ -150,8 +146,8 @@ class LineState:
         self.watch.turn(not up, now)
         return Transition("", self.line, UP if up else DOWN, 0.0, now, reason, outage, bound)
 
-    def wake(self, now: float) -> float:
-        """Return the boot clock at which the line must be looked at again."""
+    def plan_wake(self, now: float) -> None:
+        """Set the boot clock at which the line must be looked at again."""
         times = [now + 60.0]
         if self.carrier:
             times.append(self.watch.wake())
@@ -160,7 +156,7 @@ class LineState:
         for command in (self.failed, self.drain):
             if command is not None and command.until is not None:
                 times.append(command.until)
-        return min(times)
+        self.wake = min(times)
 
     def status(self, now: float) -> dict[str, object]:
         """Return the line as plain data."""
