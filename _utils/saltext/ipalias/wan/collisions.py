@@ -6,10 +6,10 @@ Pure: what the kernel holds and the texts of its packet filters come in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..errors import RefusedError
-from .kernel import KERNEL_TABLES, Kernel, Route, Rule
+from .kernel import ANYWHERE, Kernel, Route, Rule
 from .model import Numbers, WanConfig
 from .nat import TABLE
 from .routes import PRIORITIES, all_tables, sort_out, tables_of
@@ -33,6 +33,7 @@ def refuse_collisions(
     *,
     nft: str = "",
     iptables: str = "",
+    former: Collection[int] = (),
 ) -> list[str]:
     """Refuse what is in use by others, naming it and the number to change.
 
@@ -40,6 +41,7 @@ def refuse_collisions(
     :param protocol_routes: the routes of our protocol in every table.
     :param nft: ``nft list ruleset``.
     :param iptables: ``iptables-save`` of both families.
+    :param former: tables of the configuration in force, whose routes are ours.
     :return: what may collide and cannot be told for sure, for the notes.
     :raises RefusedError: a table, priority, id, protocol or mark bits are somebody else's.
     """
@@ -53,7 +55,7 @@ def refuse_collisions(
             where=f"{where}:{key}",
             way_out=f"take another `{key}`, or remove what stands there",
         )
-    mine = all_tables(numbers)
+    mine = all_tables(numbers) | set(former)
     others = [route for route in protocol_routes if route.table not in mine]
     if others:
         raise RefusedError(
@@ -93,8 +95,9 @@ def _refuse_hidden(numbers: Numbers, kernel: Kernel, where: str) -> None:
         everything = not (rule.source or rule.mask or rule.out or rule.others)
         if rule.priority >= numbers.priority or not everything or rule.suppress >= 0:
             continue
-        if rule.table in KERNEL_TABLES and rule.table != 254:
-            continue
+        whole = (rule.family, rule.table, ANYWHERE[rule.family])
+        if whole not in {(r.family, r.table, r.destination) for r in kernel.routes}:
+            continue  # it answers for some destinations only
         raise RefusedError(
             f"the rule {rule.text()} comes before ours and answers for every packet",
             where=f"{where}:priority",
