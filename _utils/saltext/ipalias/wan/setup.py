@@ -66,8 +66,8 @@ class Setup:
     def managed(self, *, test: bool = False) -> Answer:
         """Bring the host to the pillar's ``wan``.
 
-        :return: ``result``, ``changes`` (``files``: path → diff, ``kernel``: sentences,
-            ``settings``: key → old and new), ``comment``, ``notes``.
+        :return: ``result``, ``changes`` (``files``: path → diff, ``kernel``: ``changed``,
+            a list of sentences, ``settings``: key → old and new), ``comment``, ``notes``.
         :raises IpaliasError: see `config`, `collisions`, `tuning` and `guarded`; everything
             is as it was.
         """
@@ -248,14 +248,14 @@ class Setup:
     def _carry_out(self, planned: Plan, notes: Sequence[str], test: bool) -> Answer:
         """Show a change (`test`) or make it, and answer with plain data."""
         said = [*self._settled, *notes, *planned.notes]
-        changes: dict[str, Any] = {}
+        changes: dict[str, dict[str, object]] = {}
         diffs = {f.path: render_diff(f.path, planned.texts[f.path], f.text) for f in planned.files}
         if diffs:
-            changes["files"] = diffs
+            changes["files"] = dict(diffs)
         if planned.kernel:
-            changes["kernel"] = list(planned.kernel)
+            changes["kernel"] = {"changed": list(planned.kernel)}
         if planned.idle:
-            changes["service"] = f"{start.NAME} does not run"
+            changes["service"] = {start.NAME: "started"}
         short, _ = cap(changes)
         answer: Answer = {"result": True, "changes": short, "notes": said}
         if planned.touches_host and not test:
