@@ -356,6 +356,8 @@ def _difference(
     held, shall = set(ours), set(wanted)
     sets = [item for item in dict.fromkeys(wanted) if item not in held]
     places = {_place(item): item for item in sets}
+    # One of others in the same place may be the one that is replaced.
+    shared = {_place(r) for r in kernel.routes if r.protocol != config.numbers.protocol}
     first: list[Item] = []
     last: list[Item] = []
     for item in ours:
@@ -366,7 +368,7 @@ def _difference(
             last.append(item)  # the second one in a place, too: one replaces only one
         elif _in_the_way(item, new):
             first.append(item)
-        elif _stays_beside(item, new):
+        elif _stays_beside(item, new) or _place(item) in shared:
             last.append(item)
     changes = [Change(item, delete=True) for item in sorted(first, key=_deleting_order)]
     changes += [Change(item) for item in sorted(sets, key=_setting_order)]

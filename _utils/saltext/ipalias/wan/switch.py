@@ -11,10 +11,11 @@ import errno
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from . import nat, netlink, rtnl
+from . import netlink, rtnl
 from .conntrack import flush_flows
 from .kernel import Group, Kernel, Nexthop
-from .model import Line, WanConfig, Wanted, Way
+from .model import Line, Numbers, WanConfig, Wanted, Way
+from .nat import TABLE, expected, read_nat, render_nat, render_removal
 from .netlink import Netlink, NetlinkError
 from .routes import Change, carried, nexthops_of, plan, removal, source_of, standing, tables_of
 
@@ -61,8 +62,8 @@ class Switch:
         self._seen: Kernel | None = None
         self._index = {uplink.name: uplink.index for uplink in config.uplinks}
         # A text that cannot be rendered is refused before anything is changed.
-        self._text = nat.render_nat(config)
-        self._rules = nat.expected(config)
+        self._text = render_nat(config)
+        self._rules = expected(config)
 
     # -- acting -------------------------------------------------------------------------
 
@@ -90,17 +91,19 @@ class Switch:
             flushed=flushed,
         )
 
-    def reconcile(self) -> Done:
+    def reconcile(self, *, everything: bool = False) -> Done:
         """Bring the kernel to what was wanted last: whatever anyone removed comes back.
 
         Before the first `apply` that is what the kernel's default routes say, see `standing`.
+
+        :param everything: look into tables, too, of uplinks that the configuration has no more.
         """
         unusable: dict[Line, str] = {}
         changes: list[str] = []
         problems: list[str] = []
         missing: dict[Line, str] = {}
         for _ in range(ROUNDS):
-            kernel = self.read()
+            kernel = self.read(everything=everything)
             if self._wanted is None:
                 self._wanted = standing(self.config, kernel)
             planned = plan(self.config, self._wanted, kernel, unusable)
@@ -114,15 +117,28 @@ class Switch:
 
     def remove(self) -> Done:
         """Take everything of ours out of the kernel; routes of others were never touched."""
+        self._wanted, self._seen = None, None
+        return Switch.clear(self.config.numbers, self._nft)
+
+    @staticmethod
+    def clear(numbers: Numbers, nft: Nft, *, nat: bool = True) -> Done:
+        """Take everything with these numbers out of the kernel.
+
+        :param nat: False to leave the nftables table, which has no numbers.
+        """
+        switch = Switch(WanConfig(numbers=numbers), nft)
         changes: list[str] = []
         problems: list[str] = []
-        for change in removal(self.config.numbers, self.read(everything=True)):
-            problems += self._one(change, Kernel(), changes)
-        if self._read_nat() is not None:
-            problem = self._nft(nat.render_removal())
-            problems += [problem] if problem else []
-            changes += [] if problem else [f"deleted table inet {nat.TABLE}"]
-        self._wanted, self._seen = None, None
+        try:
+            kernel = switch.read(everything=True)
+            for change in removal(numbers, kernel):
+                problems += switch._one(change, kernel, changes)
+            if nat and switch._read_nat() is not None:
+                problem = nft(render_removal())
+                problems += [problem] if problem else []
+                changes += [] if problem else [f"deleted table inet {TABLE}"]
+        finally:
+            switch.close()
         return Done(tuple(changes), tuple(problems))
 
     # -- reading ------------------------------------------------------------------------
@@ -209,8 +225,7 @@ class Switch:
         """Carry out one change; return the kernel's refusal, if any."""
         try:
             if change.delete:
-                links = kernel.links or {link.name: link for link in rtnl.read_links(self._route)}
-                rtnl.delete_item(self._route, change.item, links)
+                rtnl.delete_item(self._route, change.item, kernel.links)
             else:
                 rtnl.set_item(self._route, change.item, kernel.links)
         except NetlinkError as error:
@@ -230,11 +245,11 @@ class Switch:
             return [error.text()]
         problem = self._nft(self._text)
         if not problem:
-            changes.append(f"set table inet {nat.TABLE}")
+            changes.append(f"set table inet {TABLE}")
         return [problem] if problem else []
 
     def _read_nat(self) -> tuple[tuple[str, str], ...] | None:
-        return nat.read_nat(self._filter)
+        return read_nat(self._filter)
 
     def _flush(self, lines: Collection[Line]) -> tuple[tuple[Line, ...], list[str]]:
         flushed: list[Line] = []
