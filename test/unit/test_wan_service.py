@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import json
 import os
 import socket
 import threading
@@ -15,13 +14,14 @@ import pytest
 
 from rig.process import wait_until
 from saltext.ipalias.bootunit import Program
-from saltext.ipalias.errors import EffectError, InputError
-from saltext.ipalias.wan import control, metrics, service, unit, writer
+from saltext.ipalias.errors import EffectError, InputError, ParseError
+from saltext.ipalias.wan import control, metrics, record, service, unit, writer
 from saltext.ipalias.wan.acting import MONITOR, NOBODY, REACTION, Actor
 from saltext.ipalias.wan.clocks import boot_clock
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.model import Line, Transition, WanConfig, Wanted
 from saltext.ipalias.wan.notify import Log, Service
+from saltext.ipalias.wan.places import Places
 from saltext.ipalias.wan.sockets import Watch
 from saltext.ipalias.wan.switch import Done
 from saltext.ipalias.wan.writer import Writer
@@ -337,21 +337,64 @@ def test_without_a_monitor_the_way_out_is_told(tmp_path: Path) -> None:
 def test_a_configuration_that_is_none_is_refused_with_its_path(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"config\.json.*ipalias\.wan"):
+    with pytest.raises((InputError, ParseError), match=r"config\.json.*ipalias\.wan"):
         service.read_config(str(path))
 
 
-def test_the_journal_tells_the_last_number(tmp_path: Path) -> None:
+def entry(number: int, acted: str = "") -> str:
+    made = Transition(f"b-{number}", Line("wan1", 4), "down", 1.0, 2.0, "why", 0.1, 0.3, acted)
+    return record.render_entry(made)
+
+
+def test_a_note_tells_later_who_acted() -> None:
+    text = entry(1) + entry(2, MONITOR) + record.render_note("b-1", REACTION)
+    found = record.parse_journal(text, "journal")
+    assert [e.acted for e in found.entries] == [REACTION, MONITOR] and not found.unreadable
+
+
+def test_behind_a_torn_line_the_next_stands_on_its_own(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    assert service.last_counter(str(path), "b") == 0
-    line = Line("wan1", 4)
-    words = [
-        service.render_transition(Transition(ident, line, "down", 1.0, 2.0, "why", 0.1, 0.3))
-        for ident in ("a-9", "b-1", "b-12", "b-3")
-    ]
-    path.write_text("".join(words) + service.render_acted("b-12", MONITOR, 1.0) + '{"ident": "b-')
-    assert service.last_counter(str(path), "b") == 12
-    assert json.loads(words[0])["line"] == "wan1"
+    path.write_text(entry(1) + entry(2)[:20])
+    writer.append(str(path), entry(3))
+    writer.append(str(path), entry(4))
+    found = record.parse_journal(path.read_text(), "journal")
+    assert [e.ident for e in found.entries] == ["b-1", "b-3", "b-4"] and found.unreadable == (2,)
+
+
+def test_a_journal_that_grows_too_large_keeps_what_is_owed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(state=str(tmp_path))
+    monkeypatch.setattr(service, "ROTATE_AT", 1000)
+    monkeypatch.setattr(record, "KEPT", 3)
+    text = "".join(entry(number) for number in range(1, 21))
+    (tmp_path / "journal").write_text(text)
+    (tmp_path / "acknowledged").write_text(record.render_position(record.Position("b-12")))
+    service.rotate(places, places.journal)
+    left = record.parse_journal((tmp_path / "journal").read_text(), "journal").entries
+    assert [e.ident for e in left] == [f"b-{number}" for number in range(13, 21)]
+    service.rotate(places, str(tmp_path / "other"))
+
+
+def test_a_small_journal_is_left_alone(tmp_path: Path) -> None:
+    places = Places(state=str(tmp_path))
+    (tmp_path / "journal").write_text(entry(1))
+    before = os.stat(places.journal).st_ino
+    service.rotate(places, places.journal)
+    assert os.stat(places.journal).st_ino == before
+
+
+def test_a_record_of_probes_that_grows_too_large_is_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(state=str(tmp_path))
+    monkeypatch.setattr(service, "PROBES_AT", 10)
+    made = Writer("test", after=lambda path: service.rotate(places, path))
+    made.append(places.probes, "x" * 20 + "\n")
+    made.append(places.probes, "new\n")
+    assert made.close(timeout=30)
+    assert (tmp_path / "probes.1").read_text() == "x" * 20 + "\n"
+    assert (tmp_path / "probes").read_text() == "new\n"
 
 
 PROGRAM = Program("/opt/salt/bin/python3", "/usr/local/lib/ipalias", "/var/lib/ipalias", unit.VERB)
