@@ -21,7 +21,8 @@ FOLDERS = (
     "/etc/sysctl.d",
     "/var/lib/ipalias/wan",
 )
-JOURNAL = "/var/lib/ipalias/wan/journal"
+#: What the monitor has seen.
+SEEN = ("/var/lib/ipalias/wan/journal", "/var/lib/ipalias/wan/probes")
 UNIT = "ipalias-wan.service"
 #: Passes before the change and fails after it.
 FAILS_AFTER = ["/usr/bin/test", "!", "-e", f"/etc/systemd/system/{UNIT}"]
@@ -87,7 +88,7 @@ def ours(host: BootedHost) -> dict[str, Any]:
 def files_of(host: BootedHost) -> dict[str, tuple[str, str]]:
     """Return the files, but for the boot restore and what the monitor has seen: both stay."""
     found = host.tree(*FOLDERS).items()
-    return {path: held for path, held in found if "ipalias-restore" not in path and path != JOURNAL}
+    return {path: held for path, held in found if "restore" not in path and path not in SEEN}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
