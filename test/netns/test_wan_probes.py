@@ -134,6 +134,25 @@ def test_a_probe_over_ipv6_is_answered(bench: Bench, target: Target) -> None:
     assert outcome.rtt is not None and 0 < outcome.rtt < PATIENCE, outcome
 
 
+@pytest.mark.parametrize("target", [Target(ARP, "fe80::1"), Target(ICMP, "fe80::1")], ids=str)
+def test_a_link_local_gateway_is_asked_on_its_own_line(
+    net: Wan, bench: Bench, target: Target
+) -> None:
+    """Both gateways have the same address, as providers' routers often do."""
+    net.gateways["wan1"].ip("link", "set", "eth0", "down")
+    try:
+        lost = bench.send(Line("wan1", 6), target, 0.3)
+        assert bench.ask(Line("wan2", 6), target).rtt is not None
+        assert bench.result(lost).rtt is None
+    finally:
+        net.gateways["wan1"].ip("link", "set", "eth0", "up")
+        net.gateways["wan1"].ip_batch(
+            "address replace 2001:db8:1::1/64 dev eth0 nodad",
+            "address replace fe80::1/64 dev eth0 nodad",
+        )
+    wait_until(lambda: bench.ask(Line("wan1", 6), target, 0.3).rtt, "the gateway's return")
+
+
 @pytest.mark.parametrize(
     ("target", "error"),
     [
