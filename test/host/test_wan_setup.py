@@ -60,6 +60,9 @@ def second_line(host: BootedHost, segment: Segment) -> None:
         )
     segment.plug(host._holder.pid, 1000 + host.number, "eth1")  # type: ignore[union-attr]
     wait_until(lambda: "eth1" in host.ip("-br", "link").out, "eth1 on the host")
+    if host.run(["systemctl", "is-active", "NetworkManager"], check=False).code == 0:
+        # It would ask for a lease there, and take the address away meanwhile.
+        host.run(["nmcli", "device", "set", "eth1", "managed", "no"])
     host.ip_batch("link set eth1 up", "address add 198.51.100.2/24 dev eth1")
 
 
