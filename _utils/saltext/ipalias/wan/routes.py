@@ -32,6 +32,7 @@ from .kernel import (
     Route,
     Rule,
 )
+from .legs import Leg, leg_of
 from .model import Line, Numbers, WanConfig, Wanted, Way
 
 #: Metrics in our tables. A route of `RESERVE` counts while there is none of `FIRST`.
