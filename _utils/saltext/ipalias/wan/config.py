@@ -20,7 +20,8 @@ from ..values import (
     sequence,
     short,
 )
-from .config_probe import Settings, parse_probe, read_settings
+from .bounds import refuse_contradictions
+from .config_probe import Settings, parse_probe, parse_within, read_settings
 from .config_targets import parse_targets
 from .model import (
     ANY,
@@ -165,7 +166,8 @@ def _uplink(
         Way(Line(name, family), interface, gateway, sources.get(family, ""), tuple(targets[family]))
         for family, gateway in gateways.items()
     )
-    return Uplink(
+    settings = read_settings(block.get("probe"), f"{where}:probe", settings)
+    uplink = Uplink(
         name,
         index,
         interface,
@@ -173,9 +175,11 @@ def _uplink(
         weight=parse_int(block.get("weight", 1), f"{where}:weight", 1, 255),
         tier=parse_int(block.get("tier", tier), f"{where}:tier", 1, 1000),
         require=choice(block.get("require", require), REQUIRE, f"{where}:require"),
-        probe=parse_probe(read_settings(block.get("probe"), f"{where}:probe", settings)),
+        probe=parse_probe(settings),
         where=where,
     )
+    refuse_contradictions(uplink, *parse_within(settings))
+    return uplink
 
 
 def _react_timeout(top: Mixed, root: str) -> float:

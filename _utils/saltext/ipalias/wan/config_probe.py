@@ -32,6 +32,7 @@ PROBE_KEYS = (
     "adaptive",
     "loss",
     "latency",
+    "within",
 )
 SILENCE_KEYS = ("least", "most")
 THRESHOLD_KEYS = ("down", "up", "window")
@@ -69,9 +70,30 @@ def parse_probe(settings: Settings) -> ProbeConfig:
             config = _READERS[key](config, value, path)
     if "fall" in settings and "confirm" not in settings:
         config = replace(config, confirm=False)
+    config = _fitted(config, settings)
     _refuse_contradictions(config, settings)
+    return config
+
+
+def parse_within(settings: Settings) -> tuple[float | None, str]:
+    """Read the longest detection that is accepted, and where that stands.
+
+    :raises InputError: no span of time.
+    """
+    if "within" not in settings:
+        return None, ""
+    value, where = settings["within"]
+    return parse_duration(value, where, 0.05, 86400.0), where
+
+
+def _fitted(config: ProbeConfig, settings: Settings) -> ProbeConfig:
+    """Return the settings with what a profile gave, and nobody named, fitted to the rest."""
     if not config.confirm and "timeout" not in settings:
         config = replace(config, timeout=min(config.timeout, config.interval))
+    fewest = FEWEST * config.interval
+    if config.loss is not None and "loss" not in settings:
+        window = max(config.loss.window, fewest)
+        config = replace(config, loss=replace(config.loss, window=window))
     return config
 
 
@@ -100,7 +122,7 @@ def _refuse_contradictions(config: ProbeConfig, settings: Settings) -> None:
             way_out="shorten `timeout` or lengthen `interval`; left out, the timeout follows "
             "the round trip",
         )
-    longest = config.timeout if config.confirm else min(config.timeout, config.interval)
+    longest = config.timeout
     if config.latency is not None and config.latency.down >= longest:
         raise InputError(
             f"a latency of {span(config.latency.down)} is never measured: "
@@ -110,11 +132,10 @@ def _refuse_contradictions(config: ProbeConfig, settings: Settings) -> None:
         )
     for key, limit in (("loss", config.loss), ("latency", config.latency)):
         if limit is not None and limit.window < FEWEST * config.interval:
-            where = settings[key][1] if key in settings else settings["interval"][1]
             raise InputError(
                 f"a window of {span(limit.window)} holds fewer than {FEWEST} probes "
                 f"{span(config.interval)} apart",
-                where=where,
+                where=settings[key][1],
                 way_out=f"give `{key}` a window of {span(FEWEST * config.interval)} or more, "
                 f"or `{key}: false`",
             )

@@ -66,9 +66,8 @@ def parse_targets(value: object, gateways: dict[int, str], where: str) -> dict[i
 
 def _target(item: object, where: str) -> tuple[Target, int | None]:
     """Read one target, with the family that it is of; None: of any."""
-    if isinstance(item, str):
-        item = {ICMP: item}
-    block = mapping(item, where)
+    plain = isinstance(item, str)
+    block: Mixed = {ICMP: item} if plain else mapping(item, where)
     refuse_unknown(block, TARGET_KEYS, where)
     kinds = [kind for kind in _KINDS if kind in block]
     if len(kinds) != 1:
@@ -81,7 +80,7 @@ def _target(item: object, where: str) -> tuple[Target, int | None]:
     kind = kinds[0]
     if "expect" in block and kind != HTTP:
         raise InputError("`expect` is for http alone", where=f"{where}:expect")
-    path = f"{where}:{kind}" if not isinstance(item, str) else where
+    path = where if plain else f"{where}:{kind}"
     target, family = _READERS[kind](block[kind], block, path)
     if "family" in block:
         wanted = parse_int(block["family"], f"{where}:family", IPV4, IPV6)

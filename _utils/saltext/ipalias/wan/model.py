@@ -94,6 +94,7 @@ class ProbeConfig:
     :param interval: between two calm probes of one target.
     :param timeout: after which a probe without answer is a miss; with `adaptive` the most
         it can be, for it then follows the measured round trip and its variance.
+    :param silence: how long it must be silent; only with `confirm`.
     :param fall: rounds in a row without enough answers until the line is down; only without
         `confirm`.
     :param rise: rounds in a row with enough answers until it is up again.
@@ -314,7 +315,8 @@ class Wanted(NamedTuple):
     """Hold what the default route of each family shall be: lines with weights, best tier only.
 
     :param lines: family → lines that carry it, with their weights; never empty for a
-        family that had a default route before.
+        family that had a default route of ours before. A family that is left out has had
+        none, and what stands there is left alone.
     :param because: for the log: why these.
     """
 

@@ -137,7 +137,7 @@ class Policy:
             for state in self.lines.values():
                 if state.way.interface == event.interface:
                     touched.add(state.line)
-                    state.carrier = event.up
+                    state.set_carrier(event.up, now)
         else:
             self._command(event, now, warnings, touched)
 
@@ -161,11 +161,11 @@ class Policy:
 
     def _standing(self, standing: Mapping[int, tuple[Line, ...]]) -> Wanted:
         """Return the routes that stand, as far as they are ours to name."""
-        lines = {
-            family: tuple((line, self.lines[line].uplink.weight) for line in listed)
-            for family, listed in standing.items()
-            if listed and all(line in self.lines for line in listed)
-        }
+        lines = {}
+        for family, listed in standing.items():
+            ours = [self.lines[line] for line in listed if line in self.lines]
+            if ours:
+                lines[family] = tuple((state.line, state.uplink.weight) for state in ours)
         return Wanted(lines, "they stand")
 
     def _choose(self, warnings: list[str]) -> Wanted | None:

@@ -28,6 +28,8 @@ from .watch import Asked, Stalls
 CLOSEST, WIDEST, PARTS = 0.01, 0.05, 24
 #: Spacing of the questions to a line that begins to answer again, and for how long it must.
 RISING, RISE_SPAN = 0.05, 0.2
+#: Longest spacing of the questions to a line that is down: its return is not to be missed.
+RETURN = 0.2
 #: Of so many targets each needs a miss of its own.
 BREADTH = 4
 #: A target that missed so many in a row while the line lived is dead itself.
@@ -279,6 +281,8 @@ class SilenceWatch:
         light, own = self._by_pace()
         if light and now >= self._calm:
             pace = self.probe.interval / len(light)
+            if self.down:
+                pace = min(pace, RETURN)
             self._calm = self._calm + pace if now - self._calm < pace else now + pace
             self._turn = (self._turn + 1) % len(light)
             due.append(light[self._turn])

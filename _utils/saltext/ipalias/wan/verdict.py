@@ -39,6 +39,7 @@ class LineState:
         self.wake = self._heard_before = now
         self._measured = now
         self._over = ""
+        self._dropped = False
 
     @property
     def drained(self) -> bool:
@@ -48,6 +49,17 @@ class LineState:
     def tick(self, now: float, stalls: Stalls) -> list[tuple[Asked, float]]:
         """Let the watch judge, and return what it asks; without carrier there is no asking."""
         return self.watch.tick(now, stalls) if self.carrier else []
+
+    def set_carrier(self, up: bool, now: float) -> None:
+        """Take what the kernel says of the interface.
+
+        That it was lost counts also if it is back by the time anybody looks.
+        """
+        self.carrier = up
+        if not up:
+            self._dropped = True
+            if not self.up:
+                self.watch.turn(True, now)
 
     def command(self, command: Command, now: float) -> None:
         """Take an operator's word."""
@@ -70,10 +82,11 @@ class LineState:
 
     def turn(self, now: float) -> Transition | None:
         """Return the transition that is due, and make it."""
+        cause, reason = self._fault(now)
+        self._dropped = False
         if self.up:
-            cause, reason = self._fault(now)
             return self._go(False, cause, reason, now) if cause else None
-        if now < self.hold_until or self._fault(now)[0] or not self.watch.healthy:
+        if now < self.hold_until or cause or not self.watch.healthy:
             return None
         return self._go(True, "", self._recovery(), now)
 
@@ -82,7 +95,7 @@ class LineState:
         if self.failed is not None:
             by = f" by {self.failed.by}" if self.failed.by else ""
             return FAIL, f"taken down{by}"
-        if not self.carrier:
+        if not self.carrier or self._dropped:
             return "carrier", f"{self.way.interface} has no carrier"
         if self.watch.why:
             return "silence", self.watch.why
