@@ -51,7 +51,7 @@ def _setup(pillar):
 def _ask(request):
     """Ask the monitor."""
     formula = _formula()
-    places = formula.library("wan.monitor").Places()
+    places = formula.library("wan.places").Places()
     return formula.call(formula.library("wan.control").ask, places.socket, request)
 
 

@@ -181,6 +181,19 @@ def test_a_reply_passes_the_reverse_path_filter(net: Wan, bench: Bench, mode: st
     assert bench.ask(Line("wan1", 4), KINDS[0]).rtt is not None
 
 
+@pytest.mark.parametrize("selector", ["fwmark 0x10000/0xff0000", "from {source}"])
+def test_mark_and_source_each_lead_to_the_line(net: Wan, bench: Bench, selector: str) -> None:
+    for family, source in ((4, "192.0.2.2"), (6, "2001:db8:1::2")):
+        rule = ["pref", "18600", *selector.format(source=source).split(), "lookup", "18600"]
+        net.router.ip(f"-{family}", "rule", "del", *rule)
+        try:
+            for target in (KINDS if family == 4 else KINDS6)[:5]:
+                outcome = bench.ask(Line("wan1", family), target)
+                assert outcome.rtt is not None, outcome
+        finally:
+            net.router.ip(f"-{family}", "rule", "add", *rule)
+
+
 def test_a_neighbour_that_answers_arp_for_all_revives_no_dead_line(net: Wan) -> None:
     """With the line's route gone no probe goes on link, where proxy ARP would answer it."""
     gateway = net.gateways["wan1"]

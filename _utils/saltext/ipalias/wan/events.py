@@ -155,9 +155,9 @@ class Listener:
         return None
 
     def _lost(self) -> None:
+        # A dump under way is never among what is lost: the kernel waits until there is room
+        # for it. A second one meanwhile it would refuse, and may not find room to say so.
         self._note(Notice(notices.LOST))
-        # The end of a dump may be among what is lost.
-        self._left = []
         self.dump()
 
     def _note(self, notice: Notice) -> None:

@@ -19,11 +19,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from . import byhand, clocks, control, notices
-from .acting import Actor, Acts
+from .acting import NOBODY, Actor, Acts
 from .clocks import Moment, read_moment
 from .control import Control
 from .events import Listener
 from .exchanges import is_address
+from .metrics import render_metrics
 from .model import (
     DOWN,
     Carrier,
@@ -37,8 +38,10 @@ from .model import (
 )
 from .notices import Notice
 from .notify import NOTICE, WARNING, Log, Service
+from .places import Places
 from .policy import Event
 from .probes import Prober
+from .record import Recorder, render_entry, render_note
 from .sockets import Watch
 from .writer import Writer, replace
 
@@ -47,6 +50,8 @@ from .writer import Writer, replace
 DRAINS = 3
 #: Seconds between two writings of the status without anything new in it, and of the metrics.
 HEARTBEAT, METRICS = 1.0, 10.0
+#: Entries that wait for the disk, above which the record of probes is not added to them.
+RECORDS_WAITING = 16
 #: A turn so much later than was asked for (seconds) is counted and told.
 LATE = 0.1
 
@@ -64,65 +69,6 @@ class Decides(Protocol):
         """Return what a monitor that starts again should know."""
 
 
-class Places(NamedTuple):
-    """Say where the monitor's files lie.
-
-    :param run: folder that is empty after a boot.
-    :param state: folder that lasts.
-    """
-
-    run: str = "/run/ipalias"
-    state: str = "/var/lib/ipalias/wan"
-
-    @property
-    def status(self) -> str:
-        """Return the path of the state for everyone who asks."""
-        return f"{self.run}/wan-status.json"
-
-    @property
-    def remembered(self) -> str:
-        """Return the path of what the next monitor should know."""
-        return f"{self.run}/wan-remembered.json"
-
-    @property
-    def socket(self) -> str:
-        """Return the path of the control socket."""
-        return f"{self.run}/wan.sock"
-
-    @property
-    def lock(self) -> str:
-        """Return the path of the lock that only one monitor can hold."""
-        return f"{self.run}/wan.lock"
-
-    @property
-    def config(self) -> str:
-        """Return the path of the configuration."""
-        return f"{self.state}/config.json"
-
-    @property
-    def journal(self) -> str:
-        """Return the path of the journal of transitions."""
-        return f"{self.state}/journal"
-
-    @property
-    def metrics(self) -> str:
-        """Return the path of the metrics."""
-        return f"{self.run}/wan.prom"
-
-
-class Words(NamedTuple):
-    """Say how what happened is put into words, for the files that others read.
-
-    :param transition: a transition → its line in the journal.
-    :param acted: id, who, wall clock → the line that says who has changed the kernel.
-    :param metrics: the whole state → Prometheus' text form.
-    """
-
-    transition: Callable[[Transition], str]
-    acted: Callable[[str, str, float], str]
-    metrics: Callable[[Mapping[str, Any]], str]
-
-
 class Surroundings(NamedTuple):
     """Hold what the monitor speaks to.
 
@@ -132,7 +78,6 @@ class Surroundings(NamedTuple):
     """
 
     places: Places
-    words: Words
     disk: Writer
     run: Writer
     log: Log
@@ -163,6 +108,9 @@ class Monitor:
         self._ways = {way.line: (uplink, way) for uplink, way in config.ways()}
         self._interfaces = {way.interface for _, way in config.ways()}
         self._commands: list[Command] = []
+        self._telling: dict[str, str] = {}
+        self._recorder = Recorder()
+        self._recorded: list[str] = []
         self._last: dict[tuple[Line, Target], Outcome] = {}
         self._down: set[Line] = set()
         self._wake = 0.0
@@ -218,6 +166,8 @@ class Monitor:
     def close(self) -> None:
         """Close everything; status and journal are written as far as the disk lets us."""
         self._around.service.tell("STOPPING=1")
+        self._recorded.append(self._recorder.close())
+        self._metrics_at = 0.0
         self._write_status(read_moment())
         self._control.close()
         self._prober.close()
@@ -247,9 +197,9 @@ class Monitor:
         misses, self._prober.misses = self._prober.misses, []
         for outcome in (*outcomes, *misses):
             self._last[(outcome.line, outcome.target)] = outcome
-        if self._around.debug is not None:
-            for outcome in (*outcomes, *misses):
-                self._debug(_outcome_text(outcome))
+            self._recorded.append(self._recorder.add(outcome))
+            if self._around.debug is not None:
+                self._debug(outcome_text(outcome))
         return [*events, *outcomes]
 
     def _take_notice(
@@ -309,14 +259,18 @@ class Monitor:
                 self._down.add(transition.line)
             else:
                 self._down.discard(transition.line)
+        # With nothing to change nobody acts; what is left to a reaction is told later.
+        nobody = NOBODY if decision.wanted is None else ""
+        self._telling = {transition.ident: nobody for transition in decision.transitions}
         if decision.wanted is not None:
-            idents = [transition.ident for transition in decision.transitions]
+            idents = tuple(self._telling)
             self._actor.want(decision.wanted, frozenset(self._down), idents, now.boot)
         for probe in decision.probes:
             self._prober.send(probe)
+        told, self._telling = self._telling, {}
         for transition in decision.transitions:
-            self._tell(transition)
-        if decision.wanted is not None:
+            self._tell(transition._replace(acted=told[transition.ident]))
+        if decision.wanted is not None and decision.wanted.because:
             self._say(f"default route: {decision.wanted.because}")
         for warning in decision.warnings:
             self._say(warning, WARNING)
@@ -327,17 +281,16 @@ class Monitor:
     def _tell(self, transition: Transition) -> None:
         self._transitions += 1
         around = self._around
-        text = around.words.transition(transition)
-        if not around.disk.append(around.places.journal, text):
-            self._say(f"the journal is full, not written: {text.strip()}", WARNING)
+        if not around.disk.append(around.places.journal, render_entry(transition)):
+            self._say(f"the journal is full, not written: {transition.ident}", WARNING)
         level = WARNING if transition.state == DOWN else NOTICE
         self._say(f"{transition.line.text()} {transition.state}: {transition.reason}", level)
 
     def _acted(self, ident: str, who: str) -> None:
-        around = self._around
-        around.disk.append(
-            around.places.journal, around.words.acted(ident, who, read_moment().wall)
-        )
+        if ident in self._telling:
+            self._telling[ident] = who
+        else:
+            self._around.disk.append(self._around.places.journal, render_note(ident, who))
 
     def _say(self, text: str, level: int = NOTICE) -> None:
         self._around.log.say(text, level)
@@ -374,8 +327,15 @@ class Monitor:
         around, state = self._around, self._state(now)
         around.run.replace(around.places.status, json.dumps(state) + "\n", 0o644)
         if now.boot >= self._metrics_at:
-            around.run.replace(around.places.metrics, around.words.metrics(state), 0o644)
+            around.run.replace(around.places.metrics, render_metrics(state), 0o644)
             self._metrics_at = now.boot + METRICS
+            self._write_record()
+
+    def _write_record(self) -> None:
+        """Hand over what was probed; where the disk stands still the journal comes first."""
+        text, self._recorded = "".join(self._recorded), []
+        if text and self._around.disk.state().waiting < RECORDS_WAITING:
+            self._around.disk.append(self._around.places.probes, text)
 
     def _remember_later(self) -> None:
         text = json.dumps(self._policy.remember()) + "\n"
@@ -420,36 +380,31 @@ class Monitor:
 
     def _row(self, row: Mapping[str, object]) -> dict[str, object]:
         """Return a line's row with what its probes say."""
-        found = [line for line in self._ways if line.text() == row.get("line")]
-        if not found:
-            return dict(row)
-        [line] = found
+        line = next(line for line in self._ways if line.text() == row["line"])
         uplink, way = self._ways[line]
-        source = self._prober.source(line)
-        mark = self._config.numbers.mark(uplink.index)
+        source, names = self._prober.source(line), self._prober.names
+        mark, timeout = self._config.numbers.mark(uplink.index), uplink.probe.timeout
         probes = []
         for target in way.targets:
             known = target.host
-            if not is_address(target.host):
-                known = self._prober.names.known(line, target.host)
-            timeout = uplink.probe.timeout
-            probes.append(
-                {
-                    "target": target.text(),
-                    "address": known,
-                    "command": byhand.command(way, target, source, mark, timeout, known),
-                    **_outcome_row(self._last.get((line, target))),
-                }
-            )
+            if not is_address(known):
+                known = names.known(line, known)
+            by_hand = byhand.command(way, target, source, mark, timeout, known)
+            probes.append(probe_row(target, known, by_hand, self._last.get((line, target))))
         return {**row, "source": source, "probed": self._prober.ended[line], "probes": probes}
 
 
-def _outcome_row(outcome: Outcome | None) -> dict[str, object]:
+def probe_row(
+    target: Target, address: str, by_hand: str, outcome: Outcome | None
+) -> dict[str, object]:
+    """Return the last probe of a target as plain data."""
+    row: dict[str, object] = {"target": target.text(), "address": address, "command": by_hand}
     if outcome is None:
-        return {"sent": None, "rtt": None, "error": ""}
-    return {"sent": outcome.sent, "rtt": outcome.rtt, "error": outcome.error}
+        return {**row, "sent": None, "rtt": None, "error": ""}
+    return {**row, "sent": outcome.sent, "rtt": outcome.rtt, "error": outcome.error}
 
 
-def _outcome_text(outcome: Outcome) -> str:
+def outcome_text(outcome: Outcome) -> str:
+    """Return an outcome as the foreground mode prints it."""
     said = outcome.error if outcome.rtt is None else f"{outcome.rtt * 1000:.2f} ms"
     return f"{outcome.line.text()} {outcome.target.text()} #{outcome.seq}: {said}"

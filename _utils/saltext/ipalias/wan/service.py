@@ -17,20 +17,27 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from .. import disk, processes
 from ..errors import MALFORMED, EffectError, InputError, IpaliasError, RefusedError
-from . import clocks, nat
-from .config import parse_wan
+from . import clocks, nat, writer
 from .events import Listener
 from .exchanges import READ
-from .metrics import render_metrics
-from .model import REPORT, Line, Transition, WanConfig
-from .monitor import Monitor, Places, Surroundings, Words
+from .model import REPORT, WanConfig
+from .monitor import Monitor, Surroundings
 from .notify import Log, Service
+from .places import Places
 from .policy import Policy, Start
+from .record import (
+    ROTATE_AT,
+    kept,
+    last_counter,
+    parse_journal,
+    parse_position,
+    render_entry,
+)
 from .sockets import Watch
+from .stored import parse_config
 from .switch import Switch
 from .writer import Writer
 
@@ -38,6 +45,8 @@ from .writer import Writer
 SYNC = 10.0
 #: Seconds that nft may take.
 NFT = 5.0
+#: Size of the record of probes (bytes) at which it is put aside; one older one is kept.
+PROBES_AT = 16 << 20
 USAGE = "usage: run.py wan STATE [-d [-n]]"
 
 
@@ -61,19 +70,16 @@ def read_config(path: str) -> WanConfig:
     """Return the configuration that the state has written: the pillar's block, as data.
 
     :raises InputError: it is not there, or is refused.
+    :raises ParseError: it is damaged.
     """
-    way_out = "apply the state ipalias.wan"
     try:
         with open(path, encoding="utf-8") as file:
-            data = json.load(file)
-        if data["schema"] != 1:
-            raise InputError("a later version has written it", where=path, way_out=way_out)
-        block = data["wan"]
+            text = file.read()
     except OSError as error:
-        raise InputError(f"{error.strerror}", where=path, way_out=way_out) from error
-    except MALFORMED as error:
-        raise InputError("it is damaged", where=path, way_out=way_out) from error
-    return parse_wan(block)
+        raise InputError(
+            f"{error.strerror}", where=path, way_out="apply the state ipalias.wan"
+        ) from error
+    return parse_config(text, path)
 
 
 def serve(places: Places, *, debug: bool = False, act: bool = True) -> int:
@@ -114,8 +120,8 @@ def start(config: WanConfig, places: Places, debug: Callable[[str], None] | None
     """
     watch = Watch()
     log = Log()
-    journal = Writer("journal")
-    around = Surroundings(places, _words(places), journal, Writer("status"), log, Service(), debug)
+    disk_ = Writer("journal", after=lambda path: rotate(places, path))
+    around = Surroundings(places, disk_, Writer("status"), log, Service(), debug)
     try:
         listener = Listener(watch, config.numbers, nat.TABLE)
         _sync(watch, listener)
@@ -136,11 +142,12 @@ def start(config: WanConfig, places: Places, debug: Callable[[str], None] | None
 def _known(config: WanConfig, places: Places, listener: Listener, switch: Switch) -> Start:
     links = {way.interface: listener.view.link(way.interface) for _, way in config.ways()}
     now = clocks.read_moment()
+    journal = parse_journal(_text(places.journal), places.journal)
     return Start(
         now=now.boot,
         wall=now.wall,
         boot=processes.boot_id(),
-        counter=last_counter(places.journal, processes.boot_id()),
+        counter=last_counter(journal.entries, processes.boot_id()),
         standing=switch.standing(),
         carrier={name: link is not None and link.works for name, link in links.items()},
         remembered=_remembered(places.remembered),
@@ -213,41 +220,30 @@ def _printer() -> Callable[[str], None]:
     return show
 
 
-# --- the journal, in lines of JSON ------------------------------------------------------------
+# --- what the disk's thread does beside appending ---------------------------------------------
 
 
-def _words(places: Places) -> Words:
-    return Words(render_transition, render_acted, render_metrics)
+def rotate(places: Places, path: str) -> None:
+    """Make a journal, or a record of probes, anew that has grown too large.
+
+    :raises OSError: as the system says.
+    :raises ParseError: a later version has written it.
+    """
+    limit = {places.journal: ROTATE_AT, places.probes: PROBES_AT}.get(path)
+    if limit is None or os.stat(path).st_size <= limit:
+        return
+    if path == places.probes:
+        os.replace(path, f"{path}.1")
+        return
+    entries = parse_journal(_text(path), path).entries
+    position = parse_position(_text(places.position))
+    text = "".join(map(render_entry, kept(entries, position)))
+    writer.replace(path, text, sync=True)
 
 
-def render_transition(transition: Transition) -> str:
-    """Return a transition's line in the journal."""
-    fields: dict[str, Any] = transition._asdict()
-    fields["line"] = transition.line.text()
-    return json.dumps({"kind": "transition", **fields}) + "\n"
-
-
-def render_acted(ident: str, who: str, at: float) -> str:
-    """Return the line that says who has changed the kernel for a transition."""
-    return json.dumps({"kind": "acted", "ident": ident, "acted": who, "at": at}) + "\n"
-
-
-def last_counter(path: str, boot: str) -> int:
-    """Return the number of the last transition of this boot in the journal."""
-    last = 0
+def _text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                with contextlib.suppress(*MALFORMED):
-                    ident, _, number = str(json.loads(line)["ident"]).rpartition("-")
-                    if ident == boot:
-                        last = max(last, int(number))
-    except OSError:
-        return last
-    return last
-
-
-def line_of(text: str) -> Line:
-    """Return the line that a text such as ``wan1/6`` names."""
-    name, _, family = text.partition("/")
-    return Line(name, 6 if family == "6" else 4)
+            return file.read()
+    except FileNotFoundError:
+        return ""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..disk import NEW_FILE
+from ..errors import IpaliasError
 
 #: Entries that wait at most. A transition is a few hundred bytes, a thousand are days.
 WAITING = 4096
@@ -38,10 +41,16 @@ class Writer:
     """Hold a thread that writes files, and what it still has to write.
 
     :param name: of the thread, for people.
+    :param after: called in the thread with the path of a file that has grown.
     """
 
-    def __init__(self, name: str, limit: int = WAITING) -> None:
-        self._limit = limit
+    def __init__(
+        self,
+        name: str,
+        limit: int = WAITING,
+        after: Callable[[str], None] = lambda path: None,
+    ) -> None:
+        self._limit, self._after = limit, after
         self._ready = threading.Condition()
         self._entries: deque[tuple[str, str]] = deque()
         self._texts: dict[str, tuple[str, int]] = {}
@@ -113,6 +122,9 @@ class Writer:
             else:
                 with self._ready:
                     self._entries.popleft()
+                # What is made anew as a whole can be so the next time.
+                with contextlib.suppress(OSError, IpaliasError):
+                    self._after(entry[0])
         for path, text in texts.items():
             try:
                 replace(path, *text)
@@ -129,13 +141,16 @@ class Writer:
 def append(path: str, text: str) -> None:
     """Add a text to a file and sync it; half a text, of a full disk, is taken back.
 
+    Behind a line that a crash has torn the text begins on a line of its own.
+
     :raises OSError: as the system says.
     """
+    torn = _ends_torn(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NEW_FILE
     descriptor = os.open(path, flags, 0o600)
     try:
         size = os.fstat(descriptor).st_size
-        data = memoryview(text.encode())
+        data = memoryview((b"\n" if torn else b"") + text.encode())
         try:
             while data:
                 data = data[os.write(descriptor, data) :]
@@ -148,8 +163,23 @@ def append(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def replace(path: str, text: str, mode: int = 0o600) -> None:
+def _ends_torn(path: str) -> bool:
+    """Tell whether a file's last line has no end."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return False
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except FileNotFoundError:
+        return False
+
+
+def replace(path: str, text: str, mode: int = 0o600, *, sync: bool = False) -> None:
     """Put a text in the place of a file in one step, following no planted link.
+
+    :param sync: have it on the disk first, for what must outlive a crash.
 
     :raises OSError: as the system says.
     """
@@ -160,6 +190,9 @@ def replace(path: str, text: str, mode: int = 0o600) -> None:
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(descriptor)
         os.replace(fresh, path)
     except OSError:
         with contextlib.suppress(OSError):
