@@ -21,7 +21,6 @@ FOLDERS = (
     "/etc/sysctl.d",
     "/var/lib/ipalias/wan",
 )
-JOURNAL = "/var/lib/ipalias/wan/journal"
 UNIT = "ipalias-wan.service"
 #: Passes before the change and fails after it.
 FAILS_AFTER = ["/usr/bin/test", "!", "-e", f"/etc/systemd/system/{UNIT}"]
@@ -89,8 +88,9 @@ def ours(host: BootedHost) -> dict[str, Any]:
 
 def files_of(host: BootedHost) -> dict[str, tuple[str, str]]:
     """Return the files, but for the boot restore and what the monitor has seen: both stay."""
+    seen = {f"/var/lib/ipalias/wan/{name}" for name in ("journal", "probes")}
     found = host.tree(*FOLDERS).items()
-    return {path: held for path, held in found if "ipalias-restore" not in path and path != JOURNAL}
+    return {path: h for path, h in found if "ipalias-restore" not in path and path not in seen}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
