@@ -21,8 +21,6 @@ FOLDERS = (
     "/etc/sysctl.d",
     "/var/lib/ipalias/wan",
 )
-#: What the monitor has seen.
-SEEN = ("/var/lib/ipalias/wan/journal", "/var/lib/ipalias/wan/probes")
 UNIT = "ipalias-wan.service"
 #: Passes before the change and fails after it.
 FAILS_AFTER = ["/usr/bin/test", "!", "-e", f"/etc/systemd/system/{UNIT}"]
@@ -61,6 +59,9 @@ def second_line(host: BootedHost, segment: Segment) -> None:
         )
     segment.plug(host._holder.pid, 1000 + host.number, "eth1")  # type: ignore[union-attr]
     wait_until(lambda: "eth1" in host.ip("-br", "link").out, "eth1 on the host")
+    if host.run(["systemctl", "is-active", "NetworkManager"], check=False).code == 0:
+        # It would ask for a lease there, and take the address away meanwhile.
+        host.run(["nmcli", "device", "set", "eth1", "managed", "no"])
     host.ip_batch("link set eth1 up", "address add 198.51.100.2/24 dev eth1")
 
 
@@ -87,8 +88,9 @@ def ours(host: BootedHost) -> dict[str, Any]:
 
 def files_of(host: BootedHost) -> dict[str, tuple[str, str]]:
     """Return the files, but for the boot restore and what the monitor has seen: both stay."""
+    seen = {f"/var/lib/ipalias/wan/{name}" for name in ("journal", "probes")}
     found = host.tree(*FOLDERS).items()
-    return {path: held for path, held in found if "restore" not in path and path not in SEEN}
+    return {path: h for path, h in found if "ipalias-restore" not in path and path not in seen}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

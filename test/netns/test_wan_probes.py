@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -159,7 +160,8 @@ def test_a_link_local_gateway_is_asked_on_its_own_line(
         (Target(TCP, SERVER, 7002), "ECONNREFUSED"),
         (Target(HTTP, SERVER, 8080, "/500"), "HTTP status 500"),
         (Target(HTTP, SERVER, 8080, "/200", 204), "HTTP status 200"),
-        (Target(HTTP, SERVER, 7001, "/"), "closed unanswered"),
+        # Closed with our request unread is a reset, closed before it an end.
+        (Target(HTTP, SERVER, 7001, "/"), "closed unanswered|ECONNRESET|EPIPE"),
         (Target(HTTP, SERVER, 8080, "/", tls=True), "TLS"),
         (Target(DNS, SERVER, 53, "servfail.example"), "SERVFAIL"),
         (Target(DNS, SERVER, 5353, "www.example"), "ECONNREFUSED"),
@@ -169,7 +171,8 @@ def test_a_link_local_gateway_is_asked_on_its_own_line(
 )
 def test_what_is_no_answer_is_named(bench: Bench, target: Target, error: str) -> None:
     outcome = bench.ask(Line("wan1", 4), target, 10.0)
-    assert outcome.rtt is None and error in outcome.error and not outcome.late, outcome
+    assert outcome.rtt is None and not outcome.late, outcome
+    assert re.search(error, outcome.error), outcome
 
 
 @pytest.mark.parametrize("name", ["mute.example", "other.example"])
@@ -195,9 +198,12 @@ def test_each_probe_takes_its_own_line(net: Wan, bench: Bench) -> None:
 def test_a_reply_passes_the_reverse_path_filter(net: Wan, bench: Bench, mode: str) -> None:
     """The main table has no default, as after a failover: mark and source rule suffice."""
     assert "default" not in net.router.ip("route").out
-    for name in ("all", "wan1"):
-        net.router.run(["sysctl", "-qw", f"net.ipv4.conf.{name}.rp_filter={mode}"])
-    assert bench.ask(Line("wan1", 4), KINDS[0]).rtt is not None
+    keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", "wan1")]
+    net.router.run(["sysctl", "-qw", *(f"{key}={mode}" for key in keys)])
+    try:
+        assert bench.ask(Line("wan1", 4), KINDS[0]).rtt is not None
+    finally:
+        net.router.run(["sysctl", "-qw", *(f"{key}=0" for key in keys)])
 
 
 @pytest.mark.parametrize("selector", ["fwmark 0x10000/0xff0000", "from {source}"])

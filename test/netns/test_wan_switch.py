@@ -344,8 +344,113 @@ table inet foreign {
     chain late {
         type filter hook postrouting priority 50; policy accept;
         oifname "wan2" ct mark 0x00020005 meta mark & 0x0000ffff == 0x3 counter name "both"
-        oifname "wan2" ct mark & 0x0000ffff != 0x5 counter name "lost"
-        oifname "wan2" meta mark & 0x0000ffff != 0x3 counter name "lost"
+        oifname "wan2" udp dport 7007 ct mark & 0x0000ffff != 0x5 counter name "lost"
+        oifname "wan2" udp dport 7007 meta mark & 0x0000ffff != 0x3 counter name "lost"
     }
 }
 """
+
+
+def test_two_lines_on_one_interface_are_told_apart(
+    site: Site, start: Callable[..., Router], flows: Callable[[Node], Program]
+) -> None:
+    """The guide's own case: both gateways reachable by the same interface."""
+    site.share()
+    uplinks = copy.deepcopy(PILLAR["uplinks"])
+    for name, uplink in uplinks.items():
+        uplink |= {"interface": "wan", "source": SOURCES[name], "source6": SOURCES6[name]}
+    router = start(changed(PILLAR, uplinks=uplinks))
+    assert is_clean(router.apply(BOTH))
+    client = flows(site.client)
+    for address, names, begin in ((SERVER, SOURCES, 0), (SERVER6, MAPPED, 300)):
+        seen = client.ask(do="open", kind="udp", address=address, port=PORT, count=300)
+        assert set(seen) == set(names.values())
+        which = list(range(begin, begin + 300))
+        assert client.ask(do="ask", which=which) == seen
+    stays = [at for at, source in enumerate(seen, 300) if source == MAPPED["wan2"]]
+    router.apply(ONLY_2, DOWN_1)
+    assert set(client.ask(do="ask", which=stays)) == {MAPPED["wan2"]}
+    fresh = flows(site.client).ask(do="open", kind="udp", address=SERVER, port=PORT, count=20)
+    assert set(fresh) == {SOURCES["wan2"]}
+
+
+def test_one_configuration_follows_another_and_nothing_is_left(
+    site: Site, start: Callable[..., Router]
+) -> None:
+    router = start()
+    one = changed(PILLAR, uplinks={"wan2": PILLAR["uplinks"]["wan2"]}, nat={})
+    moved = changed(PILLAR, numbers={"table": 30000, "priority": 20000, "nexthop": 40000})
+    near = changed(PILLAR, numbers={"table": 18601, "priority": 18602, "nexthop": 18602})
+    fresh: dict[str, Any] = {}
+    for name, block in (("one", one), ("moved", moved), ("near", near), ("two", PILLAR)):
+        assert is_clean(router.ask(do="set", change=["", block]))
+        fresh[name] = everything(site.router)
+        assert router.ask(do="set", change=[block, block])["changes"] == []
+        assert is_clean(router.ask(do="set", change=[block, ""]))
+        assert everything(site.router) == {"rules": [], "routes": [], "nexthops": [], "nft": ""}
+    order = [("two", PILLAR), ("one", one), ("two", PILLAR), ("moved", moved), ("near", near),
+             ("two", PILLAR), ("near", near), ("one", one)]  # fmt: skip
+    before: Any = ""
+    for name, block in order:
+        assert is_clean(router.ask(do="set", change=[before, block]))
+        assert everything(site.router) == fresh[name], name
+        before = block
+
+
+def everything(router: Node) -> dict[str, Any]:
+    """Return all that anyone has added to the kernel's own."""
+    kernel = ("table local", "proto kernel", "ff00::/8")
+    found = {"rules": [], "routes": [], "nexthops": shown(router, "nexthop")}
+    for family in ("-4", "-6"):
+        rules = shown(router, family, "rule")
+        found["rules"] += [r for r in rules if r.split(":")[0] not in ("0", "32766", "32767")]
+        found["routes"] += [
+            route
+            for route in shown(router, family, "route", "show", "table", "all")
+            if not any(word in route for word in kernel)
+        ]
+    found["nexthops"] = [n.partition(" unbalanced_time ")[0] for n in found["nexthops"]]
+    nft = router.run(["nft", "list", "ruleset"]).out
+    return {**{key: sorted(each) for key, each in found.items()}, "nft": nft}
+
+
+TAKEN = {
+    "protocol": ["ip", "route", "add", "203.0.113.0/25", "via", GATEWAYS["wan1"], "proto", "186"],
+    "table": ["ip", "-6", "route", "add", "2001:db8:77::/64", "dev", "wan1", "table", "18600"],
+    "priority": ["ip", "rule", "add", "priority", "18602", "lookup", "7"],
+    "nexthop": ["ip", "nexthop", "add", "id", "18604", "via", GATEWAYS["wan1"], "dev", "wan1"],
+    "mark_shift": [
+        "ip",
+        "rule",
+        "add",
+        "priority",
+        "9",
+        "fwmark",
+        "0x80000/0xff0000",
+        "lookup",
+        "7",
+    ],
+}
+
+
+MARKING = "table ip other { chain c { ct mark set ct mark | 0x10000; }; }"
+
+
+def test_numbers_in_use_are_refused_on_the_real_kernel(
+    site: Site, start: Callable[..., Router]
+) -> None:
+    router = start()
+    assert router.ask(do="collide", pillar=PILLAR) == []
+    router.apply(BOTH)
+    assert router.ask(do="collide", pillar=PILLAR) == []
+    router.ask(do="remove")
+    for key, argv in TAKEN.items():
+        site.router.run(argv)
+        told = router.ask(do="collide", pillar=PILLAR)
+        assert told[: len(f"ipalias:wan:numbers:{key}: ")] == f"ipalias:wan:numbers:{key}: ", told
+        undo = ["del" if word == "add" else word for word in argv]
+        site.router.run(undo[:5] if key == "nexthop" else undo)
+    site.router.run(
+        ["nft", "-f", "-"], "table ip other { chain c { ct mark set ct mark | 0x10000; }; }"
+    )
+    assert "mark_shift: mark bits" in router.ask(do="collide", pillar=PILLAR)

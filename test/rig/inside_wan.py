@@ -17,12 +17,23 @@ def run_nft(text: str) -> str:
     return done.stderr.strip() if done.returncode else ""
 
 
+def run_reading(argv: list[str]) -> str:
+    """Run a program that only reads; return what it says."""
+    try:
+        return subprocess.run(argv, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        return ""
+
+
 def main() -> None:
     """Answer requests until there are no more."""
     sys.path.insert(0, sys.argv[1])
-    from saltext.ipalias.wan import conntrack, netlink
+    from saltext.ipalias.errors import RefusedError
+    from saltext.ipalias.wan import conntrack, live, netlink
+    from saltext.ipalias.wan.collisions import refuse_collisions
     from saltext.ipalias.wan.config import parse_wan
     from saltext.ipalias.wan.model import Line, Wanted
+    from saltext.ipalias.wan.stored import render_config
     from saltext.ipalias.wan.switch import Done, Switch
 
     switch: Switch | None = None
@@ -49,6 +60,19 @@ def main() -> None:
             case "standing":
                 assert switch
                 answer = switch.standing()
+            case "set":
+                texts = [render_config(each) if each else "" for each in request["change"]]
+                answer = live.set_wan(*texts, run_nft)
+            case "collide":
+                config = parse_wan(request["pillar"])
+                found = live.read_wan(render_config(request["pillar"]), run_reading)
+                try:
+                    kernel, routes = found.kernel, found.protocol
+                    answer = refuse_collisions(
+                        config, kernel, routes, nft=found.nft, iptables=found.iptables
+                    )
+                except RefusedError as error:
+                    answer = error.text()
             case "flows":
                 sockets = netlink.Netlink(netlink.NETFILTER)
                 answer = conntrack.count_flows(

@@ -161,6 +161,18 @@ class Site:
         for node in self._nodes:
             process.wait_until(lambda node=node: _is_settled(node), f"addresses of {node.name}")
 
+    def share(self) -> None:
+        """Bring both lines behind one interface of the router, ``wan``, as the guide has it."""
+        self.router.ip_batch(
+            "link add name wan type bridge forward_delay 0 mcast_snooping 0",
+            *(f"address flush dev {name}" for name in SOURCES),
+            *(f"link set {name} master wan" for name in SOURCES),
+            "link set wan up",
+            *(f"address add {address}/25 dev wan" for address in SOURCES.values()),
+            *(f"address add {address}/64 dev wan" for address in SOURCES6.values()),
+        )
+        process.wait_until(lambda: _is_settled(self.router), "addresses of the router")
+
     # -- faults ---------------------------------------------------------------------------
 
     def cut(self, name: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rig.simwan import HOST, after
 from rig.wanhosts import PILLAR
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.kernel import (
@@ -18,100 +19,20 @@ from saltext.ipalias.wan.kernel import (
     Hop,
     Item,
     Kernel,
-    Link,
     Nexthop,
     Route,
     Rule,
 )
+from saltext.ipalias.wan.legs import source_of
 from saltext.ipalias.wan.model import Line, WanConfig, Wanted
-from saltext.ipalias.wan.routes import Change, Plan, carried, plan, removal, source_of, standing
+from saltext.ipalias.wan.routes import Plan, plan, removal
+from saltext.ipalias.wan.standing import carried, standing, taken_over
 
 CONFIG = parse_wan(PILLAR)
 NUMBERS = CONFIG.numbers
 W1, W2 = Line("wan1", 4), Line("wan2", 4)
 V1, V2 = Line("wan1", 6), Line("wan2", 6)
 BOTH = Wanted({4: ((W1, 2), (W2, 1)), 6: ((V1, 2), (V2, 1))})
-HOST = Kernel(
-    {
-        name: Link(number, name, True, True)
-        for number, name in enumerate(("lo", "lan0", "wan1", "wan2"), 1)
-    },
-    (
-        Address("wan1", 4, "198.51.100.2", 25),
-        Address("wan2", 4, "198.51.100.130", 25),
-        Address("wan1", 6, "2001:db8:a::2", 64),
-        Address("wan2", 6, "2001:db8:b::2", 64),
-    ),
-)
-
-
-# -- the kernel, as far as it matters -------------------------------------------------------
-
-
-def after(kernel: Kernel, changes: tuple[Change, ...]) -> Kernel:
-    """Return what the kernel makes of changes, refusing what it refuses."""
-    routes, rules = list(kernel.routes), list(kernel.rules)
-    objects = {item.ident: item for item in (*kernel.nexthops, *kernel.groups)}
-    for item, delete in changes:
-        match item:
-            case Route() if delete:
-                if item in routes:
-                    routes.remove(item)
-            case Route():
-                if item.group:
-                    assert isinstance(objects.get(item.group), Group), item
-                _replace_route(routes, item)
-            case Rule() if delete:
-                if item in rules:
-                    rules.remove(item)
-            case Rule():
-                assert item not in rules, "EEXIST"
-                rules.append(item)
-            case Nexthop() | Group() if delete:
-                objects.pop(item.ident, None)
-                routes = [r for r in routes if not r.group or r.group in objects]
-                objects = _without_member(objects, item.ident)
-                routes = [r for r in routes if not r.group or r.group in objects]
-            case Nexthop():
-                old = objects.get(item.ident)
-                assert not isinstance(old, Group), "EINVAL: a group is no nexthop"
-                assert old is None or old.family == item.family, "EINVAL: another family"
-                assert kernel.links[item.hop.interface].carrier, "ENETDOWN"
-                objects[item.ident] = item
-            case Group():
-                old = objects.get(item.ident)
-                assert not isinstance(old, Nexthop), "EINVAL: a nexthop is no group"
-                assert old is None or old.resilient == item.resilient, "EINVAL: another type"
-                for ident, _ in item.members:
-                    assert isinstance(objects.get(ident), Nexthop), f"no nexthop {ident}"
-                objects[item.ident] = item
-    return kernel._replace(
-        routes=tuple(routes),
-        rules=tuple(rules),
-        nexthops=tuple(o for o in objects.values() if isinstance(o, Nexthop)),
-        groups=tuple(o for o in objects.values() if isinstance(o, Group)),
-    )
-
-
-def _replace_route(routes: list[Route], new: Route) -> None:
-    for at, old in enumerate(routes):
-        same = old.family == 4 or (old.kind, bool(old.group)) == (new.kind, bool(new.group))
-        if old.place == new.place and same:
-            routes[at] = new
-            return
-    routes.append(new)
-
-
-def _without_member(objects: dict[int, Nexthop | Group], gone: int) -> dict[int, Nexthop | Group]:
-    left: dict[int, Nexthop | Group] = {}
-    for ident, item in objects.items():
-        if isinstance(item, Group):
-            members = tuple(m for m in item.members if m[0] != gone)
-            if not members:
-                continue
-            item = item._replace(members=members)
-        left[ident] = item
-    return left
 
 
 def settled(config: WanConfig, wanted: Wanted, kernel: Kernel) -> Kernel:
@@ -377,3 +298,29 @@ def test_what_stands_is_wanted_before_anyone_has_decided() -> None:
     assert standing(CONFIG, HOST).lines == BOTH.lines
     tiers = parse_wan({**PILLAR, "policy": "tier"})
     assert standing(tiers, HOST).lines == {4: ((W1, 2),), 6: ((V1, 2),)}
+
+
+def test_a_new_configuration_takes_over_what_is_known_of_the_lines() -> None:
+    only = Wanted({4: ((W2, 1),), 6: BOTH.lines[6]})
+    kernel = settled(CONFIG, only, HOST)
+    # The same one: nothing changes by itself.
+    assert taken_over(CONFIG, CONFIG, kernel) == standing(CONFIG, kernel)
+    heavier = {**PILLAR["uplinks"]["wan2"], "weight": 9}
+    third = {**heavier, "gateway": "198.51.100.140", "gateway6": "2001:db8:b::9", "weight": 4}
+    changed = parse_wan(
+        {**PILLAR, "uplinks": {**PILLAR["uplinks"], "wan2": heavier, "wan3": third}}
+    )
+    # wan1 is down for IPv4, wan3 is new, wan2 has its new weight.
+    assert taken_over(changed, CONFIG, kernel).lines == {
+        4: ((W2, 9), (Line("wan3", 4), 4)),
+        6: ((V1, 2), (V2, 9), (Line("wan3", 6), 4)),
+    }
+    assert taken_over(CONFIG, None, HOST).lines == BOTH.lines
+
+
+def test_a_line_of_a_tier_that_waits_is_not_taken_to_be_down() -> None:
+    tiers = parse_wan({**PILLAR, "policy": "tier"})
+    first, second = (settled(tiers, Wanted({4: ((line, 1),)}), HOST) for line in (W1, W2))
+    assert taken_over(CONFIG, tiers, first).lines[4] == ((W1, 2), (W2, 1))
+    # The second tier is in use: the first must be down.
+    assert taken_over(CONFIG, tiers, second).lines[4] == ((W2, 1),)

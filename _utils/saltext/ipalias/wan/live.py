@@ -8,9 +8,10 @@ from typing import NamedTuple
 from ..errors import IpaliasError
 from . import netlink, rtnl
 from .kernel import Kernel, Route
-from .model import Numbers, WanConfig
+from .model import Numbers, WanConfig, Wanted
 from .netlink import Netlink
 from .routes import all_tables, nexthops_of, tables_of
+from .standing import taken_over
 from .stored import parse_config
 from .switch import Done, Nft, Switch
 
@@ -78,7 +79,9 @@ def set_wan(before: str, after: str, nft: Nft) -> Done:
     :param after: text of the one that shall be; empty: none.
     """
     new = parse_config(after, "configuration") if after else None
-    old = _numbers(before)
+    former = _former(before)
+    # One that cannot be read had the usual numbers, as likely as not.
+    old = (former or WanConfig()).numbers if before else None
     changes: list[str] = []
     problems: list[str] = []
 
@@ -90,11 +93,12 @@ def set_wan(before: str, after: str, nft: Nft) -> Done:
     if new is None:
         remove(old or Numbers(), nat=True)
         return Done(tuple(changes), tuple(problems))
+    wanted = _wanted(new, former, nft)
     moved = old is not None and old != new.numbers
     if moved and old is not None and _overlap(old, new.numbers):
         remove(old, nat=False)
         moved = False
-    done = _bring(new, nft)
+    done = _bring(new, wanted, nft)
     changes += done.changes
     problems += done.problems
     if moved and old is not None:
@@ -102,10 +106,18 @@ def set_wan(before: str, after: str, nft: Nft) -> Done:
     return Done(tuple(changes), tuple(problems), (), done.missing)
 
 
-def _bring(config: WanConfig, nft: Nft) -> Done:
+def _wanted(config: WanConfig, former: WanConfig | None, nft: Nft) -> Wanted:
+    switch = Switch(former or config, nft)
+    try:
+        return taken_over(config, former, switch.read())
+    finally:
+        switch.close()
+
+
+def _bring(config: WanConfig, wanted: Wanted, nft: Nft) -> Done:
     switch = Switch(config, nft)
     try:
-        done = switch.reconcile()
+        done = switch.apply(wanted)
         # Of uplinks that the configuration has no more.
         rest = switch.reconcile(everything=True)
     finally:
@@ -114,14 +126,12 @@ def _bring(config: WanConfig, nft: Nft) -> Done:
     return Done((*done.changes, *rest.changes), tuple(problems), (), done.missing)
 
 
-def _numbers(text: str) -> Numbers | None:
-    """Return the numbers of a configuration; the usual ones of one that cannot be read."""
-    if not text:
-        return None
+def _former(text: str) -> WanConfig | None:
+    """Return the configuration in force; None for none, or one that this version refuses."""
     try:
-        return parse_config(text, "configuration").numbers
+        return parse_config(text, "configuration") if text else None
     except IpaliasError:
-        return Numbers()
+        return None
 
 
 def _overlap(one: Numbers, other: Numbers) -> bool:

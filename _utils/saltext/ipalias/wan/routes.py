@@ -16,17 +16,14 @@ ours is usable, or none of ours is left, they are in force again. See ip-rule(8)
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .kernel import (
     ANYWHERE,
     KERNEL_TABLES,
-    SECONDARY,
     TABLE_MAIN,
     UNREACHABLE,
-    Address,
     Group,
     Hop,
     Item,
@@ -35,7 +32,8 @@ from .kernel import (
     Route,
     Rule,
 )
-from .model import TIER, Line, Numbers, Uplink, WanConfig, Wanted, Way
+from .legs import Leg, leg_of
+from .model import Line, Numbers, WanConfig, Wanted, Way
 
 #: Metrics in our tables. A route of `RESERVE` counts while there is none of `FIRST`.
 FIRST, RESERVE, LAST = 100, 200, 1000
@@ -71,19 +69,6 @@ class Plan(NamedTuple):
     foreign: tuple[str, ...] = ()
 
 
-class Leg(NamedTuple):
-    """Hold a line as it can be routed over now.
-
-    :param network: subnet on the link that holds the gateway, or the gateway alone.
-    """
-
-    uplink: Uplink
-    way: Way
-    source: str
-    hop: Hop
-    network: str
-
-
 def tables_of(config: WanConfig) -> set[int]:
     """Return the routing tables that are ours."""
     numbers = config.numbers
@@ -99,49 +84,6 @@ def nexthops_of(numbers: Numbers) -> range:
 def all_tables(numbers: Numbers) -> set[int]:
     """Return every routing table that could be ours with these numbers."""
     return set(range(numbers.table, numbers.default_table + 1)) - KERNEL_TABLES
-
-
-def source_of(way: Way, addresses: Iterable[Address]) -> str:
-    """Return the address that traffic over a line has now, or "" while there is none.
-
-    The one that the configuration names, if some interface has it and it is usable; else
-    the line's interface's own: the one whose subnet holds the gateway, a primary one first,
-    as the kernel chooses (inet_select_addr). Deprecated and tentative ones are passed over.
-    """
-    family = way.line.family
-    usable = [a for a in addresses if a.family == family and a.usable]
-    if way.source:
-        return way.source if any(a.address == way.source for a in usable) else ""
-    own = [a for a in usable if a.interface == way.interface]
-    ranked = sorted(own, key=lambda a: (not a.holds(way.gateway), bool(a.flags & SECONDARY)))
-    return ranked[0].address if ranked else ""
-
-
-def leg_of(uplink: Uplink, way: Way, kernel: Kernel) -> Leg | str:
-    """Return a line as it can be routed over now, or why it cannot."""
-    link = kernel.links.get(way.interface)
-    if link is None:
-        return f"there is no interface {way.interface}"
-    if not link.up:
-        return f"{way.interface} is down"
-    source = source_of(way, kernel.addresses)
-    if not source:
-        named = f"{way.source} is on no interface" if way.source else "has no usable address"
-        return f"{way.interface}: {named}"
-    near = [
-        a
-        for a in kernel.addresses
-        if a.interface == way.interface and a.family == way.line.family and a.holds(way.gateway)
-    ]
-    gateway = ipaddress.ip_address(way.gateway)
-    if near:
-        network = ipaddress.ip_interface(f"{near[0].address}/{near[0].prefix}").network
-        return Leg(uplink, way, source, Hop(way.interface, way.gateway), str(network))
-    # A gateway in no subnet of ours, as hosting providers give it with a /32: on the link by
-    # the operator's word. A link-local one is on the link anyway.
-    single = f"{way.gateway}/{gateway.max_prefixlen}"
-    onlink = not gateway.is_link_local
-    return Leg(uplink, way, source, Hop(way.interface, way.gateway, onlink=onlink), single)
 
 
 def plan(
@@ -166,44 +108,6 @@ def plan(
     nexthops, groups, missing_legs = _objects(config, wanted, legs, kernel)
     missing |= missing_legs
     return _difference(config, kernel, [*wants, *nexthops, *groups], missing)
-
-
-def standing(config: WanConfig, kernel: Kernel) -> Wanted:
-    """Return what is to be wanted before anyone has decided anything.
-
-    The lines that carry the default routes in the kernel now: a monitor that starts anew
-    changes nothing by it. A family without any has all lines of its best tier.
-    """
-    held = carried(config, kernel)
-    lines: dict[int, tuple[tuple[Line, int], ...]] = {}
-    for family in (4, 6):
-        ways = [(u, way) for u, way in config.ways() if way.line.family == family]
-        best = min((uplink.tier for uplink, _ in ways), default=0)
-        tiers = config.policy == TIER
-        every = tuple((way.line, u.weight) for u, way in ways if u.tier == best or not tiers)
-        if ways:
-            lines[family] = held.get(family) or every
-    return Wanted(lines, "as it stood")
-
-
-def carried(config: WanConfig, kernel: Kernel) -> dict[int, tuple[tuple[Line, int], ...]]:
-    """Return the lines that the kernel's default routes of ours use, with their weights."""
-    numbers = config.numbers
-    weights = {ident: weight for group in kernel.groups for ident, weight in group.members}
-    hops = {
-        (route.family, hop.gateway, hop.interface): hop.weight
-        for route in kernel.routes
-        if (route.table, route.metric) == (numbers.default_table, FIRST)
-        for hop in route.hops
-    }
-    found: dict[int, tuple[tuple[Line, int], ...]] = {}
-    for uplink, way in config.ways():
-        family = way.line.family
-        weight = weights.get(numbers.nexthop_of(uplink.index, family))
-        weight = weight or hops.get((family, way.gateway, way.interface))
-        if weight:
-            found[family] = (*found.get(family, ()), (way.line, weight))
-    return found
 
 
 # -- what shall be ------------------------------------------------------------------------

@@ -39,7 +39,8 @@ from .live import Found
 from .model import WanConfig
 from .nat import TABLE, expected
 from .owners import NETWORKD, networkd_files, read_owners
-from .routes import all_tables, plan, removal, standing
+from .routes import all_tables, plan, removal
+from .standing import taken_over
 from .stored import config_path, parse_config, render_config
 
 
@@ -81,9 +82,7 @@ class Setup:
         settings = kernel_settings(config, self.host)
         tuned = self._tuner().managed(settings, wanted_by=WAN, test=test)
         try:
-            with self._lock("ipalias_wan.apply", test):
-                planned = self._plan(config, text, test)
-                answer = self._carry_out(planned, notes, test)
+            answer = self.bring(config, text, notes, test=test)
         except IpaliasError:
             if not test:
                 self._settings_back(former)
@@ -93,11 +92,20 @@ class Setup:
     def absent(self, *, test: bool = False) -> Answer:
         """Take everything of ours away: service, kernel, files, then the settings."""
         self._refuse_system()
-        with self._lock("ipalias_wan.clean", test):
-            planned = self._plan(None, "", test)
-            answer = self._carry_out(planned, [], test)
+        answer = self.bring(None, "", test=test)
         tuned = self._tuner().absent(None, wanted_by=WAN, test=test)
         return _joined(answer, tuned)
+
+    def bring(
+        self, config: WanConfig | None, text: str, notes: Sequence[str] = (), *, test: bool = False
+    ) -> Answer:
+        """Bring files, service and kernel to a configuration: one change, without the settings.
+
+        :param config: None: everything goes.
+        :param text: of it, see `stored`.
+        """
+        with self._lock(f"ipalias_wan.{'apply' if config else 'clean'}", test):
+            return self._carry_out(self._plan(config, text, test), notes, test)
 
     def owners(self) -> list[dict[str, Any]]:
         """Return a row for each default route: whose it is, and how ours lives beside it."""
@@ -213,7 +221,9 @@ class Setup:
             told = [change.text() for change in gone]
             return [*told, f"deleted table inet {TABLE}"] if found.kernel.nat is not None else told
         found = self.host.perform(ReadWan(text))
-        planned = plan(config, standing(config, found.kernel), found.kernel)
+        before_it: Found = self.host.perform(ReadWan(before)) if former is not None else found
+        wanted = taken_over(config, former, before_it.kernel)
+        planned = plan(config, wanted, found.kernel)
         told = [change.text() for change in planned.changes]
         if found.kernel.nat != expected(config):
             told.append(f"set table inet {TABLE}")

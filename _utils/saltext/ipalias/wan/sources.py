@@ -6,9 +6,9 @@ import socket
 import struct
 
 from .kernel import Address
+from .legs import source_of
 from .model import Way
 from .notices import AddressNow, View
-from .routes import source_of
 
 
 def packed(address: str) -> bytes:

@@ -14,10 +14,12 @@ from typing import NamedTuple
 from . import netlink, rtnl
 from .conntrack import flush_flows
 from .kernel import Group, Kernel, Nexthop
+from .legs import source_of
 from .model import Line, Numbers, WanConfig, Wanted, Way
 from .nat import TABLE, expected, read_nat, render_nat, render_removal
 from .netlink import Netlink, NetlinkError
-from .routes import Change, carried, nexthops_of, plan, removal, source_of, standing, tables_of
+from .routes import Change, nexthops_of, plan, removal, tables_of
+from .standing import carried, standing
 
 #: Rounds of reading, planning and changing: what the kernel refuses in one is left out of the
 #: next, and what others change meanwhile is seen in it.
