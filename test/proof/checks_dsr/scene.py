@@ -141,22 +141,28 @@ class Scene:
         own = (peer.primary, f"2001:db8::{peer.number:x}")
         return Prober(peer, own, [*FIRST, *SECOND], nearby, self.net.servers)
 
-    def demand_silent(self, heard: Heard, when: str) -> str:
-        """Demand that nobody but the balancer has answered; return what was counted."""
+    def demand_silent(self, prober: Prober, when: str) -> str:
+        """End a phase, and demand that nobody but the balancer has answered in it.
+
+        :return: the phase and how many were asked.
+        """
+        heard = self.heard(prober)
         others = heard.by_others(self.balancer)
         demand(
             not others,
-            f"answered by a real server during {when}: "
+            f"answered by a real server, {when}: "
             + "; ".join(f"{address} {row}" for address, row in others.items()),
         )
-        asked = heard.asked4 + heard.asked6
-        demand(min(heard.asked4, heard.asked6) >= QUESTIONS, f"{when}: {asked} questions only")
-        answered = heard.by(self.balancer)
         # The plain ones and those of a duplicate check: the direct ones go to the servers.
-        plain = asked * 3 // (3 + len(self.servers))
+        plain = (heard.asked4 + heard.asked6) * 3 // (3 + len(self.servers))
+        answered = heard.by(self.balancer)
         demand(answered > plain * 0.9, f"{when}: the balancer answered {answered} of {plain}")
         demand(heard.nearby, f"{when}: nobody answered for a real address either")
-        return f"{when} {asked}"
+        return f"{when} {heard.asked4} ARP, {heard.asked6} ND"
+
+    def heard(self, prober: Prober) -> Heard:
+        """End a phase once it has asked often enough."""
+        return prober.end(QUESTIONS)
 
     # -- what is there ------------------------------------------------------------------
 

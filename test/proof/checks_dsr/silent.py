@@ -7,7 +7,6 @@ from proof.checks_dsr.scene import (
     EVERYWHERE,
     IGNORE,
     PLAIN,
-    QUESTIONS,
     Scene,
     demand_settings,
 )
@@ -34,25 +33,25 @@ def never_answers(stage: Stage) -> str:
         for server in scene.servers:
             scene.apply(server, FIRST)
             scene.apply(server, FIRST, SECOND)
-        done.append(scene.demand_silent(prober.end(QUESTIONS), "add"))
+        done.append(scene.demand_silent(prober, "add"))
         prober.begin("steady")
         traffic(scene)
-        done.append(scene.demand_silent(prober.end(QUESTIONS), "steady"))
+        done.append(scene.demand_silent(prober, "steady"))
         if isinstance(scene.server, BootedHost):
             prober.begin("reboot")
             scene.server.reboot()
             scene.server.await_addresses(*(f"{vip.v4}/32" for vip in (FIRST, SECOND)))
-            done.append(scene.demand_silent(prober.end(QUESTIONS), "reboot"))
+            done.append(scene.demand_silent(prober, "reboot"))
             scene.demand_live(scene.server, FIRST, SECOND, when=" after the reboot")
         prober.begin("removal")
         for server in scene.servers:
             scene.apply(server, FIRST)
             scene.clean(server)
             scene.demand_live(server, when=" after clean")
-        done.append(scene.demand_silent(prober.end(QUESTIONS), "removal"))
+        done.append(scene.demand_silent(prober, "removal"))
         claims = scene.net.counts().claims
         demand(not claims, f"{claims} frames of a real server said to have a VIP")
-        return f"questions: {', '.join(done)}"
+        return "; ".join(done)
 
 
 def traffic(scene: Scene) -> None:
@@ -74,16 +73,16 @@ def withheld(stage: Stage) -> str:
         server = scene.server
         scene.apply(server, FIRST)
         prober.begin("before")
-        scene.demand_silent(prober.end(QUESTIONS), "steady")
+        scene.demand_silent(prober, "before")
         for name in (IGNORE, ANNOUNCE):
             write_sysctl(server, f"net/ipv4/conf/all/{name}", 0)
         prober.begin("withheld")
-        heard = prober.end(QUESTIONS)
+        heard = scene.heard(prober)
         others = heard.by_others(scene.balancer)
         demand(set(others) == {FIRST.v4}, f"withheld, yet answered only for {others}")
         run = scene.state(server)
         demand(IGNORE in str(run.changes), f"healed without a word: {run.changes}")
         demand_settings(server, when=" after the next run")
         prober.begin("after")
-        scene.demand_silent(prober.end(QUESTIONS), "the time after the next run")
+        scene.demand_silent(prober, "after the next run")
         return f"{heard.by(*scene.net.servers)} answers of the real server while withheld"
