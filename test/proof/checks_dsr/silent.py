@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 from proof.checks_dsr.scene import (
     ANNOUNCE,
     EVERYWHERE,
@@ -9,15 +12,21 @@ from proof.checks_dsr.scene import (
     PLAIN,
     Scene,
     demand_settings,
+    dsr_pillar,
 )
+from proof.checks_safety.driver import hear, tell
+from proof.extent import draw
 from proof.registry import DSR, cases, check, demand
 from proof.stage import Stage
 from rig.dsr_network import FIRST, SECOND, write_sysctl
 from rig.dsr_programs import asking, serving
 from rig.host import BootedHost
+from rig.salt import interpreter
 
 #: Requests whose answers make a server look for its gateway.
 REQUESTS = 100
+#: Points of a sample at which adding and removing are killed.
+POINTS = 16
 
 
 @check(201, "no real server answers ARP or ND for a VIP: add, steady, reboot, removal",
@@ -86,3 +95,50 @@ def withheld(stage: Stage) -> str:
         prober.begin("after")
         scene.demand_silent(prober, "after the next run")
         return f"{heard.by(*scene.net.servers)} answers of the real server while withheld"
+
+
+@check(203, "killed before or after any effect of adding or removing: silent all the same",
+       over=[*PLAIN, *cases(("networkd", "ifupdown"))], book=DSR)  # fmt: skip
+def killed(stage: Stage) -> str:
+    """SIGKILL at each effect of both ways, while another host asks without a pause: no answer,
+    never a VIP on a host that is not silent; the next run, either way, gets there.
+    """
+    with Scene(stage) as scene, scene.prober() as prober:
+        server = scene.server
+        request = {
+            "library": f"{server.checkout}/_utils",
+            "pillar": dsr_pillar(FIRST, SECOND)["ipalias"] | {"guard": False},
+            "vips": [*FIRST, *SECOND],
+            "interface": "eth0",
+        }
+        program = server.popen(
+            [*interpreter()[0], f"{server.checkout}/test/rig/inside_dsr.py"],
+            interpreter()[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        prober.begin("kills")
+        try:
+            tell(program, json.dumps(request) + "\n")
+            effects = hear(program)["effects"]
+            every = [
+                (way, at, when)
+                for way, names in effects.items()
+                for at in range(len(names))
+                for when in ("before", "after")
+            ]
+            chosen = draw(every, POINTS, f"dsr-{stage.case}")
+            tell(program, json.dumps(chosen) + "\n")
+            kills = 0
+            for way, at, when in chosen:
+                told = hear(program)
+                where = f"{way}, killed {when} effect {at} ({told['name']})"
+                demand(not told["is"], f"{where}: {told['is']}")
+                kills += told["killed"]
+            demand(hear(program).get("end"), "the program inside did not end")
+        finally:
+            program.end()
+        demand(kills * 2 >= len(chosen), f"only {kills} of {len(chosen)} kills came")
+        heard = scene.demand_silent(prober, "while it was killed")
+        return f"{kills} kills, {len(every)} points; {heard}"
