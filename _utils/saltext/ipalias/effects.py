@@ -151,6 +151,10 @@ class AwaitArmed(NamedTuple):
     ident: str
 
 
+class Freeze(NamedTuple):
+    """Make the frozen copy of the library current; answers its folder, or None for none."""
+
+
 class Check(NamedTuple):
     """Run checks side by side; answers a problem for each, or an empty string."""
 
@@ -190,6 +194,7 @@ Effect = (
     | Identify
     | StartGuard
     | AwaitArmed
+    | Freeze
     | Check
     | Probe
 )

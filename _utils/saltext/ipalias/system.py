@@ -22,6 +22,7 @@ from .effects import (
     AwaitArmed,
     Check,
     Effect,
+    Freeze,
     Identify,
     MakeFolder,
     Pause,
@@ -169,6 +170,8 @@ class RealHost:
                 return self._start_guard(ident)
             case AwaitArmed(ident):
                 self._await_armed(ident)
+            case Freeze():
+                return freeze.freeze(self._paths, self._environment)
         return None
 
     def _run_checks(self, specs: Sequence[CheckSpec]) -> list[str]:
