@@ -1,3 +1,4 @@
 # Everything of ours taken away again, in reverse order.
 include:
+  - ipalias.dsr.clean
   - ipalias.alias.clean

@@ -2,4 +2,5 @@
 # Everything the pillar asks for.
 include:
   - ipalias.alias
+  - ipalias.dsr
   - ipalias.platform

@@ -6,9 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .errors import InputError, RefusedError
-from .ledger import ORIGIN_ADOPTED, ORIGIN_HAND, ORIGIN_PILLAR, ORIGIN_UNKNOWN, Entry
+from .ledger import (
+    ORIGIN_ADOPTED,
+    ORIGIN_DSR,
+    ORIGIN_HAND,
+    ORIGIN_PILLAR,
+    ORIGIN_UNKNOWN,
+    Entry,
+)
 from .model import Alias, Found
-from .situation import Situation, Target
+from .situation import Situation, Target, unsupported
 
 
 def managed_target(
@@ -115,6 +122,86 @@ def _claimed(before: Entry | None, alias: Alias) -> Entry:
     if origin in (ORIGIN_HAND, ORIGIN_UNKNOWN):
         origin = ORIGIN_PILLAR
     return Entry(alias.numbered(before.alias.number), origin)
+
+
+def vips_target(situation: Situation, vips: Sequence[Alias], *, adopt: bool = False) -> Target:
+    """Return the target of DSR: these VIPs on the loopback, and whatever else is there.
+
+    An IPv4 VIP gets the next free label ``lo:N`` where the dialect has labels, counted from 1
+    as in the guides; it keeps the one it has.
+
+    :param adopt: move VIPs that a foreign line configures into our files.
+    :raises InputError: an alias of ours has the address, or a foreign line another prefix.
+    """
+    old = situation.entries
+    entries = {cidr: entry for cidr, entry in old.items() if entry.origin != ORIGIN_DSR}
+    foreign = {found.alias.address: found for found in situation.foreign_found.values()}
+    adopted: list[Found] = []
+    present: list[Alias] = []
+    notes: list[str] = []
+    labelled = _vip_labels(situation, vips)
+    for vip in vips:
+        before, line = old.get(vip.cidr), foreign.get(vip.address)
+        origin = before.origin if before is not None else ORIGIN_DSR
+        if origin not in (ORIGIN_DSR, ORIGIN_UNKNOWN, ORIGIN_HAND):
+            raise InputError(
+                f"{vip.address} is an alias of {situation.interface} already ({origin})",
+                where=vip.where,
+                way_out="leave it out of `interfaces`, then list it under `dsr`",
+            )
+        if line is not None and line.alias.prefix != vip.prefix:
+            raise InputError(
+                f"{vip.cidr} is configured as {line.alias.cidr} by {line.where}",
+                where=vip.where,
+                way_out="take that line out",
+            )
+        if line is not None and not adopt:
+            notes.append(f"{vip.address} is set by {line.where}, which is not ours; it stays so")
+            present.append(vip)
+            continue
+        if line is not None:
+            adopted.append(line)
+        number = before.alias.number if before is not None else None
+        alias = replace(vip, label=labelled.get(vip.address), number=number)
+        entries[vip.cidr] = Entry(alias, ORIGIN_DSR)
+    return Target(
+        tuple(entries.values()),
+        tuple(adopted),
+        present=tuple(present),
+        asked=tuple(vips),
+        notes=tuple(notes),
+    )
+
+
+def _vip_labels(situation: Situation, vips: Sequence[Alias]) -> dict[str, str]:
+    """Return the labels of the IPv4 VIPs by address; none where the dialect has none."""
+    if situation.snapshot.system != "linux" or unsupported(situation, "label"):
+        return {}
+    labels = {
+        entry.alias.address: entry.alias.label
+        for entry in situation.entries.values()
+        if entry.alias.label is not None
+    }
+    taken = set(labels.values())
+    taken |= {live.label for live in situation.live.values() if live.label is not None}
+    taken |= {f.alias.label for f in situation.foreign_found.values() if f.alias.label is not None}
+    given: dict[str, str] = {}
+    free = 1
+    for vip in vips:
+        if vip.family != 4:
+            continue
+        label = labels.get(vip.address)
+        live = situation.live.get(vip.cidr)
+        if label is None and live is not None and (live.label or "").startswith("lo:"):
+            # Somebody set it by hand as the guides do: it need not be taken away and back.
+            label = live.label
+        while label is None:
+            if f"{situation.interface}:{free}" not in taken:
+                label = f"{situation.interface}:{free}"
+                taken.add(label)
+            free += 1
+        given[vip.address] = label
+    return given
 
 
 def added_target(
