@@ -70,8 +70,8 @@ def text(host: BootedHost, path: str) -> str:
 
 
 def of_the_library(path: str) -> bool:
-    """Tell whether a unit belongs to the frozen copy of the library, which stays."""
-    return "ipalias-" in path and path.startswith("/etc/systemd/system") and "boot" in path
+    """Tell whether a file belongs to the job at boot that puts back: it stays for good."""
+    return path.endswith("/ipalias-restore.service")
 
 
 @check(19, "arp_ignore is right on the NIC after a reboot, one that comes late as well",

@@ -11,7 +11,6 @@ from proof.checks_dsr.scene import (
     PLAIN,
     Scene,
     Server,
-    dsr_pillar,
     live,
     sysctl_files,
 )
@@ -22,22 +21,23 @@ from rig.dsr_network import FIRST
 LATE = "/etc/sysctl.d/zzzz-local.conf"
 
 
-def block(**words: Any) -> dict[str, Any]:
-    """Return a pillar with a block ``dsr`` of these words."""
-    return {"ipalias": {"dsr": {"interfaces": ["eth0"], **words}}}
-
-
-def wrong(server: Server) -> list[tuple[str, Mapping[str, Any], tuple[str, ...]]]:
+def wrong(scene: Scene) -> list[tuple[str, Mapping[str, Any], tuple[str, ...]]]:
     """Return pillars that are wrong: in what, the pillar, what the refusal must name."""
-    aliased = dsr_pillar(FIRST)
+    primary, pillar = scene.server.primary, scene.pillar
+    aliased = pillar(FIRST)
     aliased["ipalias"]["interfaces"] = {"eth0": {"addresses": [FIRST.v4]}}
+    first = "ipalias:dsr:vips[0]"
     return [
-        ("the host's primary", block(vips=[server.primary]), (server.primary, "eth0")),
-        ("not a /32", block(vips=[f"{FIRST.v4}/24"]), (FIRST.v4, "ipalias:dsr:vips[0]")),
-        ("not a /128", block(vips=[f"{FIRST.v6}/64"]), (FIRST.v6, "ipalias:dsr:vips[0]")),
-        ("an unknown interface", block(vips=[FIRST.v4], interfaces=["eth7"]), ("eth7",)),
-        ("an alias too", aliased, (FIRST.v4, "ipalias:interfaces:eth0", "ipalias:dsr:vips[0]")),
-        ("an unknown key", block(vips=[FIRST.v4], scop="all"), ("scop", "ipalias:dsr")),
+        ("the host's primary", pillar(vips=[primary]), (primary, "eth0", first)),
+        ("not a /32", pillar(vips=[f"{FIRST.v4}/24"]), (FIRST.v4, first)),
+        ("not a /128", pillar(vips=[f"{FIRST.v6}/64"]), (FIRST.v6, first)),
+        (
+            "unknown interface",
+            pillar(FIRST, interfaces=["eth7"]),
+            ("eth7", "ipalias:dsr:interfaces[0]"),
+        ),
+        ("an alias too", aliased, (FIRST.v4, "ipalias:interfaces:eth0", first)),
+        ("an unknown key", pillar(FIRST, scop="all"), ("scop", "ipalias:dsr")),
     ]
 
 
@@ -50,14 +50,14 @@ def refused_by_name(stage: Stage) -> str:
     with Scene(stage) as scene:
         server = scene.server
         server.run(["mkdir", "-p", "/etc/sysctl.d"])
-        for what, pillar, named in wrong(server):
+        for what, pillar, named in wrong(scene):
             demand_refused(scene, what, pillar, named)
         server.write(LATE, f"# somebody's\nnet.ipv4.conf.all.{IGNORE} = 0\n")
-        demand_refused(scene, "a file that wins", dsr_pillar(FIRST), (f"{LATE}:2", IGNORE))
+        demand_refused(scene, "a file that wins", scene.pillar(FIRST), (f"{LATE}:2", IGNORE))
         server.remove(LATE)
         scene.apply(server, FIRST)
         scene.demand_live(server, FIRST)
-        return f"{len(wrong(server)) + 1} refusals, then a change that stands"
+        return f"{len(wrong(scene)) + 1} refusals, then a change that stands"
 
 
 def demand_refused(

@@ -21,6 +21,7 @@ PLAIN = [Case("", NAMESPACES)]
 EVERYWHERE = [*PLAIN, *cases()]
 #: The owner's files of a host in namespaces; networkd itself does not run there.
 NETWORK = "/etc/systemd/network/50-default.network"
+LOOPBACK = "/etc/systemd/network/10-lo.network"
 #: The questions of a phase, in each family.
 QUESTIONS = 1000
 
@@ -28,12 +29,6 @@ Server = NetHost | BootedHost
 Prepare = Callable[[BootedHost], None]
 
 IGNORE, ANNOUNCE = "arp_ignore", "arp_announce"
-
-
-def dsr_pillar(*vips: Vip, **settings: Any) -> dict[str, Any]:
-    """Return a pillar with these VIPs."""
-    listed = [address for vip in vips for address in vip]
-    return {"ipalias": {"dsr": {"vips": listed, "interfaces": ["eth0"], **settings}}}
 
 
 class Scene:
@@ -63,6 +58,7 @@ class Scene:
             # The machine's own folders are seen there, a sabotaged checkout in /tmp as well.
             plain.checkout = str(self.stage.source)
             plain.write(NETWORK, f"[Match]\nName=eth0\n\n[Network]\nAddress={plain.primary}/24\n")
+            plain.write(LOOPBACK, "[Match]\nName=lo\n\n[Network]\nAddress=127.0.0.1/8\n")
             return plain
         host = BootedHost(case.suite, self.segment)
         host.checkout_from = self.stage.source
@@ -96,6 +92,14 @@ class Scene:
 
     # -- the formula --------------------------------------------------------------------
 
+    def pillar(self, *vips: Vip, **settings: Any) -> dict[str, Any]:
+        """Return a pillar with these VIPs, and more of the block ``dsr``."""
+        listed = [address for vip in vips for address in vip]
+        data = {"dsr": {"vips": listed, "interfaces": ["eth0"], **settings}}
+        # Where no daemon runs, nobody but the pillar says who owns lo.
+        owner = {"backend": "networkd"} if self.stage.setup == NAMESPACES else {}
+        return {"ipalias": {**owner, **data}}
+
     def state(
         self,
         server: Server,
@@ -116,7 +120,7 @@ class Scene:
 
     def apply(self, server: Server, *vips: Vip, **settings: Any) -> Run:
         """Bring these VIPs about by the pillar; none given, take them all away by it."""
-        return self.state(server, pillar=dsr_pillar(*vips, **settings))
+        return self.state(server, pillar=self.pillar(*vips, **settings))
 
     def clean(self, server: Server) -> Run:
         """Take everything of DSR's away."""

@@ -12,7 +12,6 @@ from proof.checks_dsr.scene import (
     PLAIN,
     Scene,
     demand_settings,
-    dsr_pillar,
 )
 from proof.checks_safety.driver import hear, tell
 from proof.extent import draw
@@ -107,7 +106,7 @@ def killed(stage: Stage) -> str:
         server = scene.server
         request = {
             "library": f"{server.checkout}/_utils",
-            "pillar": dsr_pillar(FIRST, SECOND)["ipalias"] | {"guard": False},
+            "pillar": scene.pillar(FIRST, SECOND)["ipalias"] | {"guard": False},
             "vips": [*FIRST, *SECOND],
             "interface": "eth0",
         }
