@@ -7,35 +7,46 @@ segment: first the settings that keep it silent, then the VIP; on removal the VI
 Pillar and platforms: see ``docs/dsr.md`` of the formula.
 """
 
+import functools
+import importlib.util
+import os
+
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ipalias_dsr"
 
 
 def __virtual__():
-    if "ipalias.detect" in __salt__:
-        return __virtualname__
-    return False, "ipalias_dsr: the execution module `ipalias` is not loaded"
+    try:
+        _formula().imported("dsrsteps")
+    except (ImportError, OSError) as error:
+        return False, f"ipalias: {error}"
+    return __virtualname__
 
 
-def _shared(name):
-    """
-    Return a function of the execution module ``ipalias`` that Salt does not show.
+@functools.cache
+def _shared():
+    """Return what our modules share; the loader passes over its name, so it lies beside us."""
+    path = os.path.join(os.path.dirname(__file__), "_ipalias.py")
+    spec = importlib.util.spec_from_file_location("ipalias_shared", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    How the library is found, checked and loaded anew after a sync is said there, once.
-    """
-    function = __salt__["ipalias.detect"]
-    return getattr(function, "func", function).__globals__[name]
+
+def _formula():
+    """Return the way to the library, with what the loader has given this module."""
+    return _shared().Formula(__opts__, __pillar__)
 
 
 def _dsr(pillar, block=None):
     """Return the library's `Dsr` for a pillar path, or for a block given in place of it."""
-    library = _shared("_library")
-    engine = _shared("_engine")(pillar)
+    formula = _formula()
+    data = formula.pillar_at(pillar)
     if block is not None:
-        data = engine.data if isinstance(engine.data, dict) else {}
-        engine.data = {**data, "dsr": block}
-    return library("dsrsteps").Dsr(engine, library("dsrtuning").kept(engine))
+        data = {**(data if isinstance(data, dict) else {}), "dsr": block}
+    engine = formula.library("engine").Engine(data=data, root=pillar, **formula.surroundings())
+    return formula.library("dsrsteps").Dsr(engine, formula.library("dsrtuning").kept(engine))
 
 
 def managed(pillar="ipalias", block=None, test=None):
@@ -59,7 +70,7 @@ def managed(pillar="ipalias", block=None, test=None):
 
         salt 'web*' ipalias_dsr.managed test=True
     """
-    return _shared("_mutate")(_dsr(pillar, block).managed, test)
+    return _formula().mutate(_dsr(pillar, block).managed, test)
 
 
 def absent(vips=None, pillar="ipalias", test=None):
@@ -81,8 +92,7 @@ def absent(vips=None, pillar="ipalias", test=None):
 
         salt web1 ipalias_dsr.absent 203.0.113.80
     """
-    listed = _listed(vips, "vips")
-    return _shared("_mutate")(_dsr(pillar).absent, test, vips=listed)
+    return _formula().mutate(_dsr(pillar).absent, test, vips=_listed(vips, "vips"))
 
 
 def check(pillar="ipalias", prober=None, timeout=10):
@@ -111,17 +121,16 @@ def check(pillar="ipalias", prober=None, timeout=10):
         salt web1 ipalias_dsr.check
         salt web1 ipalias_dsr.check prober=web2
     """
-    checks = _shared("_library")("dsrcheck")
-    call = _shared("_call")
-    dsr = _dsr(pillar)
-    answer = call(checks.check, dsr)
+    formula, dsr = _formula(), _dsr(pillar)
+    checks = formula.library("dsrcheck")
+    answer = formula.call(checks.check, dsr)
     if prober is None:
         return answer
-    words = call(checks.probe_words, dsr)
+    words = formula.call(checks.probe_words, dsr)
     if "publish.publish" not in __salt__:
         raise CommandExecutionError("ipalias_dsr.check: this Salt has no publish module")
     said = __salt__["publish.publish"](prober, "ipalias_dsr.probe", words, timeout=timeout)
-    return call(checks.with_probe, answer, str(prober), words, said)
+    return formula.call(checks.with_probe, answer, str(prober), words, said)
 
 
 def probe(vips, interface=None, real=None, macs=None):
@@ -151,11 +160,12 @@ def probe(vips, interface=None, real=None, macs=None):
         salt web2 ipalias_dsr.probe 203.0.113.80,2001:db8::80 real=192.0.2.11,2001:db8::11
         salt web2 ipalias_dsr.probe 203.0.113.80 interface=eth0
     """
-    system = _shared("_library")("system")
-    _shared("_call")(_shared("_library")("engine").refuse_unprivileged, system.is_root())
-    return _shared("_call")(
-        _shared("_library")("dsrprobe").probe,
-        _shared("_engine")().host,
+    formula = _formula()
+    root = formula.library("system").is_root()
+    formula.call(formula.library("engine").refuse_unprivileged, root)
+    return formula.call(
+        formula.library("dsrprobe").probe,
+        formula.surroundings()["host"],
         _listed(vips, "vips"),
         interface or None,
         _listed(real, "real") or [],

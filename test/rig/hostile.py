@@ -259,7 +259,9 @@ def load_module() -> Any:
     module.__opts__ = {}  # type: ignore[attr-defined]
     module.__pillar__ = {}  # type: ignore[attr-defined]
     # The library that is loaded already: the host above is made of its classes.
-    module._library = lambda name: importlib.import_module(f"saltext.ipalias.{name}")  # type: ignore
+    module._shared().Formula.library = lambda self, name: importlib.import_module(
+        f"saltext.ipalias.{name}"
+    )
     return module
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from . import dsrfirewall, silence
 from .dsr import DSR, DsrConfig
-from .dsrsteps import Dsr, held, refuse_interfaces
+from .dsrsteps import Dsr, refuse_interfaces
 from .errors import InputError
 from .host import SYSTEMS, Host
 from .live import Snapshot
 from .model import MAX_PREFIX
+from .vips import held
 
 #: Kernel tables of sockets, proc_net_tcp(5), and the state of one that waits for peers: a TCP
 #: listener, an unconnected UDP socket.

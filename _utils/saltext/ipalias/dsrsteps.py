@@ -17,7 +17,6 @@ from .dsr import DSR, DsrConfig, parse_dsr
 from .effects import run
 from .engine import Answer, Engine
 from .errors import InputError, IpaliasError, RefusedError, VerifyError
-from .ledger import Ledger
 from .live import Snapshot
 from .model import Command
 from .pillar import Config
@@ -26,6 +25,7 @@ from .silence import Silence, Wish
 from .targets import vips_target
 from .transaction import run_commands
 from .values import short
+from .vips import held
 
 
 class Tuning(Protocol):
@@ -259,15 +259,6 @@ class Dsr:
 
 def _said(comment: str) -> Answer:
     return {"result": True, "changes": {}, "comment": comment}
-
-
-def held(ledger: Ledger) -> dict[str, list[str]]:
-    """Return the VIPs that the ledger knows, by the interface that carries them."""
-    found = {
-        name: [entry.alias.address for entry in entries.values() if entry.origin == DSR]
-        for name, entries in ledger.interfaces.items()
-    }
-    return {name: addresses for name, addresses in found.items() if addresses}
 
 
 def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:

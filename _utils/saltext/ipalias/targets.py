@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from .errors import InputError, RefusedError
@@ -60,8 +60,9 @@ def managed_target(
         if cidr in wanted or cidr in kept_live or entry.alias.address in named:
             continue
         leaves = entry.origin == ORIGIN_PILLAR and purge == "owned"
-        if not leaves and purge != "all":
+        if entry.origin == ORIGIN_DSR or (not leaves and purge != "all"):
             entries.append(entry)
+            kept_live.add(cidr)
     drop: tuple[str, ...] = ()
     if purge == "all":
         keep = wanted | kept_live
@@ -247,11 +248,16 @@ def added_target(
     return Target(tuple(entries.values()), asked=tuple(aliases))
 
 
-def removed_target(situation: Situation, addresses: Iterable[tuple[str, int | None]]) -> Target:
+def removed_target(
+    situation: Situation,
+    addresses: Iterable[tuple[str, int | None]],
+    forced: Collection[str] = (),
+) -> Target:
     """Return the target of ``ipalias.remove``: what is there, less these.
 
     :param addresses: address and prefix; without a prefix, whatever prefix it has.
-    :raises RefusedError: an address that is not ours, named with its owner.
+    :param forced: addresses that the caller named once more.
+    :raises RefusedError: an address that is not ours, named with its owner; a VIP.
     """
     entries = dict(situation.entries)
     notes: list[str] = []
@@ -262,6 +268,13 @@ def removed_target(situation: Situation, addresses: Iterable[tuple[str, int | No
             if entry.alias.address == address and prefix in (None, entry.alias.prefix)
         ]
         for cidr in matching:
+            if entries[cidr].origin == ORIGIN_DSR and address not in forced:
+                raise RefusedError(
+                    f"{address} is a VIP of direct server return",
+                    where=situation.interface,
+                    way_out=f"`ipalias_dsr.absent {address}` takes it away, and with the last one "
+                    f"the settings; `ipalias.remove {address} force={address}` the address alone",
+                )
             del entries[cidr]
         if not matching:
             other = [cidr for cidr, entry in entries.items() if entry.alias.address == address]
@@ -298,8 +311,14 @@ def _refuse_foreign(situation: Situation, address: str) -> None:
 
 
 def clean_target(situation: Situation) -> Target:
-    """Return the target of ``ipalias.clean``: nothing of ours is left."""
-    return Target(())
+    """Return the target of ``ipalias.clean``: nothing of ours is left but VIPs.
+
+    A VIP goes with the settings that keep the host silent, and `dsrsteps` knows their order.
+    """
+    vips = {cidr: e for cidr, e in situation.entries.items() if e.origin == ORIGIN_DSR}
+    listed = ", ".join(entry.alias.address for entry in list(vips.values())[:5])
+    note = f"VIPs stay on {situation.interface} ({listed}); `ipalias_dsr.absent` takes them away"
+    return Target(tuple(vips.values()), notes=(note,) if vips else ())
 
 
 def pruned_target(situation: Situation, *, purge: str = "owned") -> Target:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import platforms, sysctl
+from . import ledger, platforms, sysctl
 from .bootunit import Program
 from .effects import Freeze, ReadLive, run
 from .engine import Answer, Machine
@@ -29,6 +29,7 @@ from .sysctl.cuts import refuse_lost_router
 from .sysctl.ledger import Entries, Entry, parse_ledger
 from .sysctl.plan import UNKNOWN, Plan, given_up, make_plan, wanted_too
 from .values import mapping, short
+from .vips import refuse_loud
 
 #: Who may want a setting.
 HAND, PILLAR, DSR, WAN = "hand", "pillar", "dsr", "wan"
@@ -154,10 +155,17 @@ class Tuner:
         with self._lock(f"ipalias_sysctl.absent ({wanted_by})", test):
             return self._carry_out(without, {}, wanted_by, test, listed or ())
 
-    def clean(self, *, test: bool = False) -> Answer:
-        """Give up every setting of ours, whoever wants it."""
+    def clean(self, *, wanters: Iterable[str] = (HAND, PILLAR), test: bool = False) -> Answer:
+        """Give up every setting of some wanters, and what was found in our file alone."""
+        going = tuple(wanters)
+
+        def without(known: Entries) -> Entries:
+            for who in (*going, UNKNOWN):
+                known = given_up(known, list(known), who)
+            return known
+
         with self._lock("ipalias_sysctl.clean", test):
-            return self._carry_out(lambda known: {}, {}, HAND, test)
+            return self._carry_out(without, {}, HAND, test)
 
     def effective(self, keys: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """Return a row for each key: what is live, what a boot makes of it, and who says so.
@@ -213,6 +221,7 @@ class Tuner:
         self.store.check(self.host, where)
         wanted = {key: (setting.value, setting.where) for key, setting in asked.items()}
         after = wanted_too(without(before), wanted, wanted_by)
+        self._refuse_loud(before, after, wanted_by)
         started_by = self._started_by()
         units = self._units(after, started_by, test)
         plan = make_plan(self.host, self.store, before, after, where, (started_by, units))
@@ -241,6 +250,15 @@ class Tuner:
         told = report.comment(plan, test=test, stored=self.store.STORED)
         answer["comment"] = ". ".join([told, *notes])
         return answer
+
+    def _refuse_loud(self, before: Entries, after: Entries, wanted_by: str) -> None:
+        """Refuse to give up what keeps VIPs unanswered for; DSR itself knows when it may."""
+        silencing = {DSR, UNKNOWN}
+        gone = [k for k, e in before.items() if k not in after and silencing & {*e.wanted_by}]
+        if gone and wanted_by != DSR:
+            path = self.settings.paths.ledger
+            aliases = ledger.parse_ledger(self.host.read(path), path)
+            refuse_loud(aliases, gone, self._purpose)
 
     def _refuse_cuts(self, plan: Plan, where: Mapping[str, str]) -> None:
         values = {key: held.live for key, held in plan.values.items() if held.live is not None}

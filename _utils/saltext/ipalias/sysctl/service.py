@@ -91,7 +91,7 @@ class Steps(NamedTuple):
 
 
 def _systemd(program: Program) -> list[File]:
-    return [File(UNIT, render_systemd(program)), File(WANTED, render_wanted())]
+    return [File(WANTED, render_wanted()), File(UNIT, render_systemd(program))]
 
 
 def _openrc(program: Program) -> list[File]:
@@ -147,4 +147,4 @@ def stopping(started_by: str, *, wait: bool = True) -> Steps:
 
 def files_of(started_by: str) -> tuple[str, ...]:
     """Return the paths of the service's files."""
-    return {"systemd": (UNIT, WANTED), "openrc": (SCRIPT,)}.get(started_by, ())
+    return {"systemd": (WANTED, UNIT), "openrc": (SCRIPT,)}.get(started_by, ())
