@@ -72,7 +72,8 @@ def ours_wins(stage: Stage) -> str:
 @check(502, "removal brings back the value that was found", over=EVERY, book=DSR)
 def removal_restores(stage: Stage) -> None:
     """The kernel had 2, by hand; 1 is kept, given up again: 2 is live, and no file of ours is
-    left. Wanted by direct server return and by an operator it stays until both give it up.
+    left. Wanted by direct server return and by an operator it stays until both give it up, and
+    another value is refused, naming who wants this one.
     """
     scene, server = prepared(stage)
     with scene:
@@ -87,12 +88,14 @@ def removal_restores(stage: Stage) -> None:
         demand(live(server, NAME) == "2", f"{KEY} is {live(server, NAME)}, not as found")
         left = [path for path, text in sysctl_files(server).items() if before.get(path, "") != text]
         demand(not left, f"not as before: {', '.join(left)}")
+        write_sysctl(server, PATH, 0)
         scene.apply(server, FIRST)
+        refused(scene, server, ["ipalias_sysctl.present", KEY, "2"], KEY, "dsr")
         scene.call(server, "ipalias_sysctl.present", KEY, "1")
         scene.clean(server)
         demand(live(server, NAME) == "1", "given up although an operator wants it too")
         scene.call(server, "ipalias_sysctl.absent", KEY)
-        demand(live(server, NAME) == "2", f"{KEY} is {live(server, NAME)}, not as found")
+        demand(live(server, NAME) == "0", f"{KEY} is {live(server, NAME)}, not as found")
 
 
 @check(503, "the second run reports no change and writes nothing", over=EVERY, book=DSR)
