@@ -31,7 +31,8 @@ DSR = "dsr"
 SCOPE_ALL = "all"
 SCOPE_INTERFACES = "interfaces"
 SCOPES = (SCOPE_ALL, SCOPE_INTERFACES)
-KEYS = ("vips", "interfaces", "scope", "loopback", "firewall")
+KEYS = ("vips", "interfaces", "scope", "loopback", "firewall", "forwarding", "form")
+FORMS = ("powershell", "netsh")
 _DEFAULT = "default"
 
 
@@ -47,6 +48,10 @@ class DsrConfig:
         that is known by its name; None for the system's own.
     :param firewall: let the traffic for the VIPs in, where the system's own firewall does not
         without being told (Windows); other systems only report.
+    :param forwarding: let the host forward, where it takes what arrives on a card for an
+        address of its loopback only then (OpenBSD).
+    :param form: how Windows is told of the weak host model: by its cmdlets, or by the lines of
+        ``netsh`` that the guide has.
     :param where: pillar path of the block.
     """
 
@@ -55,6 +60,8 @@ class DsrConfig:
     scope: str = SCOPE_ALL
     loopback: str | None = None
     firewall: bool = True
+    forwarding: bool = False
+    form: str = FORMS[0]
     where: str = "ipalias:dsr"
 
     @property
@@ -106,7 +113,9 @@ def parse_dsr(data: object, root: str = "ipalias", system: str = "linux") -> Dsr
                 way_out="name the network card under `interfaces`",
             )
     firewall = parse_bool(block.get("firewall", True), f"{where}:firewall")
-    return DsrConfig(vips, interfaces, scope, loopback, firewall, where)
+    forwarding = parse_bool(block.get("forwarding", False), f"{where}:forwarding")
+    form = choice(block.get("form", FORMS[0]), FORMS, f"{where}:form")
+    return DsrConfig(vips, interfaces, scope, loopback, firewall, forwarding, form, where)
 
 
 def parse_vips(value: object, where: str) -> tuple[Alias, ...]:

@@ -12,18 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import silence
-from .dsr import DSR, DsrConfig, parse_dsr
-from .effects import run
+from . import silence, sysctl
+from .dsr import DSR, DsrConfig, parse_dsr, parse_vips
+from .effects import Run, run
 from .engine import Answer, Engine
-from .errors import InputError, IpaliasError, RefusedError, VerifyError
-from .live import Snapshot
+from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
+from .host import Result
+from .ledger import Ledger
+from .live import Snapshot, tools
 from .model import Command
 from .pillar import Config
 from .plan import Plan
 from .silence import Silence, Wish
 from .targets import vips_target
-from .transaction import run_commands
+from .transaction import write_ledger
 from .values import short
 from .vips import held
 
@@ -95,9 +97,11 @@ class Dsr:
         """Take VIPs away, and the settings with the last.
 
         :param vips: addresses; None for all of ours.
+        :raises InputError: not an address that a VIP can be.
         """
+        named = None if vips is None else [vip.address for vip in parse_vips(list(vips), "vips")]
         with self.engine.lock("ipalias_dsr.absent", test):
-            self._remove(self._config_or_none(), vips, test)
+            self._remove(self._config_or_none(), named, test)
         return self._answer(test)
 
     def _config_or_none(self) -> DsrConfig:
@@ -115,9 +119,12 @@ class Dsr:
         carrier = self.system.loopback(config, snapshot)
         refuse_interfaces(config, snapshot, carrier)
         commands = self.system.prepare(config, host, snapshot)
-        plan = self._plan(config, carrier, snapshot) if carrier in snapshot.by_link else None
+        refuse_primaries(config, snapshot, carrier)
         values = self.tuning.values(self.system.keys(config, snapshot))
         wishes = self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
+        plan = None
+        if carrier in snapshot.by_link and self._is_ready(carrier, wishes, values):
+            plan = self._plan(config, carrier, snapshot)
         loud = self.system.faults(config, snapshot, {**values, **dict(wishes)})
         if loud:
             raise RefusedError(
@@ -126,18 +133,30 @@ class Dsr:
                 way_out="nothing was changed; set those to a value that is silent "
                 "(`ipalias_sysctl.effective` tells which file sets them)",
             )
-        self._run("prepared", commands, test)
-        self._done.append(("silence", self.tuning.present(wishes, config.where, test)))
+        try:
+            self._run("prepared", commands, test)
+            silenced = self.tuning.present(wishes, config.where, test)
+        except IpaliasError:
+            self._back(config, carrier, test)
+            raise
+        if carrier not in snapshot.by_link:
+            silenced = _without_waiting(silenced, carrier)
+        self._done.append(("silence", silenced))
         if not test:
             self._add_vips(config, carrier)
         elif plan is not None:
             self._carry_out("VIPs", plan, test)
         else:
             changes = {"addresses": {"added": [vip.cidr for vip in config.vips]}}
-            said = f"Would add {len(config.vips)} VIPs to {carrier}, which is not there yet"
+            said = f"Would add {len(config.vips)} VIPs to {carrier}, which is still to be prepared"
             self._done.append(("VIPs", {"result": None, "changes": changes, "comment": said}))
         kept = dict(wishes)
         self._give_up([key for key in self.tuning.wanted() if key not in kept], test)
+
+    def _is_ready(self, carrier: str, wishes: Sequence[Wish], values: silence.Values) -> bool:
+        """Tell whether the carrier itself has what is wished for: else it takes no VIP yet."""
+        about = sysctl.load(self.engine.host.system).interface_of
+        return all(values.get(key) == want for key, want in wishes if about(key) == carrier)
 
     def _add_vips(self, config: DsrConfig, carrier: str) -> None:
         """Add the VIPs to a host that is silent by what is live now.
@@ -157,10 +176,20 @@ class Dsr:
                     way_out="no VIP was added",
                 )
             self._carry_out("VIPs", self._plan(config, carrier, snapshot), False)
+            remarks = self.system.remarks(config, self.engine.host, snapshot, values)
+            if remarks:
+                self._done.append(("note", {**_said("; ".join(remarks)), "notes": remarks}))
         except IpaliasError:
-            if not self._left(config, carrier):
-                self._give_up(list(self.tuning.wanted()), False)
+            self._back(config, carrier, False)
             raise
+
+    def _back(self, config: DsrConfig, carrier: str, test: bool) -> None:
+        """Give up what a host has been prepared for, where no VIP came of it."""
+        if test or self._left(config, carrier):
+            return
+        self._give_up(list(self.tuning.wanted()), False)
+        host, snapshot = self.engine.host, self.engine.snapshot()
+        self._run("cleared", self.system.clear(config, host, snapshot), False)
 
     def _plan(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> Plan:
         """Return the plan of the VIPs.
@@ -170,7 +199,6 @@ class Dsr:
         ledger, alias = self.engine.ledger(), self.engine.config()
         block = self.engine.settings_of(carrier, alias, ledger)
         situation = self.engine.situation(carrier, block, ledger, snapshot)
-        refuse_primaries(config, snapshot, carrier)
         target = vips_target(situation, config.on(carrier), adopt=block.adopt)
         return self.engine.plan(situation, target, block)
 
@@ -184,7 +212,10 @@ class Dsr:
         for vip in sorted(going - {a for listed in ours.values() for a in listed}):
             self._done.append(("VIPs", _said(f"{short(vip)} is no VIP of ours")))
         for carrier, listed in ours.items():
-            if carrier not in snapshot.by_link or not going & set(listed):
+            if not going & set(listed):
+                continue
+            if carrier not in snapshot.by_link:
+                ledger = self._forget(carrier, going, ledger, test)
                 continue
             block = self.engine.settings_of(carrier, alias, ledger)
             situation = self.engine.situation(carrier, block, ledger, snapshot)
@@ -204,6 +235,19 @@ class Dsr:
             return
         self._give_up(list(self.tuning.wanted()), test)
         self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
+
+    def _forget(self, carrier: str, going: set[str], ledger: Ledger, test: bool) -> Ledger:
+        """Forget VIPs of an interface that somebody has taken away: they went with it."""
+        staying = [
+            entry
+            for entry in ledger.on(carrier).values()
+            if entry.origin != DSR or entry.alias.address not in going
+        ]
+        after = ledger.with_interface(carrier, staying, ledger.backends.get(carrier, ""))
+        if not test:
+            run(write_ledger(after, self.engine.settings), self.engine.host.perform)
+        self._done.append(("VIPs", _said(f"{carrier} is gone, and its VIPs with it")))
+        return ledger if test else after
 
     def _left(
         self, config: DsrConfig, carrier: str, going: frozenset[str] | set[str] = frozenset()
@@ -234,8 +278,13 @@ class Dsr:
         """Run commands, or tell them."""
         if not commands:
             return
-        if not test:
-            run(run_commands(commands), self.engine.host.perform)
+        for command in () if test else commands:
+            effect = Run(command, check=False)
+            result: Result = self.engine.host.perform(effect)
+            if result.code not in command.ok:
+                reason = tools.failure(self.engine.host.system, result)[1]
+                where = command.told or f"`{' '.join(command.argv)}`"
+                raise EffectError(f"exit {result.code}: {reason}", where=where)
         said = [command.told or " ".join(command.argv) for command in commands]
         verb = "Would run" if test else "Ran"
         answer = {"result": None if test else True, "changes": {step: said}}
@@ -255,6 +304,16 @@ class Dsr:
             "notes": [note for _, answer in self._done for note in answer.get("notes", ())],
             "comment": ". ".join(f"{step}: {answer['comment']}" for step, answer in self._done),
         }
+
+
+def _without_waiting(answer: Answer, carrier: str) -> Answer:
+    """Return an answer without the note that a carrier, which a run makes first, is missing."""
+    waiting = [note for note in answer["notes"] if note.startswith(f"{carrier}: not there yet")]
+    comment = answer["comment"]
+    for note in waiting:
+        comment = comment.replace(f". {note}", "")
+    notes = [note for note in answer["notes"] if note not in waiting]
+    return {**answer, "notes": notes, "comment": comment}
 
 
 def _said(comment: str) -> Answer:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from .dsr import DSR
+from .dsr import DSR, parse_dsr
 from .engine import Answer, Engine
 from .errors import InputError
 from .silence import Wish
@@ -50,8 +50,9 @@ class Kept:
 
 def kept(engine: Engine) -> Kept:
     """Return the engine of settings beside one of addresses: the same host, guard and master."""
-    settings = engine.settings
+    settings, form = engine.settings, ""
     # Removing needs no pillar; who adds is told by the same error a moment later.
     with suppress(InputError):
         settings = replace(settings, guard=engine.config().guard)
-    return Kept(Tuner(engine.host, settings, new_id=engine.new_id))
+        form = parse_dsr(engine.data, engine.root, engine.host.system).form
+    return Kept(Tuner(engine.host, settings, new_id=engine.new_id, form=form))

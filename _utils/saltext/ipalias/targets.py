@@ -14,7 +14,7 @@ from .ledger import (
     ORIGIN_UNKNOWN,
     Entry,
 )
-from .model import Alias, Found
+from .model import SOURCE_AUTO, SOURCE_NEVER, Alias, Found
 from .situation import Situation, Target, unsupported
 
 
@@ -128,6 +128,9 @@ def _claimed(before: Entry | None, alias: Alias) -> Entry:
 def vips_target(situation: Situation, vips: Sequence[Alias], *, adopt: bool = False) -> Target:
     """Return the target of DSR: these VIPs on the loopback, and whatever else is there.
 
+    On Windows it is no source either (``SkipAsSource``): such an address is not registered in
+    DNS, and a program that names no source never gets it.
+
     An IPv4 VIP gets the next free label ``lo:N`` where the dialect has labels, counted from 1
     as in the guides; it keeps the one it has.
 
@@ -141,6 +144,7 @@ def vips_target(situation: Situation, vips: Sequence[Alias], *, adopt: bool = Fa
     present: list[Alias] = []
     notes: list[str] = []
     labelled = _vip_labels(situation, vips)
+    source = SOURCE_NEVER if situation.snapshot.system == "windows" else SOURCE_AUTO
     for vip in vips:
         before, line = old.get(vip.cidr), foreign.get(vip.address)
         origin = before.origin if before is not None else ORIGIN_DSR
@@ -163,7 +167,8 @@ def vips_target(situation: Situation, vips: Sequence[Alias], *, adopt: bool = Fa
         if line is not None:
             adopted.append(line)
         number = before.alias.number if before is not None else None
-        alias = replace(vip, label=labelled.get(vip.address), number=number)
+        label = labelled.get(vip.address)
+        alias = replace(vip, label=label, number=number, source=source)
         entries[vip.cidr] = Entry(alias, ORIGIN_DSR)
     return Target(
         tuple(entries.values()),

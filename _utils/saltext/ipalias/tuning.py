@@ -93,6 +93,7 @@ class Tuner:
     :param locked: gives the lock of this host for a purpose; it is taken by each method, so
         the caller must not hold it.
     :param interpreter: the Python that the listener runs under.
+    :param form: how changes are said, where a system has a second way (`sysctl.FORMS`).
     """
 
     host: Machine
@@ -100,13 +101,14 @@ class Tuner:
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
     interpreter: str = sys.executable
+    form: str = ""
     _purpose: str = ""
     _settled: list[str] = field(default_factory=list)
 
     @property
     def store(self) -> sysctl.Store:
         """Return what keeps settings on this system."""
-        return sysctl.load(self.host.system)
+        return sysctl.load(self.host.system, self.form)
 
     # -- requests -----------------------------------------------------------------------
 

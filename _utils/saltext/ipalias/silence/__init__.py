@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Protocol
 
 from ..dsr import DsrConfig
+from ..errors import InputError
 from ..host import Host
 from ..live import Snapshot
 from ..model import Command
@@ -82,3 +83,17 @@ def receiving(config: DsrConfig, snapshot: Snapshot, loopback: str) -> list[str]
         for link in snapshot.links
         if link.name != loopback and link.mac and "LOOPBACK" not in link.flags
     ]
+
+
+def only_loopback(config: DsrConfig, own: str) -> str:
+    """Return the loopback of a system that has one.
+
+    :raises InputError: another one is named: what brings a link up at boot is not ours to know.
+    """
+    if config.loopback not in (None, own):
+        raise InputError(
+            f"{config.loopback} is not the loopback of this system, {own} is",
+            where=f"{config.where}:loopback",
+            way_out="leave it out",
+        )
+    return own

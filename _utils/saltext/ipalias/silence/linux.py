@@ -22,7 +22,7 @@ from ..model import Command
 from . import Values, Wish, receiving
 
 LOOPBACK = "lo"
-IGNORE, ANNOUNCE, REVERSE, PROXY6 = "arp_ignore", "arp_announce", "rp_filter", "proxy_ndp"
+IGNORE, ANNOUNCE, REVERSE = "arp_ignore", "arp_announce", "rp_filter"
 #: Values that never answer for an address on ``lo``. 3 answers for one of global scope, and
 #: what the kernel has no meaning for counts as 0 (net/ipv4/arp.c, ``arp_ignore``).
 SILENT_IGNORE = ("1", "2", "8")
@@ -31,11 +31,11 @@ SILENT_ANNOUNCE = ("2",)
 STRICT = "1"
 
 
-def key_of(interface: str, name: str, family: int = 4) -> str:
+def key_of(interface: str, name: str) -> str:
     """Return a setting's key; one with dots in its interface part has the slash form."""
     if "." in interface:
-        return f"net/ipv{family}/conf/{interface}/{name}"
-    return f"net.ipv{family}.conf.{interface}.{name}"
+        return f"net/ipv4/conf/{interface}/{name}"
+    return f"net.ipv4.conf.{interface}.{name}"
 
 
 def loopback(config: DsrConfig, snapshot: Snapshot) -> str:
@@ -71,8 +71,7 @@ def _silenced(config: DsrConfig, snapshot: Snapshot) -> list[str]:
 def keys(config: DsrConfig, snapshot: Snapshot) -> Sequence[str]:
     """Return the keys of ``all``, ``lo`` and each receiving interface."""
     names = dict.fromkeys(("all", LOOPBACK, *receiving(config, snapshot, LOOPBACK)))
-    found = [key_of(name, key) for name in names for key in (IGNORE, ANNOUNCE, REVERSE)]
-    return [*found, *(key_of(name, PROXY6, 6) for name in names if name != LOOPBACK)]
+    return [key_of(name, key) for name in names for key in (IGNORE, ANNOUNCE, REVERSE)]
 
 
 def wishes(config: DsrConfig, snapshot: Snapshot, values: Values) -> Sequence[Wish]:
@@ -115,8 +114,37 @@ def remarks(config: DsrConfig, host: Host, snapshot: Snapshot, values: Values) -
     said: list[str] = []
     if 4 in config.families:
         said += _only_on_lo(config, snapshot, values)
+        said += _kept(config, snapshot, values)
         said += _strict(config, snapshot, values)
+    if 6 in config.families:
+        said += _proxied(config, host, snapshot)
     return said
+
+
+def _kept(config: DsrConfig, snapshot: Snapshot, values: Values) -> list[str]:
+    """Tell that a value which is silent as well was left as it is."""
+    found = {key_of(name, IGNORE) for name in _silenced(config, snapshot)}
+    return [
+        f"{key} is {values[key]}, as silent as 1, and is kept"
+        for key in sorted(found)
+        if values.get(key) in SILENT_IGNORE[1:]
+    ]
+
+
+def _proxied(config: DsrConfig, host: Host, snapshot: Snapshot) -> list[str]:
+    """Tell of proxy entries for a VIP: the one way in which IPv6 answers for an address of lo.
+
+    The kernel does so where it forwards and ``proxy_ndp`` is on; an entry is reported in any
+    case, for somebody has made it to have that address answered for.
+    """
+    listed = host.run(("ip", "-6", "neigh", "show", "proxy")).out.splitlines()
+    entries = {words[0]: words[2] for line in listed if len(words := line.split()) > 2}
+    return [
+        f"{name}: a proxy entry of the neighbour table answers for {vip} where this host forwards "
+        f"and proxy_ndp is on; `ip -6 neigh del proxy {vip} dev {name}` takes it away"
+        for vip, name in entries.items()
+        if vip in config.addresses and name in receiving(config, snapshot, LOOPBACK)
+    ]
 
 
 def _only_on_lo(config: DsrConfig, snapshot: Snapshot, values: Values) -> list[str]:
