@@ -22,7 +22,7 @@ from rig.process import wait_until
 HOTPLUG = ("networkd", "netplan_networkd", "netplan_nm", "networkmanager")
 LATER = ("eth1", "eth1.10")
 #: Where files of ours may lie, beside the owners' own folders.
-OURS = ("/etc/sysctl.d", "/etc/udev/rules.d", "/etc/ipalias", "/etc/systemd/system")
+OURS = ("/etc/sysctl.d", "/etc/udev/rules.d", "/etc/systemd/system")
 
 
 def files(host: BootedHost) -> Tree:
