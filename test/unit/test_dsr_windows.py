@@ -214,6 +214,9 @@ def other_adapter(host: SimHost, name: str) -> None:
     """Let somebody have installed a loopback adapter by hand."""
     windows_settings.carry_out(host, {"do": "install", "interface": name}, lambda cmdlet: None)
     host.stored["devices"][name]["device"] = "ROOT\\NET\\0000"
+    # An address of its own comes back in another order of words than it was made with.
+    host.stored["dhcp"][name] = False
+    host.net.links[name].addresses4 = []
     host.stored["addresses"][name] = {}
 
 
