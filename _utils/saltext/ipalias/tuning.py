@@ -17,10 +17,9 @@ from . import ledger, platforms, sysctl
 from .bootunit import Program
 from .effects import Freeze, ReadLive, run
 from .engine import Answer, Machine
-from .errors import InputError
+from .errors import EffectError, InputError
 from .frozen import CURRENT
 from .guarded import settle
-from .model import File
 from .paths import Settings
 from .plan import cap
 from .sysctl import report, service
@@ -225,8 +224,10 @@ class Tuner:
         after = wanted_too(without(before), wanted, wanted_by)
         self._refuse_loud(before, after, wanted_by)
         started_by = self._started_by()
-        units = self._units(after, started_by, test)
-        plan = make_plan(self.host, self.store, before, after, where, (started_by, units))
+        plan = self._plan(before, after, where, started_by, self.settings.paths.frozen)
+        if plan.starts and not test:
+            # The copy may lie elsewhere: where /usr/local cannot be written, say.
+            plan = self._plan(before, after, where, started_by, self._freeze())
         self._refuse_cuts(plan, where)
         notes = [*self._settled, *plan.notes]
         notes += [
@@ -275,13 +276,35 @@ class Tuner:
         started_by = platforms.init(self.host.system, self.host.exists)
         return started_by if started_by in service.INITS else ""
 
-    def _units(self, after: Entries, started_by: str, test: bool) -> list[File]:
-        """Return the listener's files as they shall be."""
-        paths = self.settings.paths
+    def _plan(
+        self,
+        before: Entries,
+        after: Entries,
+        where: Mapping[str, str],
+        started_by: str,
+        frozen: str,
+    ) -> Plan:
+        """Return a plan.
+
+        :param frozen: folder of frozen copies, from which the listener runs.
+        """
         wanted = any(self.store.interface_of(key) is not None for key in after)
-        folder: str | None = None
-        if wanted and started_by and not test:
-            folder = self.host.perform(Freeze())
-        frozen = folder.rsplit("/", 1)[0] if folder else paths.frozen
-        program = Program(self.interpreter, frozen, paths.state, service.VERB, CURRENT)
-        return service.render(started_by, program, wanted)
+        state = self.settings.paths.state
+        program = Program(self.interpreter, frozen, state, service.VERB, CURRENT)
+        units = service.render(started_by, program, wanted)
+        return make_plan(self.host, self.store, before, after, where, (started_by, units))
+
+    def _freeze(self) -> str:
+        """Make the frozen copy current; return the folder of copies.
+
+        :raises EffectError: none can be made: the listener would have nothing to run.
+        """
+        folder: str | None = self.host.perform(Freeze())
+        if folder is None:
+            raise EffectError(
+                "no frozen copy of the library can be made, so no listener could set this"
+                " when the interface appears",
+                where=self.settings.paths.frozen,
+                way_out="give settings of interfaces up, or let Salt run under a Python of its own",
+            )
+        return folder.rpartition("/")[0]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import NamedTuple
 
 from ..host import Host
@@ -37,11 +38,15 @@ BLOCK = "sysctl"
 _SPREAD: tuple[tuple[str, str], ...] = (
     ("net/ipv4/ip_forward", "net/ipv4/conf/*/forwarding"),
     ("net/ipv4/conf/all/forwarding", "net/ipv4/conf/*/forwarding"),
-    ("net/ipv4/conf/all/forwarding", "net/ipv4/ip_forward"),
     ("net/ipv6/conf/all/forwarding", "net/ipv6/conf/*/forwarding"),
     ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/*/disable_ipv6"),
 )
-#: Likewise, but another value (inet_forward_change).
+#: Two names of one setting.
+_SAME: tuple[tuple[str, str], ...] = (
+    ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"),
+    ("net/ipv4/conf/all/forwarding", "net/ipv4/ip_forward"),
+)
+#: Writing the first writes another value into the second (inet_forward_change).
 _CHANGED: tuple[tuple[str, str], ...] = (
     ("net/ipv4/ip_forward", "net/ipv4/conf/all/accept_redirects"),
     ("net/ipv4/conf/all/forwarding", "net/ipv4/conf/all/accept_redirects"),
@@ -77,8 +82,10 @@ def files_read(host: Host, reader: str) -> list[str]:
     if reader == PLAIN:
         return [CONF]
     by_name: dict[str, str] = {}
+    # procps takes hidden files for files.
+    names = ("*.conf",) if reader == SYSTEMD else ("*.conf", ".*.conf")
     for folder in FOLDERS:
-        for path in host.glob(f"{folder}/*.conf"):
+        for path in (path for name in names for path in host.glob(f"{folder}/{name}")):
             by_name.setdefault(posixpath.basename(path), path)
     ordered = sorted(by_name, key=lambda name: name.encode("utf-8", "surrogateescape"))
     # systemd-sysctl reads /etc/sysctl.conf only where a distribution links to it (Debian 12).
@@ -124,47 +131,70 @@ def lasting(lines: Sequence[Line], key: str, reader: str) -> Lasting:
     it from being written, for procps it stops wildcards alone.
     """
     target = normalize(key)
-    named = [line for line in lines if line.pattern == target]
-    globs = [line for line in lines if _is_glob(line) and _matches(line.pattern, target)]
-    assignments = tuple(
-        Assignment(line.path, line.line, line.written, line.value, line.ours)
+    targets = (target, *(other for name, other in _SAME if name == target))
+    sources = () if len(targets) > 1 else _written_by(target)
+    named = {line.pattern for line in lines if not _is_glob(line.pattern)}
+    about = [
+        line
         for line in lines
-        if line in named or line in globs or _spreads(line, target)
-    )
-    written = list(_writes(lines, named, globs, target, reader))
-    last = written[-1] if written else None
-    winner = None
-    if last is not None:
-        winner = Assignment(last.path, last.line, last.written, last.value, last.ours)
-    return Lasting(assignments, winner)
+        if _matches(line.pattern, target)
+        or (
+            line.value is not None
+            and any(_matches(line.pattern, path) for path in (*targets, *sources))
+        )
+    ]
+    last: Line | None = None
+    passed_on = "0"
+    for line in _entries(lines, reader):
+        writes = partial(_writes, line, named=named)
+        if line.value is None:
+            continue
+        if any(map(writes, sources)) and line.value != passed_on:
+            # The kernel writes others along only with a value that is new.
+            last, passed_on = line, line.value
+        if any(map(writes, targets)):
+            last = line
+    if last is None:
+        kept = [line for line in about if line.pattern == target and line.value is None]
+        last = kept[-1] if kept else None
+    winner = _assignment(last) if last is not None else None
+    return Lasting(tuple(map(_assignment, about)), winner)
 
 
-def _writes(
-    lines: Sequence[Line],
-    named: Sequence[Line],
-    globs: Sequence[Line],
-    target: str,
-    reader: str,
-) -> Iterable[Line]:
-    """Return the lines by which a boot writes a key, in the order of writing."""
-    if reader == SYSTEMD:
-        # One entry a name: the last line with another value takes the place of those before.
-        named = named[-1:]
-        if named and named[0].value is None:
-            return [line for line in lines if _spreads(line, target)] + [*named]
-    chosen = [line for line in named if line.value is not None]
-    excluded = bool(named) or any(_matches(line.pattern, target) for line in _excluding(lines))
-    if not excluded:
-        chosen = [line for line in globs if line.value is not None]
-    return [line for line in lines if line in chosen or _spreads(line, target)]
+def _entries(lines: Sequence[Line], reader: str) -> Iterable[Line]:
+    """Return the lines that a reader comes to write, in its order.
+
+    systemd has one entry a name: a line with another value takes the place of the one before,
+    at the end; one with the same value changes nothing. procps writes every line.
+    """
+    if reader != SYSTEMD:
+        return lines
+    entries: dict[str, Line] = {}
+    for line in lines:
+        known = entries.get(line.pattern)
+        if known is None or known.value != line.value:
+            entries.pop(line.pattern, None)
+            entries[line.pattern] = line
+    return entries.values()
 
 
-def _excluding(lines: Sequence[Line]) -> list[Line]:
-    return [line for line in lines if line.value is None]
+def _writes(line: Line, path: str, named: Collection[str]) -> bool:
+    """Tell whether a line has a path written.
+
+    An exclusion with wildcards of its own keeps nothing from being written: so it is with
+    systemd, and with procps up to 4.0.4.
+    """
+    if not _is_glob(line.pattern):
+        return line.pattern == path
+    return path not in named and _matches(line.pattern, path)
 
 
-def _is_glob(line: Line) -> bool:
-    return _GLOB.search(line.pattern) is not None
+def _assignment(line: Line) -> Assignment:
+    return Assignment(line.path, line.line, line.written, line.value, line.ours)
+
+
+def _is_glob(pattern: str) -> bool:
+    return _GLOB.search(pattern) is not None
 
 
 def _matches(pattern: str, path: str) -> bool:
@@ -173,15 +203,14 @@ def _matches(pattern: str, path: str) -> bool:
     return len(wanted) == len(parts) and all(map(fnmatchcase, parts, wanted))
 
 
+def _written_by(target: str) -> tuple[str, ...]:
+    """Return the settings with which the kernel writes this one along, to the same value."""
+    found = [
+        source for source, reached in _SPREAD if source != target and _matches(reached, target)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
 def written_along(path: str) -> list[str]:
     """Return the patterns of what the kernel writes along with a setting."""
-    pairs = (*_SPREAD, ("net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding"), *_CHANGED)
-    return [reached for source, reached in pairs if source == path]
-
-
-def _spreads(line: Line, target: str) -> bool:
-    """Tell whether the kernel writes a setting along with the one that a line names."""
-    return line.value is not None and any(
-        line.pattern == source and _matches(reached, target) and target != source
-        for source, reached in _SPREAD
-    )
+    return [reached for source, reached in (*_SPREAD, *_SAME, *_CHANGED) if source == path]

@@ -113,7 +113,7 @@ def make_plan(
         key: Held(entry.value, entry.value if store.STORED else None)
         for key, entry in after.items()
     }
-    targets |= _restored(host, store, before, gone, then, after)
+    targets |= _restored(planned, store, before, gone, then, after)
     now = store.read_values(host, targets)
     values = {
         key: target
@@ -122,9 +122,11 @@ def make_plan(
         # What belongs to an interface that is gone is brought about by nobody's request.
         and (now[key] != Held(None) or key in asked)
     }
-    # First what the kernel writes along with others, so that these have the last word.
-    ordered = sorted(values, key=lambda key: not store.spread(host, key))
+    # First what the kernel writes along with others, so that these have the last word, those
+    # too that are right before it does.
     along = [other for key in values for other in store.spread(host, key)]
+    values |= {other: targets[other] for other in along if other in targets}
+    ordered = sorted(values, key=lambda key: not store.spread(host, key))
     now |= store.read_values(host, [other for other in along if other not in now])
     running = [file for file in service.files_of(started_by) if host.exists(file)]
     by_interface = any(store.interface_of(key) is not None for key in after)
