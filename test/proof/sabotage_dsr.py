@@ -115,11 +115,7 @@ SABOTAGES: dict[int, Sabotage] = {
     601: broken(
         "",
         "namespaces",
-        "nobody looks whether a VIP is the host's own address",
-        (
-            "dsrsteps.py",
-            "        if name is None:\n            continue\n        sources",
-            "        if name is None or name:\n            continue\n        sources",
-        ),
+        "a VIP may be a whole subnet",
+        ("dsr.py", "    if prefix != longest:\n", "    if prefix > longest:\n"),
     ),
 }
