@@ -61,7 +61,9 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
     for link in fresh.net.links.values():
         link.addresses4, link.addresses6, link.promote = [], [], "0"
         link.known6 = {}
-    fresh.net.add_loopback()
+    if "lo" in fresh.net.links:
+        # Other systems have a boot of their own for their loopback.
+        fresh.net.add_loopback()
     fresh.net.routes = []
     if fresh.proc.values:
         fresh.proc.fill(sorted(fresh.net.links))

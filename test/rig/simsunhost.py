@@ -8,7 +8,7 @@ from functools import partial
 
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
-from rig.simnet import SimRoute
+from rig.simnet import SimAddress, SimRoute
 from rig.simowners import GATEWAY4, GATEWAY6, machine
 from rig.simsun import ADDRESS4, ADDRESS6, LINK, OK, Ifconfig, Kernel, Slots
 from rig.simtune import Ndd
@@ -132,8 +132,8 @@ def install_ndd(host: SimHost) -> None:
 def loop_anew(host: SimHost) -> None:
     """Do what network/loopback does at a boot: lo0 has its own addresses and no other."""
     link = host.net.links["lo0"]
-    link.addresses4 = [a for a in link.addresses4 if a.address.startswith("127.")]
-    link.addresses6 = [a for a in link.addresses6 if a.address == "::1"]
+    link.addresses4 = [SimAddress("127.0.0.1", 8, scope="host")]
+    link.addresses6 = [SimAddress("::1", 128, scope="host")]
     link.known6 = {a.address: a for a in link.addresses6}
 
 

@@ -61,29 +61,32 @@ class Sysctl:
 
 
 class FreeBsd(Sysctl):
-    """``sbin/sysctl/sysctl.c`` of FreeBSD: it exits 1 at the first fault (errx)."""
+    """``sbin/sysctl/sysctl.c`` of FreeBSD: it exits 1 at the first fault (errx).
+
+    A name without a value would be shown; it is no form here, for it is also a change whose
+    value was lost.
+    """
 
     def forms(self) -> list[Form]:
-        show = "sysctl(8), -n, -e, -i; sysctl.c, parse and show_var"
+        show = "sysctl(8), -n, -N, -W; sysctl.c, parse and show_var"
         change = "sysctl(8), name=value; sysctl.c, parse: `name: OLD -> NEW`"
         return [
-            Form(f"sysctl -n {KEY}", show, partial(self.show, "n")),
-            Form(f"sysctl -e {KEY}", show, partial(self.show, "e")),
-            Form(f"sysctl -in {KEY}", show, partial(self.show, "in")),
-            Form(f"sysctl {KEY}", show, partial(self.show, "")),
+            Form(f"sysctl -n {KEY}", show, self.show),
+            Form(f"sysctl -NW {KEY}", f"{show}: -W leaves out what cannot be written", self.writable),
             Form(f"sysctl {PAIR}", change, self.change),
         ]
 
-    def show(self, how: str, slots: Slots, stdin: str | None) -> Result:
+    def writable(self, slots: Slots, stdin: str | None) -> Result:
         key = slots["key"]
         if key not in self.live:
-            if "i" in how:
-                return OK
             raise Refusal(f"sysctl: unknown oid '{key}'")
-        value = self.live[key]
-        if "n" in how:
-            return Result(0, f"{value}\n", "")
-        return Result(0, f"{key}{'=' if how == 'e' else ': '}{value}\n", "")
+        return OK if self.mark(key) else Result(0, f"{key}\n", "")
+
+    def show(self, slots: Slots, stdin: str | None) -> Result:
+        key = slots["key"]
+        if key not in self.live:
+            raise Refusal(f"sysctl: unknown oid '{key}'")
+        return Result(0, f"{self.live[key]}\n", "")
 
     def change(self, slots: Slots, stdin: str | None) -> Result:
         key, _, value = slots["pair"].partition("=")
@@ -113,10 +116,8 @@ class OpenBsd(Sysctl):
         show = "sysctl(8), -n; sysctl.c, parse: `name=value`"
         change = "sysctl(8), name=value; sysctl.c, parse: `name: OLD -> NEW`; main returns 0"
         return [
-            Form(f"sysctl -n {KEY}", show, partial(self.show, "n")),
-            Form(f"sysctl {KEY}", show, partial(self.show, "")),
+            Form(f"sysctl -n {KEY}", show, self.show),
             Form(f"sysctl {PAIR}", change, self.change),
-            Form(f"sysctl -q {PAIR}", f"{change}; -q", self.change),
         ]
 
     def unknown(self, key: str) -> Result:
@@ -131,12 +132,11 @@ class OpenBsd(Sysctl):
         said = f"sysctl: {levels[at]} level name {parts[at]} in {key} is invalid\n"
         return Result(0, "", said)
 
-    def show(self, how: str, slots: Slots, stdin: str | None) -> Result:
+    def show(self, slots: Slots, stdin: str | None) -> Result:
         key = slots["key"]
         if key not in self.live:
             return self.unknown(key)
-        value = self.live[key]
-        return Result(0, f"{value}\n" if how else f"{key}={value}\n", "")
+        return Result(0, f"{self.live[key]}\n", "")
 
     def change(self, slots: Slots, stdin: str | None) -> Result:
         key, _, value = slots["pair"].partition("=")

@@ -312,4 +312,7 @@ def bring_up(host: SimHost) -> None:
     for name in host.stored["interfaces"]:
         if not _active(host.net.links[name]):
             host.run(["ipadm", "enable-if", "-t", name])
+    if "lo0" not in host.stored["interfaces"]:
+        # illumos alone reads files: cmd/svc/milestone/net-physical.
+        simsunhost.process_files(host)
     simsunhost.boot_routes(host)
