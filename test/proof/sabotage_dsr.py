@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from proof.sabotage import Sabotage, broken
 
+#: On removal the settings are given up before the VIPs go.
+_SETTINGS_FIRST = (
+    "dsrsteps.py",
+    "        ours = held(ledger)\n",
+    "        self._give_up(list(self.tuning.wanted()), test)\n        ours = held(ledger)\n",
+)
 #: Whether the host is silent is not looked at before a VIP is added.
 _NOT_LOOKED = (
     "dsrsteps.py",
@@ -56,12 +62,13 @@ SABOTAGES: dict[int, Sabotage] = {
         "",
         "namespaces",
         "on removal the settings are given up first",
-        (
-            "dsrsteps.py",
-            "        ours = held(ledger)\n",
-            "        self._give_up(list(self.tuning.wanted()), test)\n"
-            "        ours = held(ledger)\n",
-        ),
+        _SETTINGS_FIRST,
+    ),
+    204: broken(
+        "",
+        "networkmanager",
+        "on removal the settings are given up first",
+        _SETTINGS_FIRST,
     ),
     301: broken(
         "trixie",
@@ -74,6 +81,26 @@ SABOTAGES: dict[int, Sabotage] = {
         "networkd",
         "the listener does not hear of interfaces that come",
         ("sysctl/listener.py", "channel.bind((0, GROUP))", "channel.bind((0, 0))"),
+    ),
+    401: broken(
+        "",
+        "freebsd",
+        "what drops the traffic for lo0 is left as it is",
+        (
+            "silence/freebsd.py",
+            'return [(key, "0") for key in keys(config, snapshot) if values.get(key) is not None]',
+            'return [(key, "0") for key in (PROXY,) if values.get(key) is not None]',
+        ),
+    ),
+    402: broken(
+        "",
+        "windows",
+        "the loopback adapter is not told to send what is not its own",
+        (
+            "silence/windows.py",
+            '        yield f"{kind}/{name}/weakhostsend", _ON\n',
+            "",
+        ),
     ),
     501: broken(
         "trixie",

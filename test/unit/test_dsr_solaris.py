@@ -167,9 +167,7 @@ def test_who_may_not_set_gets_no_vip(host: SimHost) -> None:
         ("tcp/max_buf", "1", "set-prop: max_buf: Invalid argument provided"),
     ],
 )
-def test_a_value_that_ipadm_refuses_is_told(
-    host: SimHost, key: str, value: str, said: str
-) -> None:
+def test_a_value_that_ipadm_refuses_is_told(host: SimHost, key: str, value: str, said: str) -> None:
     before = picture(host)
     with pytest.raises(EffectError, match=said):
         tuner(host).present([Setting(key, value)])
