@@ -145,4 +145,15 @@ SABOTAGES: dict[int, Sabotage] = {
         "a VIP may be a whole subnet",
         ("dsr.py", "    if prefix != longest:\n", "    if prefix > longest:\n"),
     ),
+    602: broken(
+        "",
+        "namespaces",
+        "what an interface's settings are is not asked for",
+        (
+            "silence/linux.py",
+            "            if str(value) not in silent:\n",
+            "            if str(value) in silent:\n                continue\n"
+            "            if value > 2:\n",
+        ),
+    ),
 }
