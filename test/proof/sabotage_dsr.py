@@ -70,6 +70,12 @@ SABOTAGES: dict[int, Sabotage] = {
         "on removal the settings are given up first",
         _SETTINGS_FIRST,
     ),
+    205: broken(
+        "",
+        "namespaces",
+        "settings are given up whether they keep a host silent or not",
+        ("vips.py", "    if vips and first is not None:\n", "    if vips and first is None:\n"),
+    ),
     301: broken(
         "trixie",
         "ifupdown",
