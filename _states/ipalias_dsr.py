@@ -37,7 +37,17 @@ def _state(name, function, /, **kwargs):
     return ret
 
 
-def managed(name, pillar="ipalias", vips=None, interfaces=None, scope=None):
+def managed(
+    name,
+    pillar="ipalias",
+    vips=None,
+    interfaces=None,
+    scope=None,
+    loopback=None,
+    firewall=None,
+    forwarding=None,
+    form=None,
+):
     """
     Keep the VIPs on the loopback, and the host silent for them.
 
@@ -54,7 +64,19 @@ def managed(name, pillar="ipalias", vips=None, interfaces=None, scope=None):
         With ``vips``: the interfaces that receive from the balancer.
 
     scope
-        With ``vips``: ``all`` or ``interfaces``.
+        With ``vips``: ``all`` or ``interfaces``; Linux.
+
+    loopback
+        With ``vips``: name of the loopback adapter; Windows.
+
+    firewall
+        With ``vips``: False makes no rule of the firewall; Windows.
+
+    forwarding
+        With ``vips``: True lets the host forward; OpenBSD.
+
+    form
+        With ``vips``: ``powershell`` or ``netsh``; Windows.
 
     CLI Example:
 
@@ -62,7 +84,14 @@ def managed(name, pillar="ipalias", vips=None, interfaces=None, scope=None):
 
         salt 'web*' state.single ipalias_dsr.managed dsr
     """
-    given = {"interfaces": interfaces, "scope": scope}
+    given = {
+        "interfaces": interfaces,
+        "scope": scope,
+        "loopback": loopback,
+        "firewall": firewall,
+        "forwarding": forwarding,
+        "form": form,
+    }
     given = {key: value for key, value in given.items() if value is not None}
     if vips is None:
         if given:

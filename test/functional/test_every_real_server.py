@@ -63,3 +63,23 @@ def test_an_empty_list_takes_away_what_an_earlier_pillar_asked_for(server: SimMi
     ran = server.apply("ipalias.dsr")
     assert all(ret["result"] is True for ret in ran.values()), ran
     assert look(server) == before
+
+
+def test_a_state_does_without_pillar(server: SimMinion) -> None:
+    block, server.pillar = server.pillar["dsr"], {}
+    before = look(server)
+    ran = server.call("state.single", "ipalias_dsr.managed", "web", **block)
+    (ret,) = ran.values()
+    assert ret["result"] is True, ret
+    assert all(vip in json.dumps(server.ask("rig", "addresses")) for vip in VIPS)
+    (gone,) = server.call("state.single", "ipalias_dsr.managed", "web", vips=[]).values()
+    assert gone["result"] is True, gone
+    assert look(server) == before
+
+
+def test_the_check_finds_all_as_it_should_be(server: SimMinion) -> None:
+    server.apply("ipalias.dsr")
+    told = server.call("ipalias_dsr.check")
+    assert told["result"] is True, told
+    assert [vip["ours"] for vip in told["vips"]] == [True, True]
+    assert all(source["ours"] for row in told["settings"] for source in row["sources"]), told

@@ -72,9 +72,7 @@ class FreeBsd(Sysctl):
         change = "sysctl(8), name=value; sysctl.c, parse: `name: OLD -> NEW`"
         return [
             Form(f"sysctl -n {KEY}", show, self.show),
-            Form(
-                f"sysctl -NW {KEY}", f"{show}: -W leaves out what cannot be written", self.writable
-            ),
+            Form(f"sysctl -NW {KEY}", f"{show}: -W: what can be written", self.writable),
             Form(f"sysctl {PAIR}", change, self.change),
         ]
 

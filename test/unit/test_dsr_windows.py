@@ -474,6 +474,18 @@ def test_a_crash_at_any_command_leaves_a_host_that_a_run_completes(way: str, don
         assert leftovers(left) == []
 
 
+def test_whatever_command_fails_the_host_is_as_before(host: SimHost) -> None:
+    before = picture(host)
+    dsr(host, VIP, VIP6).managed()
+    for at in runs(host):
+        other = windows.host(links=("eth0", "eth1"))
+        other.faults = [Fault(at)]
+        with pytest.raises(IpaliasError):
+            dsr(other, VIP, VIP6).managed()
+        assert differences(before, picture(other)) == [], at
+        assert leftovers(other) == []
+
+
 @pytest.mark.parametrize("done", [False, True])
 def test_a_crash_of_a_removal_is_completed_by_the_next(done: bool) -> None:
     before = picture(windows.host(links=("eth0", "eth1")))

@@ -58,7 +58,8 @@ def parse_settings(data: object, where: str, system: str) -> list[Setting]:
     """
     settings: dict[str, Setting] = {}
     for key, value in mapping(data, where).items():
-        setting = parse_setting(key, value, f"{where}:{str(key)[:80]}", system)
+        plain = isinstance(key, str) and key.isprintable() and len(key) <= 80
+        setting = parse_setting(key, value, f"{where}:{key if plain else short(key)}", system)
         if setting.key in settings:
             raise InputError(f"{setting.key} stands there twice", where=setting.where)
         settings[setting.key] = setting
@@ -181,6 +182,8 @@ class Tuner:
         listed = list(known) if keys is None else list(keys)
         lasting = self.store.read_lasting(self.host, listed)
         held = self.store.read_values(self.host, listed)
+        if self.store.STORED:
+            lasting = {k: report.stored_by_us(found, known.get(k)) for k, found in lasting.items()}
         return [report.row(key, held[key], lasting[key], known.get(key)) for key in listed]
 
     def entries(self) -> Entries:
