@@ -1,7 +1,7 @@
 """Real servers on simulated hosts: each Linux owner of the network, settings, and a boot in order.
 
-The boot here is the one that the real systems were seen to make: the settings' files, what puts
-back, the carrier of `lo`, the network. What is held against it at every step is one sentence:
+The boot here is the one that the real systems were seen to make: what puts back, the settings'
+files, the carrier of `lo`, the network. What is held against it at every step is one sentence:
 no VIP is live while the host would answer for it.
 """
 
@@ -142,9 +142,9 @@ def boot(host: SimHost, watch: Watch | None = None, said: str = "") -> SimHost:
     watch = watch or Watch()
     dark = simafter.power_up(host)
     with watch.over(dark, f"{said}, at boot"):
+        simafter.boot_restore(dark)
         simsysctl.apply_files(dark)
         watch.look(dark, f"{said}, at boot behind the settings")
-        simafter.boot_restore(dark)
         if dark.files.read(UNIT) is not None and dark.files.read(WANTS) is not None:
             _load(dark)
         watch.look(dark, f"{said}, at boot behind lo")

@@ -191,6 +191,28 @@ def test_one_in_a_foreign_file_stays_there() -> None:
     assert f"The settings stay: {V4} is still on lo" in gone["comment"]
 
 
+def test_lo_that_gets_an_owner_takes_its_vips_along(host: SimHost) -> None:
+    server(host)
+    path = "/etc/systemd/network/10-lo.network"
+    host.files.put(path, "[Match]\nName=lo\n\n[Network]\nAddress=198.51.100.7/32\n")
+    host.ip(["ip", "address", "add", "198.51.100.7/32", "dev", "lo"], None)
+    index = host.net.links["lo"].index
+    state = f"ADMIN_STATE=configured\nNETWORK_FILE={path}\n"
+    host.files.put(f"/run/systemd/netif/links/{index}", state)
+    seen: list[list[str]] = []
+    host.watch = lambda at, effect: seen.append(loud(host))
+    answer = dsr(host, block(*VIPS)).managed()
+    host.watch = None
+    assert not any(seen)
+    assert live(host) == {*VIPS, "198.51.100.7"}
+    assert f"{path}.d/60-ipalias.conf" in answer["changes"]["files"]
+    assert not host.files.glob("/etc/ipalias/*")
+    assert not host.files.glob("/etc/systemd/system/ipalias-loopback*")
+    assert dsr(host, block(*VIPS)).managed()["changes"] == {}
+    dsr(host, {}).managed()
+    assert live(host) == {"198.51.100.7"}
+
+
 # What each answer says
 
 
