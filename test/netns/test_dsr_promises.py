@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from proof import checks_dsr, registry, runner
-from proof.checks_dsr import scene, traffic
+from proof.checks_dsr import scene, silent, traffic
 from proof.registry import DSR, Case
 from proof.sabotage import sabotaged
 from proof.sabotage_dsr import SABOTAGES
@@ -23,9 +23,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "REQUESTS", 1000)
     monkeypatch.setattr(traffic, "SECOND_REQUESTS", 100)
     monkeypatch.setattr(scene, "QUESTIONS", 250)
+    monkeypatch.setattr(silent, "POINTS", 4)
 
 
-@pytest.mark.parametrize("number", [101, 201, 202, 502, 503, 504, 601])
+@pytest.mark.parametrize("number", [101, 202, 203])
 def test_a_promise_is_kept(number: int) -> None:
     assert PLAIN in DSR[number].cases
     outcome = runner.run_case(DSR[number], PLAIN)
