@@ -8,7 +8,7 @@ VENV := .venv$(addprefix -,$(SALT))
 
 export SALT LANES
 
-.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms proof-dsr bench clean-venv
+.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms proof-dsr proof-wan bench clean-venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -13,6 +13,7 @@ by flow; times are the boot clock's.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import selectors
 import socket
@@ -22,6 +23,8 @@ import time
 from collections import deque
 from typing import Any
 
+#: Each flow has a port that none before it had: the router has not forgotten those.
+PORTS = itertools.cycle(range(10000, 60000))
 #: Sockets of the flow of fresh ones that still wait for their answer.
 FRESH = 256
 
@@ -88,8 +91,13 @@ class Streams:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
-    def _add(self, name: str, kind: int) -> None:
+    def _bound(self, kind: int) -> socket.socket:
         made = socket.socket(self.family, kind)
+        made.bind(("", next(PORTS)))
+        return made
+
+    def _add(self, name: str, kind: int) -> None:
+        made = self._bound(kind)
         if kind == socket.SOCK_STREAM:
             made.settimeout(5)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -115,7 +123,7 @@ class Streams:
         for name, made in self.sockets.items():
             self._one(name, made, now)
         if self.fresh is not None:
-            made = socket.socket(self.family, socket.SOCK_DGRAM)
+            made = self._bound(socket.SOCK_DGRAM)
             made.setblocking(False)
             made.connect(self.to)
             self.fresh.append(made)

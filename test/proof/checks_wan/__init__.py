@@ -1,0 +1,5 @@
+"""The checks of several ways out; importing this package registers all of them."""
+
+from proof.checks_wan import failover
+
+__all__ = ["failover"]
