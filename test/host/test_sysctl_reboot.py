@@ -108,6 +108,55 @@ def test_given_up_everything_is_as_it_was(host: BootedHost) -> None:
     assert value(host, "ipv4/conf/all/arp_ignore") == "2"
 
 
+# Runs inside: a change of settings that ends itself once it has performed its Nth effect of a kind.
+CUT_SHORT = """
+import os, sys
+sys.path.insert(0, "/srv/ipalias/_utils")
+from saltext.ipalias import checks, paths, system, tuning
+kind, guarded = sys.argv[1:]
+host = system.RealHost()
+perform = host.perform
+def cutting(effect):
+    answer = perform(effect)
+    argv = effect.command.argv if type(effect).__name__ == "Run" else ()
+    if kind == type(effect).__name__ or kind in argv:
+        os._exit(9)
+    return answer
+host.perform = cutting
+settings = paths.Settings(guard=checks.GuardConfig(enabled=guarded == "guard"))
+tuner = tuning.Tuner(host, settings, lambda purpose: system.lock(settings.paths, purpose),
+                     system.now_id)
+wanted = {"net.ipv4.conf.all.arp_ignore": 1, "net.ipv4.conf.nic0.arp_ignore": 1}
+tuner.present(tuning.parse_settings(wanted, "x", "linux"))
+"""
+
+
+@pytest.mark.parametrize("kind", ["WriteKernel", "restart"])
+def test_a_change_cut_short_is_put_back_by_the_dead_man_and_by_the_next_boot(
+    host: BootedHost, kind: str
+) -> None:
+    before = {path: value(host, path) for path in PATHS}
+    files = host.tree("/etc/sysctl.d", "/etc/systemd/system")
+
+    def back() -> bool:
+        left = host.tree("/etc/sysctl.d", "/etc/systemd/system")
+        left = {path: text for path, text in left.items() if "ipalias-restore" not in path}
+        active = host.run(["systemctl", "is-active", UNIT], check=False).out.strip()
+        values = {path: value(host, path) for path in PATHS}
+        return left == files and values == before and active != "active"
+
+    argv = [host.python, "-I", "-c", CUT_SHORT, kind]
+    assert host.run([*argv, "guard"], check=False).code == 9
+    wait_until(back, "the dead man to have put everything back")
+    assert host.run([*argv, "none"], check=False).code == 9
+    assert host.exists(OURS) and value(host, "ipv4/conf/all/arp_ignore") == "1"
+    host.power_off()
+    host.boot()
+    wait_until(lambda: value(host, "ipv4/conf/nic0/arp_ignore"), "the late card")
+    assert back(), host.journal("-u", "ipalias-restore.service")
+    assert "ordering cycle" not in host.journal()
+
+
 PATHS = (
     "ipv4/conf/all/arp_ignore",
     "ipv4/conf/eth0/arp_ignore",
