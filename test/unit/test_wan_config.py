@@ -237,7 +237,10 @@ def test_an_uplink_that_cannot_be_meant(first: dict[str, Any], said: str):
         ({"interval": True}, "probe:interval: True is not a span of time"),
         ({"interval": float("nan")}, "probe:interval: nan is not between"),
         ({"rise": 0}, "probe:rise: 0 is not a whole number 1 to 1000"),
-        ({"loss": {"down": "10%", "up": "40%"}}, "probe:loss: `up` '40%' is not below `down` '10%'"),
+        (
+            {"loss": {"down": "10%", "up": "40%"}},
+            "`up` '40%' is not below `down` '10%'",
+        ),
         ({"loss": {"down": "10%", "up": "10%"}}, "is not below"),
         ({"loss": {"down": "140%", "up": "10%"}}, "probe:loss:down: '140%' is not a share"),
         ({"loss": {"window": "1s"}}, "a window of 1 s holds fewer than 10 probes 500 ms apart"),
@@ -342,7 +345,7 @@ def test_a_span_of_time(value: object, seconds: float):
 
 @pytest.mark.parametrize("value", ["60", "1d", "-1s", "", None, [], "1e3s", "٣s"])
 def test_no_span_of_time(value: object):
-    with pytest.raises(InputError, match="^here: "):
+    with pytest.raises(InputError, match=r"^here: "):
         parse_duration(value, "here")
 
 
@@ -353,7 +356,7 @@ def test_a_share(value: object, share: float):
 
 @pytest.mark.parametrize("value", ["40", 40, -0.1, "101%", True, None])
 def test_no_share(value: object):
-    with pytest.raises(InputError, match="^here: "):
+    with pytest.raises(InputError, match=r"^here: "):
         parse_share(value, "here")
 
 

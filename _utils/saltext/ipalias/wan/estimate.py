@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import MALFORMED
@@ -27,6 +28,9 @@ PER_HOUR = 0.1
 LEARNING, CAUTION = 30.0, 0.8
 #: Chance below which rows of misses are no longer put down to random loss.
 _UNLIKELY = 0.01
+#: Rows are compared up to this length, and what was learnt is computed anew at most this
+#: often (seconds): a line in trouble has many gaps.
+_LONG_ROW, _RELEARN = 32, 0.25
 #: The longest burst seen, and how much longer the next may be.
 _BEYOND = 1.25
 
@@ -136,7 +140,7 @@ class Gaps:
         self.since: float | None = None
         self._gaps: deque[Gap] = deque(maxlen=REMEMBERED)
         self._learnt = least
-        self._stale = now
+        self._stale = self._learnt_at = now
         self._counted = now
         self._calm = self._lost = 0.0
 
@@ -160,9 +164,10 @@ class Gaps:
         """Tell whether random loss would give as many rows of misses, and as long ones."""
         loss = max(self._lost / self._calm if self._calm else 0.0, LEAST_LOSS)
         rows = max(self._lost, 1.0) * (1 - loss)
-        longest = max(gap.misses for gap in self._gaps)
-        for misses in range(2, longest + 1):
-            seen = sum(gap.misses >= misses for gap in self._gaps)
+        lengths = Counter(min(gap.misses, _LONG_ROW) for gap in self._gaps)
+        seen = len(self._gaps)
+        for misses in range(2, max(lengths) + 1):
+            seen -= lengths[misses - 1]
             if poisson_tail(seen, rows * loss ** (misses - 1)) < _UNLIKELY:
                 return False
         return True
@@ -170,7 +175,9 @@ class Gaps:
     def add(self, gap: Gap) -> None:
         """Take a silence that ended."""
         self._gaps.append(gap)
-        self._learn(gap.ended)
+        due = max(self._learnt_at + _RELEARN, gap.ended)
+        longer = gap.age + gap.survived + gap.width > self._learnt
+        self._stale = gap.ended if longer else min(self._stale, due)
 
     def required(self, now: float) -> float:
         """Return how long a silence proves the line dead (seconds)."""
@@ -184,6 +191,7 @@ class Gaps:
         while self._gaps and self._gaps[0].ended < now - MEMORY:
             self._gaps.popleft()
         self._stale = self._gaps[0].ended + MEMORY if self._gaps else math.inf
+        self._learnt_at = now
         self._learnt = self.least
         if not self._gaps or self._explained():
             return
@@ -256,20 +264,26 @@ def mean_burst(ends: list[tuple[float, float]]) -> float:
 
 
 class Window:
-    """Count probes, misses and round trips over a sliding window of twenty parts."""
+    """Count probes, misses and round trips over sliding windows.
 
-    __slots__ = ("_buckets", "_part", "width")
+    :param widths: of the windows that will be asked for, in seconds.
+    """
 
-    def __init__(self, width: float) -> None:
-        self.width = width
-        self._part = width / 20
+    __slots__ = ("_buckets", "_longest", "_part")
+
+    def __init__(self, widths: Sequence[float]) -> None:
+        self._longest = max(widths)
+        self._part = min(widths) / 20
         self._buckets: deque[list[float]] = deque()
 
     def add(self, now: float, rtt: float | None) -> None:
         """Take what became of a probe; None: missed."""
-        if not self._buckets or now - self._buckets[-1][0] >= self._part:
-            self._buckets.append([now, 0, 0, 0.0])
-        bucket = self._buckets[-1]
+        buckets = self._buckets
+        if not buckets or now - buckets[-1][0] >= self._part:
+            buckets.append([now, 0, 0, 0.0])
+            while buckets[0][0] < now - self._longest:
+                buckets.popleft()
+        bucket = buckets[-1]
         bucket[1] += 1
         if rtt is None:
             bucket[2] += 1
@@ -280,13 +294,13 @@ class Window:
         """Forget everything."""
         self._buckets.clear()
 
-    def totals(self, now: float) -> tuple[int, int, float]:
-        """Return probes, misses and the mean round trip of the window."""
-        while self._buckets and self._buckets[0][0] < now - self.width:
-            self._buckets.popleft()
+    def totals(self, now: float, width: float) -> tuple[int, int, float]:
+        """Return probes, misses and the mean round trip of a window."""
         count = missed = 0
         total = 0.0
-        for bucket in self._buckets:
+        for bucket in reversed(self._buckets):
+            if bucket[0] < now - width:
+                break
             count += int(bucket[1])
             missed += int(bucket[2])
             total += bucket[3]

@@ -39,6 +39,7 @@ class RoundsWatch:
         self._pending: dict[int, _Sent] = {}
         self._old: dict[int, _Sent] = {}
         self._bad = self._good = 0
+        self._measured = False
         self._failed: list[str] = []
 
     def sent(self, seq: int, asked: Asked, now: float, timeout: float) -> None:
@@ -78,7 +79,7 @@ class RoundsWatch:
             sent.missed = True
             sent.asked.row += 1
             sent.asked.streak = 0
-            if not self.down:
+            if not self.down or self._measured:
                 sent.asked.count(now, None)
             told = sent.asked.target.text()
             self._failed.append(f"{told} {sent.asked.error}".strip())
@@ -88,12 +89,12 @@ class RoundsWatch:
         if self._pending.pop(seq, None) is not None:
             self._drop()
 
-    def turn(self, down: bool, now: float) -> None:
-        """Take the owner's verdict."""
-        self.down = down
+    def turn(self, down: bool, now: float, measured: bool = False) -> None:
+        """Take the owner's verdict; unless it is `measured` by it, the window begins anew."""
+        self.down, self._measured = down, down and measured
         self.why, self.healthy = "", False
         self._bad = self._good = 0
-        if down:
+        if down and not measured:
             for asked in self.asked:
                 if asked.window is not None:
                     asked.window.clear()

@@ -27,7 +27,8 @@ from .watch import Asked, Stalls
 #: Shortest and longest spacing of a burst (seconds), and in how many parts it cuts a silence.
 CLOSEST, WIDEST, PARTS = 0.01, 0.05, 24
 #: Spacing of the questions to a line that begins to answer again, and for how long it must.
-RISING, RISE_SPAN = 0.05, 0.2
+#: At that pace it is asked for no longer than the third.
+RISING, RISE_SPAN, RISE_HURRY = 0.05, 0.2, 1.0
 #: Longest spacing of the questions to a line that is down: its return is not to be missed.
 RETURN = 0.2
 #: Of so many targets each needs a miss of its own.
@@ -65,6 +66,8 @@ class SilenceWatch:
         self._turn = 0
         self._burst = now
         self._good_since: float | None = None
+        self._seen = now
+        self._measured = False
         self._calm_asked: set[int] = set()
         self._paces: tuple[list[Asked], list[Asked]] | None = None
 
@@ -101,9 +104,6 @@ class SilenceWatch:
         if sent.calm and not sent.settled:
             asked.count(now, rtt)
             self.gaps.count(now, False)
-        if self.down and self._good_since is None:
-            self._good_since = now
-            self._burst = now + RISING
 
     def miss(self, seq: int, error: str, now: float) -> None:
         """Take an error, which is a miss at once."""
@@ -118,9 +118,12 @@ class SilenceWatch:
         """Drop a probe that proves nothing."""
         self._pending.pop(seq, None)
 
-    def turn(self, down: bool, now: float) -> None:
-        """Take the owner's verdict: what is pending belongs to the one before."""
-        self.down = down
+    def turn(self, down: bool, now: float, measured: bool = False) -> None:
+        """Take the owner's verdict: what is pending belongs to the one before.
+
+        An outage is no loss: unless the verdict is `measured` by it, the window begins anew.
+        """
+        self.down, self._measured = down, down and measured
         self.why, self.healthy, self.suspect = "", False, None
         self._good_since = self._paces = None
         for asked in self.asked:
@@ -128,7 +131,7 @@ class SilenceWatch:
             if not down:
                 asked.dead = asked.answered < now - max(1.0, 4 * asked.every)
                 continue
-            if asked.window is not None:
+            if asked.window is not None and not measured:
                 asked.window.clear()
         self._pending = {} if down else {s: p for s, p in self._pending.items() if not p.failed}
 
@@ -136,6 +139,7 @@ class SilenceWatch:
 
     def tick(self, now: float, stalls: Stalls) -> list[tuple[Asked, float]]:
         """Judge, and return what to ask now with its timeout (seconds)."""
+        self._seen = now
         due = self._deadlines and self._deadlines[0][0] <= now
         if due or self.suspect is not None:
             self._expire(now, stalls)
@@ -163,6 +167,8 @@ class SilenceWatch:
                 asked = sent.asked
                 asked.streak = 0 if asked.row else max(0, asked.streak - 1)
                 asked.row += 1
+                if self._measured and sent.calm:
+                    asked.count(now, None)
         self._settle(now, stalls)
 
     def _missing_at(self, sent: _Sent, stalls: Stalls, now: float) -> float:
@@ -268,8 +274,11 @@ class SilenceWatch:
         """Tell whether a line that is down has begun to answer well."""
         streaks = sorted((asked.streak for asked in self.asked), reverse=True)
         best = sum(streaks) if self.need == 1 else streaks[self.need - 1]
-        if not any(streaks):
+        if not streaks[self.need - 1]:
             self._good_since = None
+        elif self._good_since is None:
+            self._good_since = now
+            self._burst = now + RISING
         since = self._good_since
         self.healthy = best >= self.probe.rise and since is not None and now - since >= RISE_SPAN
 
@@ -307,7 +316,10 @@ class SilenceWatch:
         return self._paces
 
     def _bursting(self) -> bool:
-        return self.suspect is not None or (self._good_since is not None and not self.healthy)
+        if self.suspect is not None:
+            return True
+        since = self._good_since
+        return since is not None and not self.healthy and self._seen - since < RISE_HURRY
 
     def _next_of_burst(self, now: float) -> list[Asked]:
         """Return the target that a burst asks next: the one that was not asked for longest."""
@@ -332,8 +344,9 @@ class SilenceWatch:
         times += [asked.due for asked in own]
         if self._bursting():
             times.append(self._burst)
-        if self.down and self._good_since is not None and not self.healthy:
-            times.append(self._good_since + RISE_SPAN)
+        since = self._good_since
+        if since is not None and self._seen < since + RISE_SPAN:
+            times.append(since + RISE_SPAN)
         return min(times)
 
 

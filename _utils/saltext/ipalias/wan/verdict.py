@@ -134,7 +134,7 @@ class LineState:
         for asked in self.watch.asked:
             if asked.window is None:
                 continue
-            count, missed, mean = asked.window.totals(now)
+            count, missed, mean = asked.window.totals(now, limit.window)
             enough = count >= _FEWEST or count * asked.every >= limit.window * _PART
             if count and enough:
                 values.append(missed / count if kind == LOSS else mean)
@@ -156,7 +156,7 @@ class LineState:
             self._heard_before = heard
             self.hold_until = now + self.uplink.probe.hold_down
         self._over = ""
-        self.watch.turn(not up, now)
+        self.watch.turn(not up, now, cause in (LOSS, LATENCY))
         return Transition("", self.line, UP if up else DOWN, 0.0, now, reason, outage, bound)
 
     def plan_wake(self, now: float) -> None:

@@ -56,7 +56,7 @@ class Asked:
         self.rtt = RoundTrip(probe.timeout)
         self.loss = Loss()
         limits = [limit.window for limit in (probe.loss, probe.latency) if limit]
-        self.window = Window(max(limits)) if limits else None
+        self.window = Window(limits) if limits else None
         self.answered = self.heard = self.asked = now
         self.due = now
         self.row = self.streak = 0
@@ -117,8 +117,8 @@ class Watch(Protocol):
     def forget(self, seq: int) -> None:
         """Drop a probe that proves nothing."""
 
-    def turn(self, down: bool, now: float) -> None:
-        """Take the owner's verdict."""
+    def turn(self, down: bool, now: float, measured: bool = False) -> None:
+        """Take the owner's verdict; `measured`: it goes by the window, which counts on."""
 
     def wake(self) -> float:
         """Return the boot clock at which it must be asked again."""
