@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -134,13 +135,33 @@ def test_a_probe_over_ipv6_is_answered(bench: Bench, target: Target) -> None:
     assert outcome.rtt is not None and 0 < outcome.rtt < PATIENCE, outcome
 
 
+@pytest.mark.parametrize("target", [Target(ARP, "fe80::1"), Target(ICMP, "fe80::1")], ids=str)
+def test_a_link_local_gateway_is_asked_on_its_own_line(
+    net: Wan, bench: Bench, target: Target
+) -> None:
+    """Both gateways have the same address, as providers' routers often do."""
+    net.gateways["wan1"].ip("link", "set", "eth0", "down")
+    try:
+        lost = bench.send(Line("wan1", 6), target, 0.3)
+        assert bench.ask(Line("wan2", 6), target).rtt is not None
+        assert bench.result(lost).rtt is None
+    finally:
+        net.gateways["wan1"].ip("link", "set", "eth0", "up")
+        net.gateways["wan1"].ip_batch(
+            "address replace 2001:db8:1::1/64 dev eth0 nodad",
+            "address replace fe80::1/64 dev eth0 nodad",
+        )
+    wait_until(lambda: bench.ask(Line("wan1", 6), target, 0.3).rtt, "the gateway's return")
+
+
 @pytest.mark.parametrize(
     ("target", "error"),
     [
         (Target(TCP, SERVER, 7002), "ECONNREFUSED"),
         (Target(HTTP, SERVER, 8080, "/500"), "HTTP status 500"),
         (Target(HTTP, SERVER, 8080, "/200", 204), "HTTP status 200"),
-        (Target(HTTP, SERVER, 7001, "/"), "closed unanswered"),
+        # Closed with our request unread is a reset, closed before it an end.
+        (Target(HTTP, SERVER, 7001, "/"), "closed unanswered|ECONNRESET|EPIPE"),
         (Target(HTTP, SERVER, 8080, "/", tls=True), "TLS"),
         (Target(DNS, SERVER, 53, "servfail.example"), "SERVFAIL"),
         (Target(DNS, SERVER, 5353, "www.example"), "ECONNREFUSED"),
@@ -150,7 +171,8 @@ def test_a_probe_over_ipv6_is_answered(bench: Bench, target: Target) -> None:
 )
 def test_what_is_no_answer_is_named(bench: Bench, target: Target, error: str) -> None:
     outcome = bench.ask(Line("wan1", 4), target, 10.0)
-    assert outcome.rtt is None and error in outcome.error and not outcome.late, outcome
+    assert outcome.rtt is None and not outcome.late, outcome
+    assert re.search(error, outcome.error), outcome
 
 
 @pytest.mark.parametrize("name", ["mute.example", "other.example"])
@@ -176,9 +198,12 @@ def test_each_probe_takes_its_own_line(net: Wan, bench: Bench) -> None:
 def test_a_reply_passes_the_reverse_path_filter(net: Wan, bench: Bench, mode: str) -> None:
     """The main table has no default, as after a failover: mark and source rule suffice."""
     assert "default" not in net.router.ip("route").out
-    for name in ("all", "wan1"):
-        net.router.run(["sysctl", "-qw", f"net.ipv4.conf.{name}.rp_filter={mode}"])
-    assert bench.ask(Line("wan1", 4), KINDS[0]).rtt is not None
+    keys = [f"net.ipv4.conf.{name}.rp_filter" for name in ("all", "wan1")]
+    net.router.run(["sysctl", "-qw", *(f"{key}={mode}" for key in keys)])
+    try:
+        assert bench.ask(Line("wan1", 4), KINDS[0]).rtt is not None
+    finally:
+        net.router.run(["sysctl", "-qw", *(f"{key}=0" for key in keys)])
 
 
 @pytest.mark.parametrize("selector", ["fwmark 0x10000/0xff0000", "from {source}"])

@@ -102,6 +102,7 @@ class Wan:
                 "link set eth1 up",
                 f"address add {gateway}/26 dev eth0",
                 f"address add {gateway6}/64 dev eth0 nodad",
+                "address add fe80::1/64 dev eth0 nodad",
                 f"address add 198.51.100.{number}/24 dev eth1",
                 f"address add 2001:db8:c::{number}/64 dev eth1 nodad",
                 "route add 203.0.113.0/24 via 198.51.100.10",

@@ -137,6 +137,23 @@ def test_what_is_taken_away_comes_back_ever_more_slowly_in_a_fight() -> None:
     assert times[0] == 0.0 and times == sorted(times) and 0.5 < times[-1] <= 0.8
 
 
+def test_what_the_kernel_refuses_is_told_and_tried_again() -> None:
+    scene = Scene()
+
+    def refuse(*_: object) -> Done:
+        raise EffectError("no such device", where="default route")
+
+    right, scene.kernel.apply = scene.kernel.apply, refuse  # type: ignore[method-assign]
+    scene.actor.want(ONE, (), ["a-1"], 10.0)
+    assert scene.actor.done.problems == ("default route: no such device",)
+    assert any("no such device" in line for line in scene.said)
+    scene.kernel.apply, scene.kernel.wanted = right, ONE  # type: ignore[method-assign]
+    due = scene.actor.deadline()
+    assert due is not None and 10.0 < due < 15.0
+    scene.actor.expire(due)
+    assert scene.kernel.routes == ONE and scene.actor.done.problems == ()
+
+
 # --- writing ------------------------------------------------------------------------------
 
 
@@ -439,7 +456,7 @@ def test_metrics_are_in_the_text_form() -> None:
         "for": 3.5,
         "bound": 0.2,
         "probed": 7,
-        "targets": [{"target": 'a "quoted"\\', "rtt": 0.01, "loss": 0.25}],
+        "targets": [{"target": 'a "quoted"\\?token', "rtt": 0.01, "loss": 0.25}],
     }
     text = metrics.render_metrics({"wall": boot_clock(), "lines": [row], "journal": {"lost": 2}})
     assert 'ipalias_wan_up{uplink="wan1",family="4"} 1\n' in text

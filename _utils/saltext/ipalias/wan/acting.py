@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
+from ..errors import IpaliasError
 from .model import EVENT, REPORT, Line, WanConfig, Wanted
 from .switch import Done
 
 MONITOR, REACTION, NOBODY = "monitor", "reaction", "nobody"
 #: Seconds between two reconciliations: normally, and at most where each finds something.
 AGAIN, SLOWEST = 0.1, 0.8
+#: Seconds after which something that was refused is tried again.
+REFUSED = 2.0
 #: Seconds after which all is looked at though nobody has said that anything changed.
 CALM = 30.0
 
@@ -141,16 +144,23 @@ class Actor:
         # While a switch is left to a reaction, its half-done work is not to be undone.
         if self.wanted is None or self.left is not None or self._config.react == REPORT:
             return
-        self._note(self._switch.reconcile())
+        self._note(self._switch.reconcile, now)
         self._pause = min(self._pause * 2, SLOWEST) if self.done.changes else AGAIN
 
     def _apply(self, wanted: Wanted, down: Collection[Line], now: float) -> Done:
         self.wanted = wanted
         self._last = now
-        self._note(self._switch.apply(wanted, down))
+        self._note(lambda: self._switch.apply(wanted, down), now)
         return self.done
 
-    def _note(self, done: Done) -> None:
+    def _note(self, act: Callable[[], Done], now: float) -> None:
+        """Act and tell what came of it; where not all could be done it is tried again."""
+        try:
+            done = act()
+        except IpaliasError as error:
+            done = Done(problems=(error.text(),))
+        if done.problems:
+            self._reconcile_at = now + REFUSED
         new = [problem for problem in done.problems if problem not in self.done.problems]
         self.done = done
         for change in done.changes:

@@ -114,6 +114,7 @@ class Monitor:
         self._last: dict[tuple[Line, Target], Outcome] = {}
         self._down: set[Line] = set()
         self._wake = 0.0
+        self._now = read_moment()
         self._status_at = self._metrics_at = 0.0
         self._fed = dict(self._prober.ended)
         self._late_turns, self._longest = 0, 0.0
@@ -129,7 +130,7 @@ class Monitor:
         :param down: lines that the policy takes for down at the start.
         """
         self._down = set(down)
-        now = read_moment()
+        now = self._now = read_moment()
         self._listener.take()
         self._decide(now, [])
         self._keep(now)
@@ -144,7 +145,7 @@ class Monitor:
         """Wait for what comes next, and carry out what follows from it."""
         due = self._due()
         self._watch.run_once(max(0.0, due - clocks.boot_clock()))
-        now = read_moment()
+        now = self._now = read_moment()
         for _ in range(DRAINS):
             if not self._watch.run_once(0):
                 break
@@ -244,8 +245,9 @@ class Monitor:
             return {"left": self._actor.reacted(now.boot)}
         command = control.parse_command(request, self._config, now.boot)
         self._commands.append(command)
-        # Decided and on record before the answer: it holds from then on, whatever happens.
-        self._decide(now, self._gather(now))
+        # Decided and on record before the answer: it holds from then on, whatever happens. By
+        # the last turn's clock, for not all that has come since then is read yet.
+        self._decide(self._now, self._gather(self._now))
         error = self._remember()
         return {"done": True, "until": command.until, **({"warning": error} if error else {})}
 
@@ -325,7 +327,7 @@ class Monitor:
 
     def _write_status(self, now: Moment) -> None:
         around, state = self._around, self._state(now)
-        around.run.replace(around.places.status, json.dumps(state) + "\n", 0o644)
+        around.run.replace(around.places.status, json.dumps(state) + "\n")
         if now.boot >= self._metrics_at:
             around.run.replace(around.places.metrics, render_metrics(state), 0o644)
             self._metrics_at = now.boot + METRICS

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(folders) != 1 or not set(options) <= {"-d", "-n"}:
         print(USAGE, file=sys.stderr)
         return 2
-    places = Places(state=f"{folders[0]}/wan", run=os.environ.get("IPALIAS_RUN", Places().run))
+    places = Places(state=f"{folders[0]}/wan")
     try:
         return serve(places, debug="-d" in options, act="-n" not in options)
     except IpaliasError as error:
