@@ -4,3 +4,4 @@ include:
   - ipalias.sysctl
   - ipalias.alias
   - ipalias.platform
+  - ipalias.wan
