@@ -217,6 +217,9 @@ def test_a_probe_leaves_by_its_own_line_or_not_at_all(
         return site.router.run(words, check=False).code == 0
 
     assert probe(1, "wan1") and probe(2, "wan2")
+    # Were it sent by the other line, its answer would come by that one, too.
+    site.server.ip("route", "replace", "198.51.100.0/25", "via", "203.0.113.2")
+    site.gateways["wan2"].ip("route", "add", "198.51.100.0/25", "via", SOURCES["wan2"])
     site.cut("wan1")
     assert not probe(1, "wan1") and probe(2, "wan2")
     site.carrier("wan1", up=False)
@@ -454,3 +457,37 @@ def test_numbers_in_use_are_refused_on_the_real_kernel(
         ["nft", "-f", "-"], "table ip other { chain c { ct mark set ct mark | 0x10000; }; }"
     )
     assert "mark_shift: mark bits" in router.ask(do="collide", pillar=PILLAR)
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["masquerade", "named source"])
+def test_a_translated_flow_never_leaves_by_another_line(
+    site: Site, start: Callable[..., Router], flows: Callable[[Node], Program], pinned: bool
+) -> None:
+    uplinks = copy.deepcopy(PILLAR["uplinks"])
+    for name, uplink in uplinks.items() if pinned else ():
+        uplink["source"] = SOURCES[name]
+    start(changed(PILLAR, uplinks=uplinks)).apply({4: {"wan1": 1}})
+    client = flows(site.client)
+    seen = client.ask(do="open", kind="udp", address=SERVER, port=PORT, count=3)
+    assert set(seen) == {SOURCES["wan1"]}
+    site.gateways["wan2"].run(["nft", "-f", "-"], STRAYS)
+    # What holds it on its line is taken away, and the default route leads elsewhere.
+    site.router.ip("rule", "del", "priority", "18603", "fwmark", "0x10000/0xff0000")
+    site.router.ip("nexthop", "replace", "id", "18600", "group", "18604", "type", "resilient")
+    assert set(client.ask(do="ask")) == {""}
+    counted = site.gateways["wan2"].run(["nft", "list", "counter", "inet", "strays", "came"]).out
+    assert "packets 0 " in counted
+    # A new flow does leave there: it was the mark that stopped the others.
+    fresh = flows(site.client).ask(do="open", kind="udp", address=SERVER, port=PORT, count=3)
+    assert set(fresh) == {SOURCES["wan2"]}
+
+
+STRAYS = f"""
+table inet strays {{
+    counter came {{ }}
+    chain in {{
+        type filter hook prerouting priority 0; policy accept;
+        iifname "line0" ip saddr {SOURCES["wan1"]} counter name "came"
+    }}
+}}
+"""

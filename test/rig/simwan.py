@@ -154,7 +154,7 @@ def start(host: SimHost) -> None:
 
 def linux() -> SimHost:
     """Return a host with systemd, a LAN and two lines."""
-    host = machine({}, links=("eth0", "lan0", "wan1", "wan2"))
+    host = machine({}, links=("eth0", "lan0", "lan1", "wan1", "wan2"))
     host.files.make_folders("/run/systemd/system")
     host.files.make_folders("/etc/systemd/system")
     host.programs["systemctl"] = _Systemctl(host)
