@@ -9,7 +9,7 @@ goes on: two that fight over a route must not do so thousands of times a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import IpaliasError
 from .model import EVENT, REPORT, Line, WanConfig, Wanted
@@ -48,6 +48,18 @@ class Left(NamedTuple):
     down: frozenset[Line]
     until: float
     idents: tuple[str, ...]
+
+    def data(self) -> dict[str, Any]:
+        """Return it as plain data, for whoever reacts; `reaction.parse_left` reads it."""
+        return {
+            "transitions": list(self.idents),
+            "until": self.until,
+            "wanted": [
+                [family, [[line.uplink, weight] for line, weight in listed]]
+                for family, listed in self.wanted.lines.items()
+            ],
+            "down": sorted([line.uplink, line.family] for line in self.down),
+        }
 
 
 class Actor:
