@@ -26,6 +26,7 @@ from saltext.ipalias.wan.record import parse_journal
 PORT = 7007
 STATE, RUN = "/var/lib/ipalias/wan", "/run/ipalias"
 JOURNAL = f"{STATE}/journal"
+LOG = "/run/monitor.log"
 #: Faults with the carrier up: beyond the gateway, on the gateway's own link; and the carrier's.
 BEYOND, LINK, CARRIER = "beyond", "link", "carrier"
 #: Seconds a monitor is said to have watched its lines before: it judges them quickly then.
@@ -126,11 +127,7 @@ class Lab(Site):
         super().__init__()
         try:
             self.server.ip("address", "add", f"{SECOND}/32", "dev", "lo")
-            rig = f"{CHECKOUT}/test/rig/wan_stream.py"
-            argv = [self.server.python, "-I", rig, "echo", str(PORT)]
-            self.running.append(self.server.popen(argv, stdout=-1))
-            said = self.running[-1].stdout
-            assert said and said.readline() == "serving\n"
+            self.serve(self.server)
             self.client_program = self.program(self.client, "wan_stream.py", "send")
         except BaseException:
             self.close()
@@ -146,6 +143,14 @@ class Lab(Site):
         self.lines[name] = line
         self.running.append(line)
         assert line.stdout and line.stdout.readline() == "ready\n"
+
+    def serve(self, node: Any) -> None:
+        """Answer on a host what a stream sends to it."""
+        rig = f"{CHECKOUT}/test/rig/wan_stream.py"
+        argv = [node.python, "-I", rig, "echo", str(PORT)]
+        self.running.append(node.popen(argv, stdout=-1))
+        said = self.running[-1].stdout
+        assert said and said.readline() == "serving\n"
 
     def program(self, node: Any, *words: str) -> Program:
         """Start a program of the rig that answers requests."""
@@ -216,8 +221,10 @@ class Lab(Site):
             "print(freeze.freeze(paths.Paths()))"
         )
         folder = self.router.run([self.router.python, "-c", script]).out.strip()
-        argv = [self.router.python, "-I", f"{folder}/run.py", "wan", "/var/lib/ipalias"]
-        self.watching = self.router.popen(argv, stdout=-3, stderr=-3)
+        run = [self.router.python, "-I", f"{folder}/run.py", "wan", "/var/lib/ipalias", "-d"]
+        # What it says in the foreground is what it logs, and more.
+        script = f'exec "$@" >>{LOG} 2>&1'
+        self.watching = self.router.popen(["sh", "-c", script, "sh", *run])
         self.running.append(self.watching)
         if ready:
             wait_until(lambda: set(self.states().values()) == {"up"}, "all lines up")
@@ -261,6 +268,22 @@ class Lab(Site):
             return next((e for e in entries if e.boot_at >= since), None)
 
         return wait_until(found, f"{line} {state} on record")
+
+    def log(self) -> list[str]:
+        """Return what the monitor has said so far."""
+        path = self.root / LOG[1:]
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+    def told_age(self) -> float:
+        """Return how old the monitor's last word is, as the function of the minion tells it."""
+        script = (
+            f"import json, sys; sys.path.insert(0, '{self.source}/_utils')\n"
+            "from saltext.ipalias.wan import places, reports, status\n"
+            "where = places.Places()\n"
+            "print(json.dumps(status.status(reports.config(where), where)))"
+        )
+        told = json.loads(self.router.run([self.router.python, "-I", "-c", script]).out)
+        return float(told["monitor"]["heartbeat age"])
 
     # -- the stream -----------------------------------------------------------------------
 
