@@ -6,7 +6,7 @@ import os
 import statistics
 from collections.abc import Sequence
 
-from proof.checks_wan.scene import BACK, Run, Way, fail_and_return, figures, lateness, watched
+from proof.checks_wan.scene import BACK, Run, Way, fail_and_return, figures, watched
 from proof.extent import full
 from proof.registry import WAN, Case, Missed, check, demand
 from proof.stage import Stage
@@ -53,7 +53,7 @@ def seed() -> int:
 
 def repeat(lab: Lab, fault: str, way: Way, count: int) -> list[Run]:
     """Break and repair a line several times."""
-    return [fail_and_return(lab, fault, way, lateness(lab)) for _ in range(count)]
+    return [fail_and_return(lab, fault, way) for _ in range(count)]
 
 
 def judge(done: Sequence[Run], aims: tuple[float, float], hold_down: float, way: Way) -> str:

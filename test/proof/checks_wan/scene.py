@@ -76,11 +76,9 @@ class Run:
     reason: str
 
 
-def fail_and_return(lab: Lab, fault: str, way: Way, late: float = 0.0) -> Run:
-    """Break the first line under a stream, repair it, and wait until it carries again.
-
-    :param late: how late the monitor's loop has been, which adds to its bound.
-    """
+def fail_and_return(lab: Lab, fault: str, way: Way) -> Run:
+    """Break the first line under a stream, repair it, and wait until it carries again."""
+    before = lateness(lab)
     trip = way.rtt + way.jitter
     begun = lab.start_stream(fresh=True, every=CLOSELY if fault == CARRIER else EVERY)
     lab.sleep_until(begun + BEFORE + trip)
@@ -108,6 +106,7 @@ def fail_and_return(lab: Lab, fault: str, way: Way, late: float = 0.0) -> Run:
         flow.lost_between(repaired, ended) + fresh.lost_between(repaired, ended),
         down.reason,
     )
+    late = lateness(lab, before)
     # That a loop ran late is added to what it promises (`wan.bounds`).
     demand(
         run.detected <= run.bound + late + GRAIN,
@@ -159,6 +158,10 @@ def learn(lab: Lab) -> None:
         time.sleep(0.5)
 
 
-def lateness(lab: Lab) -> float:
-    """Return how late the monitor's loop has been at worst (seconds)."""
-    return float(lab.status()["longest_late"])
+def lateness(lab: Lab, before: float = 0.0) -> float:
+    """Return how late the monitor's loop has been at worst (seconds).
+
+    :param before: what that was; 0 is returned when it has not been later since.
+    """
+    now = float(lab.status()["longest_late"])
+    return now if now > before else 0.0
