@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -45,8 +46,7 @@ class Scene:
         return delivery.pending(self.places, limit)
 
     def write(self, *entries: Transition) -> None:
-        for entry in entries:
-            writer.append(self.places.journal, record.render_entry(entry))
+        writer.append(self.places.journal, "".join(map(record.render_entry, entries)))
 
     def round(self, seconds: float = 1.0) -> list[str]:
         """Return the ids of the events of the next round."""
@@ -95,7 +95,7 @@ def test_without_a_journal_nothing_is_said(scene: Scene) -> None:
 def test_it_is_sent_again_ever_more_slowly_until_the_master_answers(scene: Scene) -> None:
     scene.write(transition(1))
     sent = [second for second in range(200) if scene.round()]
-    gaps = [after - before for before, after in zip(sent, sent[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(sent)]
     assert gaps[0] == 5 and gaps == sorted(gaps) and gaps[-1] == 30
     scene.answer(1)
     assert [scene.round() for _ in range(100)] == [[]] * 100

@@ -198,6 +198,9 @@ class Kernel:
             def reconcile(self) -> Done:
                 return Done()
 
+            def forget(self) -> None:
+                pass
+
             def close(self) -> None:
                 pass
 
