@@ -90,7 +90,7 @@ def beacon(config):
         return []
     if state.seen is not None and seen[1] != state.seen[1]:
         # The master answers: what is owed goes on without waiting.
-        state.pause, state.again = FIRST, now + FIRST
+        state.pause, state.again = FIRST, min(state.again, now + FIRST)
     state.seen, state.owed = seen, told["owed"]
     return _events(state, told["oldest"], told["newest"], now)
 

@@ -518,14 +518,16 @@ def _report(formula, places, config, test):
         wanted = formula.call(reporting.beside, wanted, _yaml_of(main), main)
     included = os.path.dirname(__opts__.get("default_include") or "minion.d/*.conf")
     differing = reporting.changes(wanted, os.path.join(os.path.dirname(main), included), places)
-    restart = reporting.needs_restart(wanted, __opts__)
-    answer = reporting.answer(differing, restart, formula.test_mode(test))
-    if answer["result"] is None or not (differing or restart):
-        return answer
-    formula.call(formula.library("engine").refuse_unprivileged, formula.library("system").is_root())
-    formula.call(reporting.write, differing)
-    answer["notes"] = [_beacon(reporting, wanted, places), _restart(formula, reporting, restart)]
-    answer["notes"] = [note for note in answer["notes"] if note]
+    needed = reporting.needs_restart(wanted, __opts__)
+    service = _service(formula, reporting) if needed else ""
+    answer = reporting.answer(differing, bool(service), formula.test_mode(test))
+    said = [reporting.BY_HAND] if needed and not service else []
+    if answer["result"] is not None and answer["changes"]:
+        system = formula.library("system")
+        formula.call(formula.library("engine").refuse_unprivileged, system.is_root())
+        formula.call(reporting.write, differing)
+        said += [_beacon(reporting, wanted, places), _restart(formula, reporting, service)]
+    answer["notes"] = [note for note in said if note]
     answer["comment"] = ". ".join([answer["comment"], *answer["notes"]])
     return answer
 
@@ -555,18 +557,21 @@ def _beacon(reporting, wanted, places):
     return "" if done else f"The beacon comes with the minion's next start: {told['comment']}"
 
 
-def _restart(formula, reporting, needed):
-    """Have the minion started anew after this job; return what is to be said of it."""
-    if not needed:
-        return ""
-    by_hand = "Start the minion anew: it reads its engines at its start alone"
+def _service(formula, reporting):
+    """Return the service of systemd whose job this is; empty: none, or none of a minion's."""
     try:
         with open("/proc/self/cgroup", encoding="ascii") as file:
-            service = reporting.service_of(file.read())
+            return reporting.service_of(file.read()) if formula.job() else ""
     except OSError:
-        service = ""
-    if not service or not formula.job():
-        return by_hand
+        return ""
+
+
+def _restart(formula, reporting, service):
+    """Have the minion started anew after this job; return what is to be said of it."""
+    if not service:
+        return ""
     host = formula.surroundings()["host"]
     done = host.run(reporting.restarting(service, os.getpid()))
-    return f"{service} is started anew when this job has ended" if done.code == 0 else by_hand
+    if done.code:
+        return f"{reporting.BY_HAND} ({done.err.strip()[:200]})"
+    return f"{service} is started anew when this job has ended"

@@ -119,6 +119,15 @@ class Fleet:
             "auto_accept": True,
             "file_roots": {"base": [str(self.formula)]},
             "worker_threads": 3,
+            # As docs/wan.md has it; the second file is that of `two_ways`.
+            "reactor": [
+                {
+                    "salt/beacon/*/ipalias_wan/*": [
+                        "salt://ipalias/reactor/wan_event.sls",
+                        str(self.root / "tell.sls"),
+                    ]
+                }
+            ],
             "pytest-master": {"log": {"level": logs.log_level}},
         }
         master = self.factories.salt_master_daemon(

@@ -33,6 +33,9 @@ class Acts(Protocol):
     def reconcile(self) -> Done:
         """Bring the kernel to what was wanted last."""
 
+    def forget(self) -> None:
+        """Take nothing of what was seen for what is still so."""
+
     def close(self) -> None:
         """Close the sockets."""
 
@@ -119,6 +122,8 @@ class Actor:
         if self.left is None:
             return False
         left, self.left = self.left, None
+        # Else what a reaction has set would be set once more, and told to be our own doing.
+        self._switch.forget()
         done = self._apply(left.wanted, left.down, now)
         for ident in left.idents:
             self._acted(ident, MONITOR if done.changes else REACTION)

@@ -104,11 +104,9 @@ def note_received(places: Places, idents: Collection[str]) -> dict[str, Any]:
     with _lock(places.position, "notes what the master has received"):
         entries, position = read_entries(places), read_position(places)
         before = {entry.ident for entry in unacknowledged(entries, position)}
-        noted = [ident for ident in idents if ident in before]
-        for ident in noted:
-            position = acknowledge(entries, position, ident)
+        noted = [ident for ident in dict.fromkeys(idents) if ident in before]
         if noted:
-            _write(places.position, render_position(position))
+            _write(places.position, render_position(acknowledge(entries, position, *noted)))
     return {"noted": noted, "owed": len(before) - len(noted)}
 
 

@@ -43,6 +43,10 @@ def run():
 """
 
 
+#: What is said where nobody but an operator can start the minion anew.
+BY_HAND = "Start the minion anew: it reads its engines at its start alone"
+
+
 class Reporting(NamedTuple):
     """Hold what the minion's configuration shall be.
 
@@ -151,7 +155,10 @@ def changes(wanted: Reporting, folder: str, places: Places) -> dict[str, tuple[s
 def answer(
     differing: Mapping[str, tuple[str, str | None]], restart: bool, test: bool
 ) -> dict[str, Any]:
-    """Return what is answered: ``result``, ``changes``, ``comment``, ``notes``."""
+    """Return what is answered: ``result``, ``changes``, ``comment``, ``notes``.
+
+    :param restart: the minion is started anew; one that an operator has to start is no change.
+    """
     diffs = {path: render_diff(path, before, text) for path, (before, text) in differing.items()}
     changes: dict[str, Any] = {"files": diffs} if diffs else {}
     if restart:
