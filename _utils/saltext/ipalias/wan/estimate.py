@@ -18,8 +18,8 @@ SOFT, HARD = 2.0, 4.0
 PRIOR_LOSS, LEAST_LOSS, MOST_LOSS = 0.02, 0.01, 0.6
 #: Of the misses of calm probes the last hundred or so count.
 _LOSS_GAIN = 1 / 64
-#: Chance at which a row of misses is no longer taken for random loss.
-EVIDENCE = -math.log(1e-8)
+#: What proves a row of misses to be no random loss: minus the logarithm of a chance of 1e-8.
+EVIDENCE = 18.42
 #: Bursts of loss are remembered so long (seconds), and so many.
 MEMORY, REMEMBERED = 600.0, 256
 #: False alarms an hour that bursts may cause, as far as they can be foreseen.
