@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from rig import plat
+from rig import plat, simsysctl, simwan
 from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
@@ -63,8 +63,13 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
             link.addresses4, link.addresses6, link.promote = [], [], "0"
             link.known6 = {}
     fresh.net.routes = []
+    if fresh.proc.values:
+        fresh.proc.fill(sorted(fresh.net.links))
+    fresh.services.clear()
+    if fresh.wan is not None:
+        fresh.wan.kernel = simwan.HOST
     for path in list(fresh.files.nodes):
-        if path.startswith("/run/") and not path.startswith("/run/systemd/netif"):
+        if path.startswith("/run/") and not path.startswith("/run/systemd/"):
             fresh.files.nodes.pop(path)
     if "netplan" in fresh.programs:
         # A generator: systemd runs it before any unit.
@@ -75,6 +80,12 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
 def bring_up(host: SimHost) -> None:
     """Bring the network up as the files say: what the owner sets at its start."""
     programs, net = host.programs, host.net
+    if host.owner == "sysctl":
+        simsysctl.boot(host)
+        net.add4("eth0", SimAddress("192.0.2.2", 24))
+    if host.owner == "wan":
+        simwan.boot(host)
+        net.add4("eth0", SimAddress("192.0.2.2", 24))
     if host.owner in plat.NAMES:
         plat.load(host.owner).bring_up(host)
         return

@@ -17,8 +17,7 @@ import pytest
 from rig import plat, simafter
 from rig.simengine import changed, only_present
 from rig.simhost import READING, SimHost
-from rig.simnm import OWNERS
-from rig.simscenes import SCENES, comparable, differences, leftovers, scene_of
+from rig.simscenes import CASES, comparable, differences, leftovers, scene_of
 from saltext.ipalias.effects import Effect, Run, WriteTemporary
 
 #: With FULL set, a crash is followed by one at every effect of each recovery.
@@ -32,7 +31,7 @@ def _present(monkeypatch: pytest.MonkeyPatch) -> None:
     only_present(monkeypatch)
 
 
-@pytest.fixture(params=[f"{d}-{s}" for d in sorted(OWNERS) for s in SCENES])
+@pytest.fixture(params=CASES)
 def scene(request: pytest.FixtureRequest) -> tuple[SimHost, Any]:
     dialect, _, name = request.param.partition("-")
     return scene_of(dialect, name)
@@ -152,7 +151,8 @@ def booted(host: SimHost, request: Any) -> tuple[Any, Any]:
 
 def as_booted(host: SimHost) -> dict[str, Any]:
     state = comparable(host)
-    return {key: state[key] for key in ("files", "stored", "addresses", "ledger")}
+    told = ("files", "stored", "addresses", "ledger", "settings", "services")
+    return {key: state[key] for key in told}
 
 
 def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:

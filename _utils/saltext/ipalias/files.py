@@ -24,7 +24,14 @@ from .model import File
 from .paths import Paths
 
 #: Folders that exist for our files alone: removed with the last of them.
-OUR_FOLDERS = (".network.d", "/etc/network/ipalias")
+OUR_FOLDERS = (
+    ".network.d",
+    "/etc/network/ipalias",
+    "/sysinit.target.d",
+    "/multi-user.target.d",
+    "/networkd.conf.d",
+    "/ipalias/wan",
+)
 #: A leading dot and this ending: no daemon that reads folders takes it for its own.
 TEMPORARY = ".ipalias-new"
 
