@@ -2,5 +2,6 @@
 # Everything of ours taken away again, in reverse order.
 include:
   - ipalias.wan.clean
+  - ipalias.dsr.clean
   - ipalias.alias.clean
   - ipalias.sysctl.clean

@@ -3,5 +3,6 @@
 include:
   - ipalias.sysctl
   - ipalias.alias
+  - ipalias.dsr
   - ipalias.platform
   - ipalias.wan

@@ -59,9 +59,11 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
     fresh.files.nodes = files.nodes if files is not None else fresh.files.nodes
     fresh.boot = f"{host.boot}+"
     for link in fresh.net.links.values():
-        if not link.loopback:
-            link.addresses4, link.addresses6, link.promote = [], [], "0"
-            link.known6 = {}
+        link.addresses4, link.addresses6, link.promote = [], [], "0"
+        link.known6 = {}
+    if "lo" in fresh.net.links:
+        # Other systems have a boot of their own for their loopback.
+        fresh.net.add_loopback()
     fresh.net.routes = []
     if fresh.proc.values:
         fresh.proc.fill(sorted(fresh.net.links))

@@ -272,7 +272,8 @@ class SimHost:
             case Check(specs):
                 return [self.votes(spec) for spec in specs]
             case Probe():
-                return {a: self.taken[a] for a in effect.asked if a in self.taken}
+                taken = {a: self.taken[a] for a in effect.asked if a in self.taken}
+                return {a: [mac] for a, mac in taken.items()} if effect.every else taken
         return None
 
     def _state(self, path: str) -> FileState | None:

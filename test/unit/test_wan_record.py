@@ -20,7 +20,6 @@ from saltext.ipalias.wan.record import (
     Position,
     Recorder,
     acknowledge,
-    append,
     event_data,
     kept,
     last_counter,
@@ -31,6 +30,7 @@ from saltext.ipalias.wan.record import (
     parse_probes,
     render_acted,
     render_entry,
+    render_note,
     render_position,
     unacknowledged,
 )
@@ -75,8 +75,15 @@ def test_a_torn_line_costs_itself_alone(listed: list[Transition], data: Any):
     read = parse_journal(text, "journal")
     assert read.entries == tuple(listed[:-2])
     assert read.unreadable == (len(lines) - 1,)
-    again = parse_journal(text + append(text, listed[-1]), "journal")
+    again = parse_journal(text + "\n" + render_entry(listed[-1]), "journal")
     assert again.entries == (*listed[:-2], listed[-1])
+
+
+def test_who_acted_is_told_by_a_line_of_its_own():
+    text = render_entry(entry(1)) + render_entry(entry(2)) + render_note("b-1", "monitor")
+    read = parse_journal(text, "journal")
+    assert [(t.ident, t.acted) for t in read.entries] == [("b-1", "monitor"), ("b-2", "")]
+    assert read.unreadable == ()
 
 
 def test_an_entry_that_stands_twice_is_one():

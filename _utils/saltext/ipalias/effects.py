@@ -186,6 +186,7 @@ class Probe(NamedTuple):
 
     :param mac: our own hardware address on the interface.
     :param listen: seconds to listen after each round.
+    :param every: ask to the end, and answer a list of all who claim each address.
     """
 
     interface: str
@@ -194,6 +195,7 @@ class Probe(NamedTuple):
     frames: tuple[bytes, ...]
     rounds: int = 2
     listen: float = 0.12
+    every: bool = False
 
 
 Effect = (

@@ -105,7 +105,7 @@ class Engine:
         found = tuple(backend.parse(self.host, evidence))
         return Situation(interface, backend, evidence, snapshot, ledger, found, self.root)
 
-    def _plan(
+    def plan(
         self,
         situation: Situation,
         target: Target,
@@ -164,7 +164,7 @@ class Engine:
             if name is None:
                 chosen += self._pruned_plans(config, ledger, snapshot, chosen)
             how = config.interfaces[name] if name else config.base
-            return self._carry_out(chosen, config, how, test)
+            return self.carry_out(chosen, config, how, test)
 
     def _resolve(
         self, interface: InterfaceConfig, config: Config, ledger: Ledger, snapshot: Snapshot
@@ -197,7 +197,7 @@ class Engine:
             target = targets.managed_target(
                 situation, aliases, purge=config.purge, adopt=config.adopt
             )
-            plans.append(self._plan(situation, target, config, [*before, *plans]))
+            plans.append(self.plan(situation, target, config, [*before, *plans]))
         return plans
 
     def pruned(self, *, test: bool = False) -> Answer:
@@ -206,10 +206,10 @@ class Engine:
             names = interface_names(self.data, self.root)
             if not _left_pillar(names, self.ledger(entries=False)):
                 # The usual case: neither the list of addresses nor the kernel matters then.
-                return self._carry_out((), Config(), Config().base, test)
+                return self.carry_out((), Config(), Config().base, test)
             config, ledger = self.config(), self.ledger()
             plans = self._pruned_plans(config, ledger, self.snapshot(), ())
-            return self._carry_out(plans, config, config.base, test)
+            return self.carry_out(plans, config, config.base, test)
 
     def _pruned_plans(
         self, config: Config, ledger: Ledger, snapshot: Snapshot, before: Sequence[Plan]
@@ -221,7 +221,7 @@ class Engine:
                 continue
             situation = self.situation(name, config.base, ledger, snapshot)
             target = targets.pruned_target(situation, purge=config.base.purge)
-            plans.append(self._plan(situation, target, config.base, [*before, *plans]))
+            plans.append(self.plan(situation, target, config.base, [*before, *plans]))
         return plans
 
     def add(
@@ -251,16 +251,16 @@ class Engine:
                 by_interface.setdefault(name, []).append(replace(alias, interface=name))
             plans: list[Plan] = []
             for name, listed in by_interface.items():
-                settings = self._settings_of(name, config, ledger)
+                settings = self.settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.added_target(situation, listed, persist=persist, live=live)
-                plans.append(self._plan(situation, target, settings, plans))
+                plans.append(self.plan(situation, target, settings, plans))
             how = config.base
             if len(by_interface) == 1:
-                how = self._settings_of(next(iter(by_interface)), config, ledger)
+                how = self.settings_of(next(iter(by_interface)), config, ledger)
             if announce is not None:
                 how = replace(how, announce=announce)
-            return self._carry_out(plans, config, how, test)
+            return self.carry_out(plans, config, how, test)
 
     def remove(
         self,
@@ -284,11 +284,11 @@ class Engine:
                     by_interface.setdefault(name, []).append((address, prefix))
             plans: list[Plan] = []
             for name, listed in by_interface.items():
-                settings = self._settings_of(name, config, ledger)
+                settings = self.settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
-                target = targets.removed_target(situation, listed)
-                plans.append(self._plan(situation, target, settings, plans))
-            return self._carry_out(plans, config, config.base, test)
+                target = targets.removed_target(situation, listed, self.forced)
+                plans.append(self.plan(situation, target, settings, plans))
+            return self.carry_out(plans, config, config.base, test)
 
     def clean(self, *, test: bool = False) -> Answer:
         """Take away everything of ours, whatever its origin, and nothing else."""
@@ -297,7 +297,7 @@ class Engine:
             ledger, snapshot = self.ledger(), self.snapshot()
             plans: list[Plan] = []
             for name in self._ours(config, ledger, snapshot):
-                settings = self._settings_of(name, config, ledger)
+                settings = self.settings_of(name, config, ledger)
                 if (
                     settings.backend != AUTO
                     and self.host.system not in load(settings.backend).SYSTEMS
@@ -306,10 +306,10 @@ class Engine:
                     settings = replace(settings, backend=AUTO)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.clean_target(situation)
-                plans.append(self._plan(situation, target, settings, plans))
+                plans.append(self.plan(situation, target, settings, plans))
             ledger_after = replace(ledger, default={})
             plans = [_with_ledger(plan, ledger_after) for plan in plans]
-            return self._carry_out(plans, config, config.base, test)
+            return self.carry_out(plans, config, config.base, test)
 
     # -- what requests share ------------------------------------------------------------
 
@@ -328,7 +328,7 @@ class Engine:
             names += [route.interface for family in (4, 6) for route in snapshot.defaults(family)]
         return [name for name in dict.fromkeys(names) if name in snapshot.by_link]
 
-    def _settings_of(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
+    def settings_of(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
         """Return the pillar's settings for a real interface."""
         if name in config.interfaces:
             return config.interfaces[name]
@@ -347,7 +347,7 @@ class Engine:
             self._settled = run(settle(self.host, self.paths), self.host.perform)
             yield
 
-    def _carry_out(
+    def carry_out(
         self, plans: Sequence[Plan], config: Config, how: InterfaceConfig, test: bool
     ) -> Answer:
         """Show plans (`test`) or apply them, and answer with plain data.

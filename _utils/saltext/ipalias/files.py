@@ -27,6 +27,7 @@ from .paths import Paths
 OUR_FOLDERS = (
     ".network.d",
     "/etc/network/ipalias",
+    "/etc/ipalias",
     "/sysinit.target.d",
     "/multi-user.target.d",
     "/networkd.conf.d",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from .addresses import parse_item, refuse_duplicates
 from .backends import REGISTRY
 from .checks import GuardConfig, parse_guard
+from .dsr import refuse_vips
 from .errors import InputError
 from .model import Alias, canonical_address
 from .values import (
@@ -117,6 +118,9 @@ def parse_pillar(data: object, root: str = ROOT, system: str = "linux") -> Confi
         name = parse_interface(name, f"{root}:interfaces", system)
         interfaces[name] = _interface(name, mapping(block, where), base, where)
     refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)
+    if "dsr" in top:
+        listed = (alias for config in interfaces.values() for alias in config.aliases)
+        refuse_vips(listed, top["dsr"], root)
     return Config(interfaces, base, parse_guard(top.get("guard"), f"{root}:guard"))
 
 

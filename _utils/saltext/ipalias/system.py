@@ -162,7 +162,7 @@ class RealHost:
             case Send():
                 wire.send(effect)
             case Probe():
-                return wire.probe(effect)
+                return wire.probe_every(effect) if effect.every else wire.probe(effect)
             case Check(specs):
                 return self._run_checks(specs)
             case Identify():

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import platforms, sysctl
+from . import ledger, platforms, sysctl
 from .bootunit import Program
 from .effects import Freeze, ReadLive, run
 from .engine import Answer, Machine
@@ -28,6 +28,7 @@ from .sysctl.cuts import refuse_lost_router
 from .sysctl.ledger import Entries, Entry, parse_ledger
 from .sysctl.plan import UNKNOWN, Plan, given_up, make_plan, wanted_too
 from .values import mapping, short
+from .vips import refuse_loud
 
 #: Who may want a setting.
 HAND, PILLAR, DSR, WAN = "hand", "pillar", "dsr", "wan"
@@ -92,6 +93,7 @@ class Tuner:
     :param locked: gives the lock of this host for a purpose; it is taken by each method, so
         the caller must not hold it.
     :param interpreter: the Python that the listener runs under.
+    :param form: how changes are said, where a system has a second way (`sysctl.FORMS`).
     """
 
     host: Machine
@@ -99,13 +101,14 @@ class Tuner:
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
     interpreter: str = sys.executable
+    form: str = ""
     _purpose: str = ""
     _settled: list[str] = field(default_factory=list)
 
     @property
     def store(self) -> sysctl.Store:
         """Return what keeps settings on this system."""
-        return sysctl.load(self.host.system)
+        return sysctl.load(self.host.system, self.form)
 
     # -- requests -----------------------------------------------------------------------
 
@@ -179,6 +182,8 @@ class Tuner:
         listed = list(known) if keys is None else list(keys)
         lasting = self.store.read_lasting(self.host, listed)
         held = self.store.read_values(self.host, listed)
+        if self.store.STORED:
+            lasting = {k: report.stored_by_us(found, known.get(k)) for k, found in lasting.items()}
         return [report.row(key, held[key], lasting[key], known.get(key)) for key in listed]
 
     def entries(self) -> Entries:
@@ -224,6 +229,7 @@ class Tuner:
         self.store.check(self.host, where)
         wanted = {key: (setting.value, setting.where) for key, setting in asked.items()}
         after = wanted_too(without(before), wanted, wanted_by)
+        self._refuse_loud(before, after, wanted_by)
         started_by = self._started_by()
         plan = self._plan(before, after, where, started_by, self.settings.paths.frozen)
         if plan.starts and not test:
@@ -254,6 +260,15 @@ class Tuner:
         told = report.comment(plan, test=test, stored=self.store.STORED)
         answer["comment"] = ". ".join([told, *notes])
         return answer
+
+    def _refuse_loud(self, before: Entries, after: Entries, wanted_by: str) -> None:
+        """Refuse to give up what keeps VIPs unanswered for; DSR itself knows when it may."""
+        silencing = {DSR, UNKNOWN}
+        gone = [k for k, e in before.items() if k not in after and silencing & {*e.wanted_by}]
+        if gone and wanted_by != DSR:
+            path = self.settings.paths.ledger
+            aliases = ledger.parse_ledger(self.host.read(path), path)
+            refuse_loud(aliases, gone, self._purpose)
 
     def _refuse_cuts(self, plan: Plan, where: Mapping[str, str]) -> None:
         values = {key: held.live for key, held in plan.values.items() if held.live is not None}

@@ -18,12 +18,12 @@ their English names; a state of the hardware is compared as a number.
 
 from __future__ import annotations
 
-_PROGRAM = (
+PROGRAM = (
     *("powershell.exe", "-NoLogo", "-NoProfile", "-NonInteractive"),
     # As Salt's own cmd.powershell runs it. There is no script file for a policy to look at.
     *("-ExecutionPolicy", "Bypass", "-Command"),
 )
-_COMMON = r"""
+COMMON = r"""
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $stop = @{ErrorAction = 'Stop'}
@@ -33,7 +33,7 @@ function Tell($told) {
   [Console]::Out.Write([regex]::Replace($text, '[^ -~]', $plain))
 }
 function Fault($fault, $at) {
-  $native = [string]$fault.Exception.NativeErrorCode
+  $native = [string]$fault.Exception.GetBaseException().NativeErrorCode
   $id = [string]$fault.FullyQualifiedErrorId
   Tell @{failed = $at; id = $id; native = $native; message = [string]$fault.Exception.Message}
 }
@@ -133,5 +133,5 @@ try {
 }
 """
 #: The two command lines; a third there is not.
-READ = (*_PROGRAM, _COMMON + _READ)
-CHANGE = (*_PROGRAM, _COMMON + _CHANGE)
+READ = (*PROGRAM, COMMON + _READ)
+CHANGE = (*PROGRAM, COMMON + _CHANGE)

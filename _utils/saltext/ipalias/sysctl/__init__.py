@@ -24,6 +24,8 @@ STORES: Mapping[str, str] = {
     "sunos": "solaris",
     "windows": "windows",
 }
+#: System and form → module beside this one, where it is not the system's own.
+FORMS: Mapping[tuple[str, str], str] = {("windows", "netsh"): "windows_netsh"}
 
 
 class Held(NamedTuple):
@@ -150,9 +152,13 @@ class Store(Protocol):
         """
 
 
-def load(system: str) -> Store:
-    """Return the store of a system."""
-    store: Store = import_module(f"{__package__}.{STORES[system]}")
+def load(system: str, form: str = "") -> Store:
+    """Return the store of a system.
+
+    :param form: how changes are said, where a system has a second way (`FORMS`).
+    """
+    name = FORMS.get((system, form), STORES[system])
+    store: Store = import_module(f"{__package__}.{name}")
     return store
 
 

@@ -151,7 +151,8 @@ def _wrong(targets: dict[str, Held], host: Host, store: Store) -> dict[str, Held
     return {
         key: target
         for key, target in targets.items()
-        if differs(held[key], target, stored=store.STORED)
+        # Of an interface that is not there no store has anything.
+        if held[key] != Held(None) and differs(held[key], target, stored=store.STORED)
     }
 
 

@@ -119,6 +119,8 @@ def make_plan(
         key: target
         for key, target in targets.items()
         if differs(now[key], target, stored=store.STORED)
+        # What belongs to an interface that is gone is brought about by nobody's request.
+        and (now[key] != Held(None) or key in asked)
     }
     # First what the kernel writes along with others, so that these have the last word, those
     # too that are right before it does.
@@ -164,13 +166,17 @@ def _restored(
     """Return what settings that nobody wants any more become.
 
     What other files say, for a boot makes it so; else what was found; else, for an interface
-    that came later, what a new one gets. What somebody else has set since is left.
+    that came later, what a new one gets. What somebody else has set since is left. A store
+    still has what we have put there.
     """
+    if store.STORED:
+        then = {}
     targets: dict[str, Held] = {}
     for key in gone:
         entry = before[key]
         now = store.read_values(host, [key])[key]
-        live = then[key].value or entry.found.live or store.fallback(host, key)
+        said = then[key].value if key in then else None
+        live = said or entry.found.live or store.fallback(host, key)
         stored = entry.found.stored
         if not same_value(now.live, entry.value):
             live = None

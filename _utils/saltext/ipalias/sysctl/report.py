@@ -32,6 +32,14 @@ def row(key: str, held: Held, lasting: Lasting, entry: Entry | None) -> dict[str
     }
 
 
+def stored_by_us(lasting: Lasting, entry: Entry | None) -> Lasting:
+    """Return what a store has of a key, marked as ours where it is what we want of it."""
+    if entry is None:
+        return lasting
+    told = tuple(a._replace(ours=same_value(a.value, entry.value)) for a in lasting.assignments)
+    return Lasting(told, told[-1] if lasting.winner is not None else None)
+
+
 def changes(plan: Plan) -> dict[str, dict[str, object]]:
     """Return what a plan changes."""
     told: dict[str, dict[str, object]] = {}
