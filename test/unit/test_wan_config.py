@@ -197,7 +197,8 @@ def example(settings: bool) -> Any:
     text = EXAMPLE[EXAMPLE.index("  # wan:\n") :]
     text = re.sub(r"^  # ", "", text, flags=re.MULTILINE)
     if settings:
-        text = re.sub(r"^( +)# (?!fall|react_t)(\w+: )", r"\1\2", text, flags=re.MULTILINE)
+        keys = "|".join({*PROBE_KEYS} - {"fall"})
+        text = re.sub(rf"^( +)# ((?:{keys}): )", r"\1\2", text, flags=re.MULTILINE)
     return yaml.safe_load(text)["wan"]
 
 
@@ -207,6 +208,7 @@ def test_the_example_is_what_the_library_reads(settings: bool):
     assert [u.name for u in config.uplinks] == ["wan1", "wan2"]
     assert len(config.uplinks[0].ways[0].targets) == 5
     assert config.uplinks[0].probe.silence == FAST.silence
+    assert (config.uplinks[0].probe.latency is not None) == settings
 
 
 KEYS = {*WAN_KEYS, *UPLINK_KEYS, *PROBE_KEYS, *TARGET_KEYS, *NAT_KEYS, *NUMBER_KEYS}
