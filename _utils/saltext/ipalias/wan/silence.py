@@ -5,8 +5,8 @@ as an answer is later than usual, targets are asked every 10 to 50 ms, until one
 line is held for dead. That takes three things at once:
 
 - *Time*: between the first and the last question that went unanswered lies at least the
-  silence that the line's bursts of loss demand (`estimate.Gaps`), and no answer came in for
-  as long. A short outage is not worth a switch, and a burst of loss ends.
+  silence that the line's bursts of loss demand (`estimate.Gaps`). A short outage is not worth
+  a switch, and a burst of loss ends.
 - *Evidence*: so many misses that random loss of the size seen gives them once in 10^8.
 - *Breadth*: several targets, each with a miss of its own.
 
@@ -172,11 +172,10 @@ class SilenceWatch:
         self._settle(now, stalls)
 
     def _missing_at(self, sent: _Sent, stalls: Stalls, now: float) -> float:
-        """Return when a question is a miss: a timeout that has grown since holds for it too."""
+        """Return when a question is a miss: time in which nobody looked does not count."""
         if sent.failed:
             return sent.deadline
-        deadline = max(sent.deadline, sent.at + sent.asked.rtt.hard())
-        return deadline + stalls.within(sent.at, now)
+        return sent.deadline + stalls.within(sent.at, now)
 
     def _settle(self, now: float, stalls: Stalls) -> None:
         """Count misses that a later answer has outlived; forget what is too old to come."""
@@ -232,14 +231,11 @@ class SilenceWatch:
         if not expired:
             return
         last = max(sent.at for sent in expired)
-        quiet = now - max(asked.heard for asked in stream)
-        quiet -= stalls.within(now - quiet, now)
         span = last - first - stalls.within(first, last)
         required = self.gaps.required(now)
         shown = {id(sent.asked) for sent in expired}
         if (
             span >= required + self._extra(required)
-            and quiet >= required
             and sum(sent.asked.loss.weight() for sent in expired) >= EVIDENCE
             and len(shown) >= min(BREADTH, len(members))
         ):
