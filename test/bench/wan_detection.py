@@ -60,14 +60,14 @@ def detections(
 ) -> tuple[list[float], list[float], int]:
     """Return what each fault took to be found and to be over, and how many exceeded the bound."""
     first = lines.lines["wan1"]
-    begin = 60.0
+    begin = 90.0
     for _ in range(FAULTS):
         begin += pause + first.rng.uniform(0, 2)
         first.outages.append((begin, begin + LASTING))
         begin += LASTING
     told = [
         t
-        for t in run(config, start(config), lines, begin + 2 * pause).transitions
+        for t in run(config, start(config, known=False), lines, begin + 2 * pause).transitions
         if t.line == WAN1
     ]
     hold = config.uplinks[0].probe.hold_down
@@ -97,7 +97,7 @@ def main() -> None:
             false = 0
             for seed in range(seeds):
                 lines = world(trip, loss, 100 + seed)
-                ran = run(config, start(config), lines, 60.0 * MINUTES)
+                ran = run(config, start(config, known=False), lines, 60.0 * MINUTES)
                 false += sum(t.state == DOWN for t in ran.transitions)
             row = ran.policy.status(60.0 * MINUTES)[0]
             told = f"{loss[0]:.0%}" + (f", bursts {loss[1] * 1000:.0f} ms" if loss[1] else "")

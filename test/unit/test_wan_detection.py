@@ -39,10 +39,12 @@ def line(
     return ModelLine(rng, delay, jitter, losing(share, burst, rng))  # type: ignore[arg-type]
 
 
-def turns(config: WanConfig, first: ModelLine, until: float) -> list[Transition]:
+def turns(
+    config: WanConfig, first: ModelLine, until: float, known: bool = True
+) -> list[Transition]:
     calm = ModelLine(random.Random(0))
     world = ModelWorld({"wan1": first, "wan2": calm})
-    result = run(config, start(config), world, until)
+    result = run(config, start(config, known=known), world, until)
     assert not [t for t in result.transitions if t.line != WAN1]
     return result.transitions
 
@@ -95,7 +97,7 @@ def test_the_others_stay_within_their_bound(profile: object, targets: int):
 @pytest.mark.parametrize("burst", [0.0, 0.02, 0.05, 0.1])
 @pytest.mark.parametrize("share", [0.02, 0.1])
 def test_ten_minutes_of_loss_are_no_failure(share: float, burst: float):
-    assert turns(wan(), line(11, 0.03, 0.01, share, burst), 600) == []
+    assert turns(wan(), line(11, 0.03, 0.01, share, burst), 600, known=False) == []
 
 
 @pytest.mark.parametrize(("delay", "jitter"), TRIPS)
@@ -209,8 +211,16 @@ def test_a_new_line_is_taken_for_one_with_bursts():
     gaps = Gaps(0.08, 1.5, 0.0)
     assert gaps.required(1000.0) == 0.8
     gaps.begin(1000.0)
-    assert (gaps.required(1029.0), gaps.required(1030.0)) == (0.8, 0.08)
+    assert (gaps.required(1059.0), gaps.required(1060.0)) == (0.8, 0.08)
     assert Gaps(0.08, 0.3, 0.0).required(0.0) == 0.3
+
+
+def test_a_burst_that_was_taken_for_a_fault_is_learnt():
+    """The first long burst on a line without any fools it, the next ones do not."""
+    first = line(3, 0.0002, 0.0)
+    first.outages = [(40.0 + 20 * n, 40.3 + 20 * n) for n in range(10)]
+    told = turns(wan(), first, 300)
+    assert [(t.state, round(t.boot_at)) for t in told] == [(DOWN, 40), (UP, 42)]
 
 
 def test_poisson():

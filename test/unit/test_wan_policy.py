@@ -76,7 +76,7 @@ def test_a_line_that_falls_silent_goes_down_and_comes_back():
 def test_ids_are_of_the_boot_and_count_on():
     world = lines()
     world["wan1"].outages = [(40.0, 45.0)]
-    begin = replace(start(wan()), boot="b7", counter=41)
+    begin = replace(start(wan()), remembered={}, boot="b7", counter=41)
     result = ran(wan(), world, 60, begin=begin)
     assert [t.ident for t in result.transitions] == ["b7-42", "b7-43"]
     assert [t.at - t.boot_at for t in result.transitions] == [1.7e9] * 2

@@ -25,7 +25,7 @@ MEMORY, REMEMBERED = 600.0, 256
 #: False alarms an hour that bursts may cause, as far as they can be foreseen.
 PER_HOUR = 0.1
 #: A line is being learnt for so long (seconds) and meanwhile taken for one with bursts.
-LEARNING, CAUTION = 30.0, 0.8
+LEARNING, CAUTION = 60.0, 0.8
 #: Chance below which rows of misses are no longer put down to random loss.
 _UNLIKELY = 0.01
 #: Rows are compared up to this length, and what was learnt is computed anew at most this

@@ -68,6 +68,7 @@ class SilenceWatch:
         self._good_since: float | None = None
         self._seen = now
         self._measured = False
+        self._fallen: list[float] = []
         self._calm_asked: set[int] = set()
         self._paces: tuple[list[Asked], list[Asked]] | None = None
 
@@ -94,7 +95,12 @@ class SilenceWatch:
         asked.rtt.add(rtt)
         self.gaps.begin(now)
         if self.suspect is not None and not self.down:
-            self._note_gap(sent, now)
+            self._note_gap(self._lost_before(sent, now), sent, now)
+        elif self._fallen:
+            # The line was taken down by what was but a burst: one that must be learnt most.
+            if sent.at - self._fallen[0] <= self.probe.silence.most:
+                self._note_gap([*self._fallen, *self._lost_before(sent, now)], sent, now)
+            self._fallen = []
         asked.answered = max(asked.answered, sent.at)
         asked.heard = self.last_heard = max(self.last_heard, min(now, sent.at + rtt))
         asked.row, asked.error = 0, ""
@@ -240,6 +246,7 @@ class SilenceWatch:
             and len(shown) >= min(BREADTH, len(members))
         ):
             self.why = _reason(expired, span)
+            self._fallen = [sent.at for sent in missed]
 
     def _extra(self, required: float) -> float:
         """Return what is added to a silence in time of sending.
@@ -250,21 +257,20 @@ class SilenceWatch:
         means = [asked.rtt.mean for asked in self.asked if asked.rtt.mean is not None]
         return min(min(means), required) if means else 0.0
 
-    def _note_gap(self, answered: _Sent, now: float) -> None:
-        """Learn from a silence that this answer ends."""
-        first = self.suspect
-        lost = [
+    def _lost_before(self, answered: _Sent, now: float) -> list[float]:
+        """Return when the questions were sent that this answer leaves behind."""
+        first = self.suspect or 0.0
+        return [
             sent.at
             for sent in self._pending.values()
-            if first is not None
-            and first <= sent.at < answered.at
-            and sent.late <= now
-            and not sent.asked.dead
+            if first <= sent.at < answered.at and sent.late <= now and not sent.asked.dead
         ]
+
+    def _note_gap(self, lost: Sequence[float], answered: _Sent, now: float) -> None:
+        """Learn from a silence that this answer ends."""
         if len(lost) > 1:
-            self.gaps.add(
-                Gap(now, len(lost), lost[1] - lost[0], lost[-1] - lost[1], answered.at - lost[-1])
-            )
+            age, survived = lost[1] - lost[0], lost[-1] - lost[1]
+            self.gaps.add(Gap(now, len(lost), age, survived, answered.at - lost[-1]))
 
     def _rise(self, now: float) -> None:
         """Tell whether a line that is down has begun to answer well."""
