@@ -23,7 +23,7 @@ EVIDENCE = 18.42
 #: Bursts of loss are remembered so long (seconds), and so many.
 MEMORY, REMEMBERED = 600.0, 256
 #: False alarms an hour that bursts may cause, as far as they can be foreseen.
-PER_HOUR = 0.1
+PER_HOUR = 0.02
 #: A line is being learnt for so long (seconds) and meanwhile taken for one with bursts.
 LEARNING, CAUTION = 60.0, 0.8
 #: Chance below which rows of misses are no longer put down to random loss.
