@@ -42,6 +42,9 @@ proof-platforms: setup ## Measure the promises about every platform (FULL=1, SAB
 proof-dsr: setup ## Measure the promises about real servers behind a balancer (FULL=1, SABOTAGE=n|all, SEED=n)
 	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/dsr.py
 
+proof-wan: setup ## Measure the promises about several ways out (FULL=1, SABOTAGE=n|all, SEED=n)
+	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/wan.py
+
 bench: setup ## Benchmarks beside the peers
 	@$(VENV)/bin/python test/bench/bench.py
 

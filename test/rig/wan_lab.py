@@ -128,7 +128,7 @@ class Lab(Site):
         try:
             self.server.ip("address", "add", f"{SECOND}/32", "dev", "lo")
             self.serve(self.server)
-            self.client_program = self.program(self.client, "wan_stream.py", "send")
+            self.client_program = self.program(self.client, "wan_stream.py", "send", "10000")
         except BaseException:
             self.close()
             raise
@@ -287,14 +287,17 @@ class Lab(Site):
 
     # -- the stream -----------------------------------------------------------------------
 
-    def start_stream(self, **request: Any) -> float:
-        """Start flows from the client; see `wan_stream`."""
-        asked = {"do": "start", "address": SERVER, "port": PORT, **request}
-        return float(self.client_program.ask(**asked))
+    def start_stream(self, program: Program | None = None, **request: Any) -> float:
+        """Start flows from the client; see `wan_stream`.
 
-    def stop_stream(self) -> dict[str, Heard]:
+        :param program: another one than the lab's own.
+        """
+        asked = {"do": "start", "address": SERVER, "port": PORT, **request}
+        return float((program or self.client_program).ask(**asked))
+
+    def stop_stream(self, program: Program | None = None) -> dict[str, Heard]:
         """End the flows and return what became of each."""
-        told = self.client_program.ask(do="stop")
+        told = (program or self.client_program).ask(do="stop")
         return {
             name: Heard(
                 flow["sent"], {n: (at, source) for n, at, source in flow["heard"]}, flow["error"]

@@ -23,6 +23,13 @@ HELD = 0.2
 GAP = 0.05
 
 
+MASQUERADE = """
+table ip stray {
+    chain post { type nat hook postrouting priority 100; oifname "net0" masquerade; }
+}
+"""
+
+
 def held(seconds: float = HELD, **more: Any) -> dict[str, Any]:
     """Return the block with another hold-down."""
     return {**pillar(**more), "probe": {"profile": "fast", "hold_down": seconds}}
@@ -56,6 +63,10 @@ def elsewhere(stage: Stage) -> str:
     with Lab(stage.source) as lab:
         for target in (SERVER, "203.0.113.101"):
             lab.router.ip("route", "add", f"{target}/32", "via", GATEWAYS[SECOND])
+        # As a provider's box does: whatever source a stray has, its answer finds back.
+        gateway = lab.gateways[SECOND]
+        gateway.ip("route", "add", f"{SOURCES[FIRST]}/32", "via", SOURCES[SECOND])
+        gateway.run(["nft", "-f", "-"], MASQUERADE)
         lab.break_line(FIRST, BEYOND)
         lab.watch(held(), ready=False)
         wait_until(lambda: lab.is_state(FIRST, "down") and lab.is_state(SECOND, "up"), "a verdict")
@@ -331,20 +342,24 @@ def weights(stage: Stage) -> str:
 @check(202, "long TCP over the surviving line: no reset, no gap over 50 ms", over=NAMESPACES,
        alone=True, book=WAN)  # fmt: skip
 def surviving(stage: Stage) -> str:
-    """Connections that send every 10 ms, on both lines, through failure and return of the other."""
+    """Connections that send every 10 ms: those the line had before the other one failed, and those
+    that began while it stood in, through failure and return.
+    """
     with Lab(stage.source) as lab:
+        later = lab.program(lab.client, "wan_stream.py", "send", "35000")
         lab.watch({**held(), "policy": "balance"})
         lab.start_stream(flows=0, tcp=12)
         lab.sleep_until(clock() + 0.4)
         lab.transition(FIRST, "down", lab.break_line(FIRST, BEYOND))
+        lab.start_stream(later, flows=0, tcp=12)
         lab.sleep_until(clock() + 0.4)
         lab.transition(FIRST, "up", lab.repair(FIRST, BEYOND))
         lab.sleep_until(clock() + 0.4)
-        heard = lab.stop_stream()
+        heard, began_later = lab.stop_stream(), lab.stop_stream(later)
     kept = {n: f for n, f in heard.items() if {s for _, s in f.back.values()} == {SOURCES[SECOND]}}
     demand(kept, "no connection was on the surviving line")
     demand(len(kept) < len(heard), "no connection was on the other line")
-    return judge_gaps(kept)
+    return judge_gaps({**kept, **{f"later {name}": flow for name, flow in began_later.items()}})
 
 
 @check(301, "rp_filter 0, 1 and 2: a lost line's probe comes back", over=NAMESPACES, book=WAN)

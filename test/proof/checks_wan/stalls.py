@@ -33,10 +33,12 @@ def down_since(lab: Lab, line: str = FIRST) -> float | None:
     return float(status["heartbeat"]) - float(rows[line]["for"])
 
 
-def real_one(lab: Lab, promised: float | None = None) -> str:
+def real_one(lab: Lab, promised: float | None = None, latest: float = 1.0) -> str:
     """Break the line under a stream, and hold verdict and stream against the bound.
 
     The journal is not asked: it may be what stands still.
+
+    :param latest: how late the loop itself may be, which its bound does not have in it.
     """
     promised = shown_bound(lab) if promised is None else promised
     before = lateness(lab)
@@ -52,6 +54,7 @@ def real_one(lab: Lab, promised: float | None = None) -> str:
     demand(flow.first_back(broken, SOURCES[SECOND]), "the flow never left by the other line")
     told = f"a real one found after {detected:.3f} s, promised {promised:.3f} s"
     late_told = f", the loop late by {late:.3f} s at worst" if late else ""
+    demand(late <= latest, f"the loop was held up for {late:.3f} s")
     demand(detected <= promised + late + GRAIN, told + late_told)
     return told + late_told
 
@@ -169,4 +172,5 @@ def mute_resolver(stage: Stage) -> str:
         lab.watch(block)
         lab.sleep_until(clock() + 5)
         no_failure(lab, "with a mute resolver")
+        demand(lateness(lab) < 1, f"the loop was held up for {lateness(lab):.3f} s")
         return real_one(lab)
