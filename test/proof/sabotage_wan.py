@@ -9,8 +9,8 @@ _NOT_FLUSHING = "        flushing: frozenset[Line] = frozenset()\n"
 #: What the settings promise is computed too short.
 _PROMISE = (
     "wan/bounds.py",
-    "    return calm + max(wanted + min(trip, wanted), burst) + max(step, quick) + hard + LOOP",
-    "    return min(calm, max(wanted, trip, burst), step, quick, hard, LOOP)",
+    "return calm + max(wanted + min(trip, wanted), burst) + max(step, quick) + hard + LOOP",
+    "return min(calm, max(wanted, trip, burst), step, quick, hard, LOOP)",
 )
 #: The journal is written by who decides.
 _WRITTEN_AT_ONCE = (
@@ -44,7 +44,7 @@ SABOTAGES: dict[int, Sabotage] = {
         (
             "wan/verdict.py",
             "        self.watch.turn(not up, now, cause in (LOSS, LATENCY))\n",
-            "        if not up:\n            self.watch.turn(True, now, cause in (LOSS, LATENCY))\n",
+            "        _ = up or self.watch.turn(True, now, cause in (LOSS, LATENCY))\n",
         ),
     ),
     22: here(
@@ -83,8 +83,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "the main table is not asked before the default routes",
         (
             "wan/routes.py",
-            "        rules.append(Rule(family, first + SPECIFIC, TABLE_MAIN, protocol, suppress=0))\n",
-            "",
+            "rules.append(Rule(family, first + SPECIFIC, TABLE_MAIN, protocol, suppress=0))",
+            "pass",
         ),
     ),
     34: here(

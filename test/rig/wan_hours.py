@@ -1,8 +1,9 @@
 """Run the policy over hours of a modelled loss: ``wan_hours.py LIBRARY RIG``, requests by JSON.
 
-``{"hours": 1, "share": 0.02, "burst": 0.05, "rtt": 0.03, "jitter": 0.01, "seed": 1}`` answers with
-the false failovers in that time; ``{"outages": [0.1, …], "seed": 1}`` makes each outage on a line of
-its own, known for long, and answers after how long it took the line down, or null.
+``{"hours": 1, "share": 0.02, "burst": 0.05, "rtt": 0.03, "jitter": 0.01, "seed": 1}`` is answered
+with the false failovers in that time; ``{"profile": "fast", "outages": [0.1, …], "seed": 1}`` makes
+each outage on a line of its own, known for long, and answers after how long it took the line down,
+or null.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 sys.path[:0] = sys.argv[1:3]
 
-from rig.wanlines import ModelLine, ModelWorld, bursts, no_loss, random_loss, start, wan  # noqa: E402
+from rig.wanlines import ModelLine, ModelWorld, bursts, random_loss, start, wan  # noqa: E402
 from saltext.ipalias.wan.bounds import ride_through  # noqa: E402
 from saltext.ipalias.wan.simulate import run  # noqa: E402
 

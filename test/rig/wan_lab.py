@@ -11,6 +11,7 @@ import copy
 import json
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,10 +83,13 @@ class Heard(NamedTuple):
         return sum(number not in self.back for number in span)
 
     def longest_gap(self) -> float:
-        """Return the longest time between two answers, less what the sender itself was late."""
-        times = sorted(at for at, _ in self.back.values())
-        pauses = max((b - a for a, b in zip(self.sent, self.sent[1:], strict=False)), default=0.0)
-        gaps = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+        """Return the longest time between two answers, less what the sender itself was late.
+
+        That answers end before the sending does counts as one.
+        """
+        times = sorted([*(at for at, _ in self.back.values()), self.sent[-1]])
+        pauses = max((b - a for a, b in pairwise(self.sent)), default=0.0)
+        gaps = max((b - a for a, b in pairwise(times)), default=0.0)
         return gaps if pauses < 0.02 else max(0.0, gaps - pauses)
 
 
@@ -128,7 +132,7 @@ class Lab(Site):
         try:
             self.server.ip("address", "add", f"{SECOND}/32", "dev", "lo")
             self.serve(self.server)
-            self.client_program = self.program(self.client, "wan_stream.py", "send", "10000")
+            self.client_program = self.program(self.client, "wan_stream.py", "send")
         except BaseException:
             self.close()
             raise
@@ -287,17 +291,14 @@ class Lab(Site):
 
     # -- the stream -----------------------------------------------------------------------
 
-    def start_stream(self, program: Program | None = None, **request: Any) -> float:
-        """Start flows from the client; see `wan_stream`.
-
-        :param program: another one than the lab's own.
-        """
+    def start_stream(self, **request: Any) -> float:
+        """Start flows from the client; see `wan_stream`."""
         asked = {"do": "start", "address": SERVER, "port": PORT, **request}
-        return float((program or self.client_program).ask(**asked))
+        return float(self.client_program.ask(**asked))
 
-    def stop_stream(self, program: Program | None = None) -> dict[str, Heard]:
+    def stop_stream(self) -> dict[str, Heard]:
         """End the flows and return what became of each."""
-        told = (program or self.client_program).ask(do="stop")
+        told = self.client_program.ask(do="stop")
         return {
             name: Heard(
                 flow["sent"], {n: (at, source) for n, at, source in flow["heard"]}, flow["error"]
@@ -317,8 +318,6 @@ class Lab(Site):
         for each in reversed(self.running):
             each.end()
         super().close()
-
-
 
 
 __all__ = ["BEYOND", "CARRIER", "GATEWAYS", "LINK", "SOURCES", "Heard", "Lab", "clock", "pillar"]

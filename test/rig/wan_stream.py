@@ -2,8 +2,7 @@
 
 wan_stream.py echo PORT    answers each datagram, and each line over TCP, with itself and the
                            address it came from
-wan_stream.py send FIRST   sends and listens, as told by a line of JSON on standard input; FIRST is
-                           the first of its own ports
+wan_stream.py send         sends and listens, as told by a line of JSON on standard input
 
 ``{"do": "start", "address": …, "port": …, "flows": 1, "fresh": true, "tcp": 0, "every": 0.01}``
 starts flows of datagrams, with ``fresh`` one more in which each datagram is a flow of its own,
@@ -25,7 +24,7 @@ from collections import deque
 from typing import Any
 
 #: Each flow has a port that none before it had: the router has not forgotten those.
-PORTS = itertools.cycle(range(int(sys.argv[2]), int(sys.argv[2]) + 25000))
+PORTS = itertools.cycle(range(10000, 60000))
 #: Sockets of the flow of fresh ones that still wait for their answer.
 FRESH = 256
 

@@ -1,4 +1,4 @@
-"""What needs hours, every order, or a system that cannot run here: the policy and simulated hosts."""
+"""What needs hours, every order, or a system that cannot run here."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def burning(lab: Lab) -> Iterator[None]:
             each.end()
 
 
-@check(602, "4 × processor load: no false failover, a real one within its bound",
+@check(602, "four programs that compute: no false failover, a real one within its bound",
        over=NAMESPACES, alone=True, book=WAN)  # fmt: skip
 def loaded(stage: Stage) -> str:
     """Programs that do nothing but compute; what the loop itself was late by is told."""
