@@ -175,6 +175,17 @@ SABOTAGES: dict[int, Sabotage] = {
             'struct.pack("=i", out.ifindex) + pktinfo4(out.source)[4:])',
         ),
     ),
+    501: broken(
+        "trixie",
+        "networkd",
+        "what somebody takes away is not brought back",
+        (
+            "wan/acting.py",
+            "            self._reconcile_at = max(now, self._last + self._pause)\n",
+            "            pass\n",
+        ),
+        ("wan/acting.py", "CALM = 30.0", "CALM = 3000.0"),
+    ),
     601: here(
         "what was not heard while nobody listened counts",
         ("wan/watch.py", "        if not self._spans:\n", "        if self._spans is not None:\n"),
