@@ -88,6 +88,16 @@ SABOTAGES: dict[int, Sabotage] = {
         "the listener does not hear of interfaces that come",
         ("sysctl/listener.py", "channel.bind((0, GROUP))", "channel.bind((0, 0))"),
     ),
+    303: broken(
+        "trixie",
+        "networkd",
+        "the whole host is said to be silenced, and eth0 alone is",
+        (
+            "silence/linux.py",
+            'return ["all"] if config.scope == SCOPE_ALL else list(config.interfaces)',
+            "return list(config.interfaces)",
+        ),
+    ),
     401: broken(
         "",
         "freebsd",
