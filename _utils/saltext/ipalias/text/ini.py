@@ -87,11 +87,17 @@ class Document:
     """
 
     def __init__(
-        self, path: str, lines: list[str], sections: list[Section], open_line: int = 0
+        self,
+        path: str,
+        lines: list[str],
+        sections: list[Section],
+        open_line: int = 0,
+        syntax: Syntax = SYSTEMD,
     ) -> None:
         self.path = path
         self.sections = sections
         self._open = open_line
+        self._syntax = syntax
         self._lines = lines
         self._dropped: set[int] = set()
         self._inserted: dict[int, list[str]] = {}
@@ -141,8 +147,9 @@ class Document:
         for number in (section.line - 1, section.last_line + 1):
             # A blank line behind a backslash ends an assignment that stays.
             line_above = self._lines[number - 2] if number == section.line - 1 > 1 else ""
-            comment = line_above.lstrip(_BLANK)[:1] in ("#", ";")
-            open_before = not comment and _ends_escaped(line_above.rstrip("\r\n"))
+            comment = line_above.lstrip(_BLANK)[:1] in tuple(self._syntax.comments)
+            escaped = _ends_escaped(line_above.rstrip("\r\n"))
+            open_before = self._syntax.continued and escaped and not comment
             if self._is_blank(number) and number not in self._dropped and not open_before:
                 self._dropped.add(number)
                 break
@@ -213,7 +220,7 @@ def parse(text: str, path: str, syntax: Syntax = SYSTEMD) -> Document:
         value = value.lstrip(_BLANK)
         value = value.rstrip("\r\n") if syntax.keep_trailing else value.rstrip(_BLANK)
         sections[-1].entries.append(Entry(key, value, own[0], own))
-    return Document(path, lines, sections, open_line)
+    return Document(path, lines, sections, open_line, syntax)
 
 
 def _split(text: str, syntax: Syntax) -> list[str]:
