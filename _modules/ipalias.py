@@ -648,11 +648,14 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
     """
     Put back the original of a file as it was before our first edit, and show the difference.
 
+    Where addresses lie in a store (Windows, ``ipadm``), what our changes did to that is undone,
+    in one guarded change.
+
     path
-        File; none: every original that is kept.
+        File, or what is kept of a store; none: every original that is kept.
 
     force
-        Put it back even where somebody else changed the file after us.
+        Put it back even where somebody else changed the same after us.
 
     pillar
         Pillar path of the formula's block.

@@ -251,13 +251,13 @@ class Engine:
                 by_interface.setdefault(name, []).append(replace(alias, interface=name))
             plans: list[Plan] = []
             for name, listed in by_interface.items():
-                settings = self._settings_of(name, config, ledger)
+                settings = self.settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.added_target(situation, listed, persist=persist, live=live)
                 plans.append(self._plan(situation, target, settings, plans))
             how = config.base
             if len(by_interface) == 1:
-                how = self._settings_of(next(iter(by_interface)), config, ledger)
+                how = self.settings_of(next(iter(by_interface)), config, ledger)
             if announce is not None:
                 how = replace(how, announce=announce)
             return self._carry_out(plans, config, how, test)
@@ -284,7 +284,7 @@ class Engine:
                     by_interface.setdefault(name, []).append((address, prefix))
             plans: list[Plan] = []
             for name, listed in by_interface.items():
-                settings = self._settings_of(name, config, ledger)
+                settings = self.settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.removed_target(situation, listed)
                 plans.append(self._plan(situation, target, settings, plans))
@@ -293,11 +293,11 @@ class Engine:
     def clean(self, *, test: bool = False) -> Answer:
         """Take away everything of ours, whatever its origin, and nothing else."""
         with self.lock("ipalias.clean", test):
-            config = self._config_or_none()
+            config = self.config_or_none()
             ledger, snapshot = self.ledger(), self.snapshot()
             plans: list[Plan] = []
             for name in self._ours(config, ledger, snapshot):
-                settings = self._settings_of(name, config, ledger)
+                settings = self.settings_of(name, config, ledger)
                 if (
                     settings.backend != AUTO
                     and self.host.system not in load(settings.backend).SYSTEMS
@@ -313,7 +313,7 @@ class Engine:
 
     # -- what requests share ------------------------------------------------------------
 
-    def _config_or_none(self) -> Config:
+    def config_or_none(self) -> Config:
         """Return the pillar, or an empty one where it cannot be read: cleaning needs none."""
         try:
             return self.config()
@@ -328,7 +328,7 @@ class Engine:
             names += [route.interface for family in (4, 6) for route in snapshot.defaults(family)]
         return [name for name in dict.fromkeys(names) if name in snapshot.by_link]
 
-    def _settings_of(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
+    def settings_of(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
         """Return the pillar's settings for a real interface."""
         if name in config.interfaces:
             return config.interfaces[name]
@@ -347,12 +347,26 @@ class Engine:
             self._settled = run(settle(self.host, self.paths), self.host.perform)
             yield
 
+    def restored(self, plans: Sequence[Plan], forget: Sequence[str], test: bool) -> Answer:
+        """Put a store back as plans say; the caller holds the lock, see `restore_store`.
+
+        :param forget: what is kept of the store; of no use once it is as it was.
+        """
+        config = self.config_or_none()
+        return self._carry_out(plans, config, config.base, test, forget)
+
     def _carry_out(
-        self, plans: Sequence[Plan], config: Config, how: InterfaceConfig, test: bool
+        self,
+        plans: Sequence[Plan],
+        config: Config,
+        how: InterfaceConfig,
+        test: bool,
+        forget: Sequence[str] = (),
     ) -> Answer:
         """Show plans (`test`) or apply them, and answer with plain data.
 
         :param how: block whose settings count for announcing and for duplicates.
+        :param forget: see `transaction.apply`.
         """
         todo = [plan for plan in plans if plan.touches_host]
         refuse_cuts(todo, self.host, self.settings.master, self.forced)
@@ -368,7 +382,7 @@ class Engine:
         if todo:
             # Plans that touch nothing ride along for their ledger entries.
             ordered = [*todo, *(plan for plan in plans if not plan.touches_host)]
-            notes += self._apply(ordered, config, how)
+            notes += self._apply(ordered, config, how, forget)
         elif plans:
             run(write_ledger(final_ledger(plans), self.settings), self.host.perform)
         if cut:
@@ -377,7 +391,9 @@ class Engine:
         answer["comment"] = _comment(plans, todo, notes, "were")
         return answer
 
-    def _apply(self, plans: Sequence[Plan], config: Config, how: InterfaceConfig) -> list[str]:
+    def _apply(
+        self, plans: Sequence[Plan], config: Config, how: InterfaceConfig, forget: Sequence[str]
+    ) -> list[str]:
         """Apply plans under journal and dead man; return notes."""
         settings = replace(
             self.settings,
@@ -385,7 +401,7 @@ class Engine:
             guard=config.guard,
             check_duplicates=how.check_duplicates,
         )
-        change = apply(plans, self.host, settings, self.new_id(), self._purpose)
+        change = apply(plans, self.host, settings, self.new_id(), self._purpose, forget)
         verdict = run(change, self.host.perform)
         notes = list(verdict.notes)
         if verdict.waiting:

@@ -67,8 +67,10 @@ class Plan:
     @property
     def touches_host(self) -> bool:
         """Tell whether a file or the kernel changes."""
-        stored = self.situation.backend.STORED and (self.change.added or self.change.removed)
-        return bool(self.files or self.live_add or self.recreate or self.live_remove or stored)
+        change = self.change
+        stored = self.situation.backend.STORED and (change.added or change.removed)
+        live = self.live_add or self.recreate or self.live_remove
+        return bool(self.files or live or stored or change.to_dhcp)
 
     @property
     def is_empty(self) -> bool:
@@ -380,6 +382,8 @@ def describe(plan: Plan) -> dict[str, dict[str, object]]:
             "added": [alias.cidr for alias in plan.change.added],
             "removed": [alias.cidr for alias in plan.change.removed],
         }
+    if plan.change.to_dhcp:
+        changes["dhcp"] = {plan.interface: "gives the IPv4 address again"}
     if plan.files:
         changes["files"] = {
             file.path: render_diff(file.path, plan.before[file.path], file.text)

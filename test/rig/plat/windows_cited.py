@@ -19,6 +19,10 @@ CITED = {
     "Get-NetIPAddress": (f"{_MS}/nettcpip/get-netipaddress", {"PolicyStore"}),
     "Get-NetRoute": (f"{_MS}/nettcpip/get-netroute", {"PolicyStore"}),
     "Get-NetAdapter": (f"{_MS}/netadapter/get-netadapter", set()),
+    "Get-ItemProperty": (
+        f"{_MS}/microsoft.powershell.management/get-itemproperty",
+        {"LiteralPath", "Name", "ErrorAction"},
+    ),
     "Get-DnsClientServerAddress": (
         f"{_MS}/dnsclient/get-dnsclientserveraddress",
         {"AddressFamily"},

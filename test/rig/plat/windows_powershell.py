@@ -78,7 +78,13 @@ class PowerShell(Program):
             "version": VERSION,
             "interfaces": [row for link in links for row in self._interface(link.name)],
             "adapters": [
-                {"index": a.index, "mac": a.mac.upper().replace(":", "-"), "up": a.up}
+                {
+                    "index": a.index,
+                    "mac": a.mac.upper().replace(":", "-"),
+                    "up": a.up,
+                    # A list that netsh has set is written with commas.
+                    "dns": ",".join(self.host.stored["dns"].get(a.name) or []),
+                }
                 for a in links
                 if not a.loopback
             ],

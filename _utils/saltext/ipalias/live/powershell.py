@@ -61,7 +61,12 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Interface:
-    """Hold an interface: `dhcp` says whether its IPv4 addresses come from there."""
+    """Hold an interface.
+
+    :param dhcp: True where its IPv4 addresses come from there.
+    :param dns: name servers in use, of a lease or not.
+    :param set_dns: those that a person has set; empty where they come with a lease.
+    """
 
     name: str
     index: int
@@ -70,6 +75,7 @@ class Interface:
     up: bool = True
     dhcp: bool = False
     dns: tuple[str, ...] = ()
+    set_dns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,8 @@ def _parse(told: Mapping[str, Any]) -> Store:
         name, index = str(row["name"]), int(row["index"])
         names[index] = name
         adapter = adapters.get(index, {"mac": "", "up": True})
+        # One kept by an earlier version does not say it; a list has blanks or commas in it.
+        given = str(adapter.get("dns", "")).replace(",", " ").split()
         interfaces[name] = Interface(
             name,
             index,
@@ -140,6 +148,7 @@ def _parse(told: Mapping[str, Any]) -> Store:
             adapter["up"] is True,
             index in dhcp,
             servers.get(index, ()),
+            _servers(given),
         )
     return Store(
         str(told["version"]),

@@ -14,6 +14,10 @@ Cmdlets: the modules NetTCPIP, NetAdapter and DnsClient, Windows 8 and Server 20
 takes wildcards (it becomes ``LIKE`` in WQL), and a name may hold brackets: so names are
 compared here, and cmdlets that query are given the index. Their enumerations are printed by
 their English names; a state of the hardware is compared as a number.
+
+Name servers that a person has set stand in the registry as ``NameServer``, beside what a lease
+gave (learn.microsoft.com/previous-versions/windows/it-pro/windows-2000-server/cc978468); no
+cmdlet tells the two apart.
 """
 
 from __future__ import annotations
@@ -50,9 +54,12 @@ try {
     @{name = [string]$_.InterfaceAlias; index = [int]$_.InterfaceIndex; mtu = [int64]$_.NlMtu
       family = [string]$_.AddressFamily; dhcp = [string]$_.Dhcp}
   })
+  $keys = 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\'
   $adapters = @(Found { Get-NetAdapter @stop } | ForEach-Object {
+    $key = $keys + [string]$_.InterfaceGuid
+    $set = Get-ItemProperty -LiteralPath $key -Name NameServer -ErrorAction SilentlyContinue
     @{index = [int]$_.InterfaceIndex; mac = [string]$_.MacAddress
-      up = [int]$_.InterfaceOperationalStatus -eq 1}
+      up = [int]$_.InterfaceOperationalStatus -eq 1; dns = [string]$set.NameServer}
   })
   $addresses = @(foreach ($store in $stores) {
     Found { Get-NetIPAddress -PolicyStore $store @stop } | ForEach-Object {
