@@ -15,8 +15,9 @@ from typing import Any
 from rig.simfiles import FILE, FOLDER, Node, SimFiles
 from rig.simip import Ip
 from rig.simnet import SimLink, SimNet
-from saltext.ipalias.checks import CheckSpec
+from saltext.ipalias.checks import GATEWAY, CheckSpec
 from saltext.ipalias.effects import (
+    AskAll,
     AwaitArmed,
     Check,
     Effect,
@@ -47,7 +48,7 @@ from saltext.ipalias.live import tools
 #: A program: takes its arguments and standard input.
 Program = Callable[[Sequence[str], "str | None"], Result]
 #: Effects that change nothing.
-READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, Check, Probe)
+READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, AskAll, Check, Probe)
 STATE = "/var/lib/ipalias"
 
 
@@ -98,6 +99,8 @@ class SimHost:
         #: What a check says, by its text, and hardware addresses by taken address.
         self.votes: Callable[[CheckSpec], str] = _passes
         self.taken: dict[str, str] = {}
+        #: Gateways that no longer answer, where the system's own programs ask.
+        self.gone: set[str] = set()
         #: What a store of the platform holds beside the files; it outlasts a boot.
         self.stored: dict[str, Any] = {}
         self.guard_works = True
@@ -226,6 +229,8 @@ class SimHost:
                 return self._write_kernel(path, value)
             case Run(command):
                 return _checked(effect, self.run(command.argv, command.stdin, command.timeout))
+            case AskAll(commands):
+                return [self.run(c.argv, c.stdin, c.timeout) for c in commands]
             case Send():
                 self.frames.append(effect)
             case Identify():
@@ -234,10 +239,20 @@ class SimHost:
                 self.guards.append(ident)
                 return self.guard_works
             case Check(specs):
-                return [self.votes(spec) for spec in specs]
+                return [self.votes(spec) or self._gateway(spec) for spec in specs]
             case Probe():
                 return {a: self.taken[a] for a in effect.asked if a in self.taken}
         return None
+
+    def _gateway(self, spec: CheckSpec) -> str:
+        """Ask a gateway by the programs of the system, where it has some."""
+        tool = tools.load(self.system)
+        if spec.kind != GATEWAY or tool.FRAMES:
+            return ""
+        try:
+            return tool.check_gateway(self, spec.address, spec.interface)
+        except EffectError as error:
+            return error.what
 
     def _state(self, path: str) -> FileState | None:
         real = self.files.real(path)

@@ -119,7 +119,8 @@ class Engine:
         planned = {file.path: file.text for plan in before for file in plan.files}
         host = Overlay(self.host, planned) if planned else self.host
         leave = self._left_behind(situation, host)
-        return make_plan(situation, target, host, config.options, leave, config.restart)
+        plan = make_plan(situation, target, host, config.options, leave, config.restart)
+        return replace(plan, check_duplicates=config.check_duplicates)
 
     def _left_behind(self, situation: Situation, host: Host) -> list[File]:
         """Return the files of the dialect that owned the interface before, emptied of ours."""
@@ -365,7 +366,7 @@ class Engine:
     ) -> Answer:
         """Show plans (`test`) or apply them, and answer with plain data.
 
-        :param how: block whose settings count for announcing and for duplicates.
+        :param how: block whose settings count for announcing.
         :param forget: see `transaction.apply`.
         """
         todo = [plan for plan in plans if plan.touches_host]
@@ -399,7 +400,6 @@ class Engine:
             self.settings,
             announce=how.announce,
             guard=config.guard,
-            check_duplicates=how.check_duplicates,
         )
         change = apply(plans, self.host, settings, self.new_id(), self._purpose, forget)
         verdict = run(change, self.host.perform)

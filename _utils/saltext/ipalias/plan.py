@@ -45,6 +45,7 @@ class Plan:
     :param live_remove: live addresses to take away.
     :param entries: the interface's ledger entries afterwards.
     :param restart: what its owner is told: ``never``, ``alias``, ``interface``, ``network``.
+    :param check_duplicates: ask the segment whether somebody has a new address.
     """
 
     situation: Situation
@@ -58,6 +59,7 @@ class Plan:
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
     restart: str = "alias"
+    check_duplicates: bool = True
 
     @property
     def interface(self) -> str:

@@ -7,6 +7,7 @@ journal, dead man and commit around it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from . import announce, restarts
 from .backends import originals_of
@@ -76,8 +77,10 @@ def apply(
         kernel=_kernel_settings(plans, host),
         beside=restarts.beside(before, _done(plans)) if everywhere else {},
     )
-    body = _body(plans, host, settings, forget)
+    notes: list[str] = []
+    body = _body(plans, host, settings, forget, notes)
     after, verdict = yield from guarded(record, body, before, host, settings)
+    verdict = replace(verdict, notes=(*verdict.notes, *notes))
     added = [alias for plan in plans for alias in plan.live_add]
     yield from announce_added(added, after, settings.announce)
     return verdict
@@ -191,12 +194,18 @@ def _keep_store(plan: Plan, host: Host, settings: Settings) -> Effects[None]:
 
 
 def _body(
-    plans: Sequence[Plan], host: Host, settings: Settings, forget: Sequence[str]
+    plans: Sequence[Plan],
+    host: Host,
+    settings: Settings,
+    forget: Sequence[str],
+    notes: list[str],
 ) -> Effects[Snapshot]:
-    """Do the change itself; the ledger is written last and is part of it."""
+    """Do the change itself; the ledger is written last and is part of it.
+
+    :param notes: gets what the operator should know.
+    """
     after = plans[0].situation.snapshot
-    if settings.check_duplicates:
-        yield from refuse_taken(plans, after)
+    notes += yield from refuse_taken([p for p in plans if p.check_duplicates], after, host)
     for plan in plans:
         if plan.touches_host:
             after = yield from _forward(plan, host, settings)

@@ -1,4 +1,4 @@
-"""Ask and change Windows by the two scripts of `powershell_scripts`; data goes in as JSON.
+"""Ask and change Windows by the three scripts of `powershell_scripts`; data goes in as JSON.
 
 No value is part of a script or of a command line: a test holds both lines to be constants.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import MALFORMED, EffectError
 from ..host import NOT_FOUND, Host, Result
 from ..model import Command
-from .powershell_scripts import CHANGE, READ
+from .powershell_scripts import ASK, CHANGE, READ
 
 #: Names of the two stores; what is in neither word goes to both.
 ACTIVE, PERSISTENT, BOTH = "ActiveStore", "PersistentStore", ""
@@ -159,6 +159,8 @@ def _parse(told: Mapping[str, Any]) -> Store:
 
 
 _DHCP = ("IPv4", "Enabled")
+#: States of a neighbour (Get-NetNeighbor, ``State``): it has just answered, a person set it.
+_CONFIRMED = ("Reachable", "Permanent")
 
 
 def _servers(listed: Sequence[object]) -> tuple[str, ...]:
@@ -192,6 +194,23 @@ def _gateways(listed: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> 
                 int(row["metric"]),
                 str(row["protocol"]).lower(),
             )
+
+
+def check_gateway(host: Host, address: str, interface: str) -> str:
+    """Ping a gateway; return what is wrong, or nothing.
+
+    One that answers no ping counts where the neighbour cache has just confirmed it.
+
+    :raises EffectError: it cannot be asked.
+    """
+    words = {"interface": interface, "address": address}
+    result = host.run(ASK, json.dumps(words, separators=(",", ":")) + "\n", timeout=_START)
+    try:
+        told = json.loads(result.out.lstrip("\ufeff"))
+        status, state = int(told["status"]), str(told["neighbour"])
+    except MALFORMED:
+        raise EffectError(f"exit {result.code}: {_fault(result)[2]}", where=interface) from None
+    return "" if status == 0 or state in _CONFIRMED else "nobody answers for it"
 
 
 def new(address: str, prefix: int, skip: bool, store: str = BOTH) -> Op:

@@ -1,4 +1,4 @@
-"""The two scripts that Windows' own PowerShell runs for us; nothing is ever put into them.
+"""The three scripts that Windows' own PowerShell runs for us; nothing is ever put into them.
 
 What a script acts on comes as JSON through standard input, and what it says goes out as JSON,
 both in ASCII, so that no code page has a part in it and a name of any language comes through.
@@ -8,6 +8,9 @@ them: the argument goes through ``CommandLineToArgvW`` whole.
 
 Errors are told by identifier (``FullyQualifiedErrorId``, ``NativeErrorCode``); the message is
 in the system's language and only passed on.
+
+A ping is .NET's (``System.Net.NetworkInformation.Ping``): the program's exit code is 0 for
+"destination host unreachable" too, and its words are in the system's language.
 
 Cmdlets: the modules NetTCPIP, NetAdapter and DnsClient, Windows 8 and Server 2012 and newer
 (learn.microsoft.com/powershell/module/nettcpip). A query for ``-InterfaceAlias`` or ``-Name``
@@ -139,6 +142,36 @@ try {
   exit 1
 }
 """
-#: The two command lines; a third there is not.
+_ASK = r"""
+try {
+  $data = ConvertFrom-Json ([string]::Join(' ', @($input)))
+  $name = [string]$data.interface
+  $index = Get-NetIPInterface -PolicyStore ActiveStore @stop |
+    Where-Object { [string]$_.InterfaceAlias -ceq $name } |
+    Select-Object -First 1 -ExpandProperty InterfaceIndex
+  if ($null -eq $index) { throw 'no such interface' }
+  $address = [Net.IPAddress][string]$data.address
+  $plain = [string]$address
+  if ($address.IsIPv6LinkLocal) { $address.ScopeId = $index }
+  $status = -1
+  try {
+    $ping = New-Object -TypeName Net.NetworkInformation.Ping
+    $status = [int]$ping.Send($address, 1000).Status
+  } catch { }
+  $state = ''
+  try {
+    $found = Get-NetNeighbor @stop | Where-Object {
+      $_.InterfaceIndex -eq $index -and ([string]$_.IPAddress -split '%')[0] -eq $plain
+    } | Select-Object -First 1
+    if ($null -ne $found) { $state = [string]$found.State }
+  } catch { }
+  Tell @{status = $status; neighbour = $state}
+} catch {
+  Fault $_ -1
+  exit 3
+}
+"""
+#: The three command lines; a fourth there is not.
 READ = (*_PROGRAM, _COMMON + _READ)
 CHANGE = (*_PROGRAM, _COMMON + _CHANGE)
+ASK = (*_PROGRAM, _COMMON + _ASK)
