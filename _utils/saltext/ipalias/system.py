@@ -216,7 +216,8 @@ class RealHost:
         if folder is None:
             return False
         argv = [*freeze.program(folder), "guard", self._paths.state, ident]
-        return processes.start_apart(argv, platforms.guard_name(ident), self._environment)
+        name = platforms.guard_name(ident)
+        return processes.start_apart(argv, name, self._environment, self._paths.state)
 
     def _await_armed(self, ident: str) -> None:
         path = self._paths.armed(ident)
