@@ -524,14 +524,14 @@ def detect(interface=None, pillar="ipalias"):
     return _call(_library("report").explain, _engine(pillar), interface)
 
 
-def uses(backend, pillar="ipalias"):
+def uses(backend=None, pillar="ipalias"):
     """
     Tell whether a backend owns an interface of the pillar now; a guard for states.
 
     A configuration file whose daemon does not run is no ownership here.
 
     backend
-        Dialect name.
+        Dialect name; none: those that do are listed.
 
     pillar
         Pillar path of the formula's block.
@@ -542,10 +542,13 @@ def uses(backend, pillar="ipalias"):
 
         salt '*' ipalias.uses networkd
     """
+    report = _library("report")
     try:
-        return _library("report").uses(_engine(pillar), backend)
+        if backend is None:
+            return report.in_use(_engine(pillar))
+        return report.uses(_engine(pillar), backend)
     except _library("errors").IpaliasError:
-        return False
+        return [] if backend is None else False
 
 
 def backends():

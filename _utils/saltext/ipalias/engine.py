@@ -41,8 +41,9 @@ from .transaction import apply, final_ledger, write_ledger
 from .values import is_interface, parse_interface
 
 Answer = dict[str, Any]
-#: Files that a comment names; the rest is counted.
+#: Files that a comment names, and faults of the pillar; the rest is counted.
 MAX_NAMED = 20
+MAX_FAULTS = 3
 
 
 class Machine(Host, Protocol):
@@ -73,6 +74,7 @@ class Engine:
     forced: frozenset[str] = frozenset()
     _purpose: str = ""
     _settled: list[str] = field(default_factory=list)
+    _faults: list[str] = field(default_factory=list)
 
     @property
     def paths(self) -> Paths:
@@ -84,6 +86,22 @@ class Engine:
     def config(self) -> Config:
         """Return the pillar, checked."""
         return parse_pillar(self.data, self.root, self.host.system)
+
+    def config_by_hand(self) -> Config:
+        """Return the pillar for a request that its addresses do not concern.
+
+        One that cannot be read is left out, and told in the answer. The settings (who owns an
+        interface, the guard) have to be right.
+        """
+        faults: list[InputError] = []
+        config = parse_pillar(self.data, self.root, self.host.system, faults)
+        self._faults = [
+            f"The pillar has a fault, which does not concern this: {fault.text()}"
+            for fault in faults[:MAX_FAULTS]
+        ]
+        if len(faults) > MAX_FAULTS:
+            self._faults.append(f"The pillar has {len(faults) - MAX_FAULTS} more faults")
+        return config
 
     def ledger(self, *, entries: bool = True) -> Ledger:
         """Return the ledger; without `entries`, only what interfaces it knows."""
@@ -241,7 +259,7 @@ class Engine:
         if not (persist or live):
             raise InputError("neither persist nor live: there is nothing to do", where="persist")
         with self.lock("ipalias.add", test):
-            config = self.config()
+            config = self.config_by_hand()
             ledger, snapshot = self.ledger(), self.snapshot()
             families = {alias.family for alias in aliases if alias.interface == DEFAULT}
             resolved = resolve_default(families, snapshot, ledger, (), "interface")
@@ -250,6 +268,7 @@ class Engine:
             for alias in aliases:
                 name = resolved[alias.family] if alias.interface == DEFAULT else alias.interface
                 by_interface.setdefault(name, []).append(replace(alias, interface=name))
+            self._refuse_wanted_elsewhere(by_interface, config, ledger, snapshot)
             plans: list[Plan] = []
             for name, listed in by_interface.items():
                 settings = self.settings_of(name, config, ledger)
@@ -262,6 +281,32 @@ class Engine:
             if announce is not None:
                 how = replace(how, announce=announce)
             return self._carry_out(plans, config, how, test)
+
+    def _refuse_wanted_elsewhere(
+        self,
+        by_interface: Mapping[str, Sequence[Alias]],
+        config: Config,
+        ledger: Ledger,
+        snapshot: Snapshot,
+    ) -> None:
+        """Refuse by hand what the pillar gives to another interface: the next run would move it.
+
+        :raises InputError: naming that interface.
+        """
+        asked = {a.address: (name, a) for name, listed in by_interface.items() for a in listed}
+        for block in config.interfaces.values():
+            named = [alias for alias in block.aliases if alias.address in asked]
+            if not named:
+                continue
+            resolved = self._resolve(block, config, ledger, snapshot)
+            for alias in named:
+                name, by_hand = asked[alias.address]
+                if resolved[alias.family] != name:
+                    raise InputError(
+                        f"{alias.address} is {resolved[alias.family]}'s by the pillar",
+                        where=by_hand.where,
+                        way_out=f"add it there, or take it out of {alias.where}",
+                    )
 
     def remove(
         self,
@@ -276,11 +321,12 @@ class Engine:
         :raises RefusedError: an address that is not ours.
         """
         with self.lock("ipalias.remove", test):
-            config = self.config()
+            config = self.config_by_hand()
             ledger, snapshot = self.ledger(), self.snapshot()
             by_interface: dict[str, list[tuple[str, int | None]]] = {}
+            places = {} if interface else _places(ledger, snapshot)
             for address, prefix in addresses:
-                name = interface or _interface_of(address, ledger, snapshot)
+                name = interface or places.get(address)
                 if name is not None:
                     by_interface.setdefault(name, []).append((address, prefix))
             plans: list[Plan] = []
@@ -314,11 +360,16 @@ class Engine:
 
     # -- what requests share ------------------------------------------------------------
 
+    def notes(self) -> list[str]:
+        """Return what is to be said whatever was asked for."""
+        return [*self._settled, *self._faults]
+
     def config_or_none(self) -> Config:
         """Return the pillar, or an empty one where it cannot be read: cleaning needs none."""
         try:
-            return self.config()
-        except InputError:
+            return self.config_by_hand()
+        except InputError as error:
+            self._faults = [f"The pillar is left aside, for it has a fault: {error.text()}"]
             return Config()
 
     def _ours(self, config: Config, ledger: Ledger, snapshot: Snapshot) -> list[str]:
@@ -373,7 +424,8 @@ class Engine:
         refuse_cuts(todo, self.host, self.settings.master, self.forced)
         refuse_used(todo, self.host, self.forced)
         changes = _merged(describe(plan) for plan in todo)
-        notes = [*self._settled, *(note for plan in plans for note in self._notes(plan, todo))]
+        notes = self.notes()
+        notes += [note for plan in plans for note in self._notes(plan, todo)]
         short, cut = cap(changes)
         answer: Answer = {"result": True, "changes": short, "notes": notes}
         if test:
@@ -451,15 +503,15 @@ def _with_ledger(plan: Plan, ledger: Ledger) -> Plan:
     return replace(plan, situation=replace(plan.situation, ledger=ledger))
 
 
-def _interface_of(address: str, ledger: Ledger, snapshot: Snapshot) -> str | None:
-    """Return the interface an address is on: by the ledger, else by the kernel."""
+def _places(ledger: Ledger, snapshot: Snapshot) -> dict[str, str]:
+    """Return the interface of each address: by the ledger, else by the kernel."""
+    places: dict[str, str] = {}
     for name, entries in ledger.interfaces.items():
-        if any(entry.alias.address == address for entry in entries.values()):
-            return name
+        for entry in entries.values():
+            places.setdefault(entry.alias.address, name)
     for live in snapshot.addresses:
-        if live.address == address:
-            return live.interface
-    return None
+        places.setdefault(live.address, live.interface)
+    return places
 
 
 def _merged(listed: Iterable[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:

@@ -318,13 +318,13 @@ def _live_remove(
     stay = {entry.alias.cidr for entry in listed if entry.live}
     stay |= {alias.cidr for alias in target.present}
     known = {entry.alias.cidr for entry in listed}
-    going = [
-        cidr
+    going = {
+        cidr: situation.live[cidr]
         for cidr, entry in situation.entries.items()
         if cidr not in stay and (entry.live or cidr not in known) and cidr in situation.live
-    ]
-    going += [cidr for cidr in target.drop_live if cidr in situation.live and cidr not in going]
-    return tuple(situation.live[cidr] for cidr in going)
+    }
+    going |= {cidr: situation.live[cidr] for cidr in target.drop_live if cidr in situation.live}
+    return tuple(going.values())
 
 
 def differing(

@@ -237,7 +237,9 @@ def _everywhere(plans: Sequence[Plan], after: Snapshot, settings: Settings) -> E
             yield from bring_live(plan, now)
             after = yield from _verified(plan, settings)
     situation = last[0].situation
-    yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, _done(plans))
+    lost = yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, _done(plans))
+    if lost:
+        raise VerifyError("; ".join(lost[:5]), way_out="everything was put back")
     return after
 
 
