@@ -159,13 +159,14 @@ def make_plan(
         (entry.alias, label_of(entry.alias, situation.evidence)) for entry in entries if entry.live
     )
     live_wanted += _fallen(situation, target)
+    missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)
     return Plan(
         situation,
         _change(situation, target, wanted, entries, files, live_wanted),
         files,
         before,
         live_wanted,
-        tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live),
+        missing,
         differing(situation, live_wanted, situation.live),
         _live_remove(situation, entries, target),
         entries,
@@ -338,13 +339,13 @@ def _live_remove(
     stay = {entry.alias.cidr for entry in listed if entry.live}
     stay |= {alias.cidr for alias in target.present}
     known = {entry.alias.cidr for entry in listed}
-    going = {
-        cidr: situation.live[cidr]
+    going = dict.fromkeys(
+        cidr
         for cidr, entry in situation.entries.items()
         if cidr not in stay and (entry.live or cidr not in known) and cidr in situation.live
-    }
-    going |= {cidr: situation.live[cidr] for cidr in target.drop_live if cidr in situation.live}
-    return tuple(going.values())
+    )
+    going |= dict.fromkeys(cidr for cidr in target.drop_live if cidr in situation.live)
+    return tuple(situation.live[cidr] for cidr in going)
 
 
 def differing(

@@ -210,11 +210,11 @@ def _body(
         if plan.touches_host:
             after = yield from _forward(plan, host, settings)
     after = yield from _everywhere(plans, after, settings)
-    yield from write_ledger(final_ledger(plans), settings)
     for path in forget:
         yield Unlink(path)
     if forget:
         yield SyncFolder(settings.paths.backup)
+    yield from write_ledger(final_ledger(plans), settings)
     return after
 
 
