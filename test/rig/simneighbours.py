@@ -124,8 +124,8 @@ def programs(host: SimHost, segment: Segment) -> dict[str, Cited]:
     if host.system == "freebsd":
         cite = "ping(8), -n, -c, -t, exit status 2: no responses; other numbers sysexits.h"
         forms["ping"] = [Form(f"ping -n -c 1 -t 1 {FOUR}", cite, segment.ping)]
-        cite = "ping6(8), -n, -c, -X: seconds before it exits"
-        forms["ping6"] = [Form(f"ping6 -n -c 1 -X 1 {SIX}", cite, segment.ping)]
+        cite = "ping6(8) of 9 to 12, ping(8) of 13 and later by that name: -n, -c"
+        forms["ping6"] = [Form(f"ping6 -n -c 1 {SIX}", cite, segment.ping)]
         cite = "arp(8), -a, -n; usr.sbin/arp/arp.c, print_entry"
         forms["arp"] = [Form("arp -an", cite, segment.show_arp), forget]
     else:

@@ -40,9 +40,13 @@ def change(
 
 
 def ping_argv(address: str) -> tuple[str, ...]:
-    """Return the command that pings once and waits a second; ping(8), ping6(8)."""
+    """Return the command that pings once and waits a second; ping(8), ping6(8).
+
+    The option by which ping6 waits no longer has another letter from release to release (``-X``,
+    since 13 ``-t``): there our own limit ends it.
+    """
     if ":" in address:
-        return ("ping6", "-n", "-c", "1", "-X", "1", address)
+        return ("ping6", "-n", "-c", "1", address)
     return ("ping", "-n", "-c", "1", "-t", "1", address)
 
 

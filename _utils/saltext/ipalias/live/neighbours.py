@@ -24,8 +24,8 @@ from . import Snapshot
 #: Addresses asked for in one change, and processes side by side: a thousand would take as
 #: many processes, and a second for every `AT_ONCE` of them.
 MOST, AT_ONCE = 512, 64
-#: Seconds that a question may take; the programs themselves wait for one.
-TIMEOUT = 5.0
+#: Seconds that a question may take; most of the programs wait for one.
+TIMEOUT = 3.0
 TABLE = ("arp", "-an")
 TABLE6 = ("ndp", "-an")
 _MAC = re.compile(r"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){5}")
