@@ -9,180 +9,62 @@ are not ours survive it, and a failure puts everything back.
 Pillar and platforms: see the formula's ``docs``.
 """
 
-import contextlib
-import importlib
+import functools
+import importlib.util
 import os
-import sys
 
-import salt.payload
-import salt.utils.data
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ipalias"
 __func_alias__ = {"list_": "list"}
 
-#: Version of the library this module belongs to; both come from one source, and a mix of
-#: two (a wheel and a fileserver) is refused by name.
-LIBRARY = "0.1.0"
-
 
 def __virtual__():
     try:
-        _import("engine")
-    except ImportError as error:
+        _formula().imported("engine")
+    except (ImportError, OSError) as error:
         return False, f"ipalias: {error}"
     return __virtualname__
 
 
+@functools.cache
+def _shared():
+    """Return what our modules share; the loader passes over its name, so it lies beside us."""
+    path = os.path.join(os.path.dirname(__file__), "_ipalias.py")
+    spec = importlib.util.spec_from_file_location("ipalias_shared", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _formula():
+    """Return the way to the library, with what the loader has given this module."""
+    return _shared().Formula(__opts__, __pillar__)
+
+
 def _library(name):
     """Return a module of the library; without one, Salt's own error and no traceback."""
-    try:
-        return _import(name)
-    except ImportError as error:
-        raise CommandExecutionError(f"ipalias: {error}") from error
-
-
-def _import(name):
-    """
-    Return a module of the library, fresh from disk and of this module's version.
-
-    A running minion keeps the old library in memory when a sync brings a new one, so what
-    was loaded from files that have changed since is dropped first. A folder emptied by a
-    cache purge imports as an empty namespace package: that is an ImportError here.
-    """
-    # Salt puts these folders on the path when it starts, and only those that exist then: a
-    # minion that has just synced for the first time has ours nowhere. What it syncs into is
-    # among them too, but without the minion's `root_dir` before it where that has one.
-    folders = list(__opts__.get("utils_dirs") or ())
-    if __opts__.get("extension_modules"):
-        folders.append(os.path.join(__opts__["extension_modules"], "utils"))
-    for folder in folders:
-        if os.path.isdir(folder) and folder not in sys.path:
-            sys.path.append(folder)
-    package = sys.modules.get("saltext.ipalias")
-    known = package is not None and getattr(package, "loaded_stamp", None) == _stamp(package)
-    if not known:
-        for key in [key for key in sys.modules if key.split(".")[:2] == ["saltext", "ipalias"]]:
-            del sys.modules[key]
-        importlib.invalidate_caches()
-    try:
-        package = importlib.import_module("saltext.ipalias")
-    except ImportError as error:
-        raise ImportError(_absence()) from error
-    where = getattr(package, "__file__", None)
-    if where is None:
-        raise ImportError(
-            f"the library is not synced (empty folder {list(package.__path__)}); "
-            "run saltutil.sync_all"
-        )
-    if package.__version__ != LIBRARY:
-        raise ImportError(
-            f"{where} is version {package.__version__}, this module is {LIBRARY}; "
-            "remove the one that is not wanted, or run saltutil.sync_all"
-        )
-    if not known:
-        package.loaded_stamp = _stamp(package)
-    return importlib.import_module(f"saltext.ipalias.{name}")
-
-
-def _absence():
-    """Return why there is no library: one regular package hides all others of its name."""
-    hiding = getattr(sys.modules.get("saltext"), "__file__", None)
-    if hiding:
-        return f"{hiding} hides the library, for `saltext` must have no __init__.py; remove it"
-    return "the library is not synced; run saltutil.sync_all"
-
-
-def _stamp(package):
-    """Return what changes when a file of the library changes on disk."""
-    newest = 0
-    folders = list(getattr(package, "__path__", []))
-    while folders:
-        # Not os.walk: this runs a dozen times in a state run, and the listing has the types.
-        with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.name.endswith(".py"):
-                    newest = max(newest, entry.stat().st_mtime_ns)
-                elif entry.name != "__pycache__" and entry.is_dir():
-                    folders.append(entry.path)
-    return newest
+    return _formula().library(name)
 
 
 def _engine(pillar="ipalias", data=None, root=None, confirm=False):
     """Return the engine on this host for a pillar path, or for data given directly."""
-    system = _library("system")
-    engine = _library("engine")
+    formula = _formula()
     if data is None:
-        data = salt.utils.data.traverse_dict_and_list(__pillar__, pillar, {}, ":")
-        root = pillar
-    paths = _library("paths")
-    usual = paths.paths_of(_library("platforms").system())
-    places = paths.Paths(usual.state, __opts__.get("ipalias.frozen", usual.frozen))
-    settings = paths.Settings(paths=places, master=_master(), confirm=confirm)
-    return engine.Engine(
-        host=system.RealHost(settings.paths),
-        data=data,
-        root=root,
-        settings=settings,
-        locked=lambda purpose: system.lock(settings.paths, f"{purpose}{_job()}"),
-        new_id=system.now_id,
+        data, root = formula.pillar_at(pillar), pillar
+    return formula.library("engine").Engine(
+        data=data, root=root, **formula.surroundings(confirm=confirm)
     )
 
 
-def _job():
-    """
-    Return the id of the job that this process carries out, for whoever waits for it in vain.
-
-    A minion notes each job in its ``proc`` folder, with the process that does it.
-    """
-    folder = os.path.join(__opts__.get("cachedir") or "", "proc")
-    with contextlib.suppress(OSError):
-        for name in os.listdir(folder):
-            with contextlib.suppress(Exception), open(os.path.join(folder, name), "rb") as file:
-                if salt.payload.load(file).get("pid") == os.getpid():
-                    return f", job {name}"
-    return ""
-
-
-def _master():
-    """
-    Return address and port of the master that this minion is connected to, or None.
-
-    ``master_uri`` holds the address already looked up: no name server is asked.
-    """
-    host, _, port = str(__opts__.get("master_uri") or "").removeprefix("tcp://").rpartition(":")
-    if __opts__.get("file_client") == "local" or not host or not port.isdigit():
-        return None
-    return host.strip("[]"), int(port)
-
-
 def _call(function, *args, **kwargs):
-    """
-    Call into the library; its errors become Salt's own.
-
-    Never SaltInvocationError: Salt answers that with the whole docstring, a thousand times
-    over on a fleet.
-    """
-    errors = _library("errors")
-    try:
-        return function(*args, **kwargs)
-    except errors.IpaliasError as error:
-        raise CommandExecutionError(error.text()) from error
+    """Call into the library; its errors become Salt's own."""
+    return _formula().call(function, *args, **kwargs)
 
 
 def _mutate(method, test, **kwargs):
     """Call a method that changes the host, or only shows what it would change."""
-    test = _test_mode(test)
-    if not test:
-        _call(_library("engine").refuse_unprivileged, _library("system").is_root())
-    return _call(method, test=test, **kwargs)
-
-
-def _test_mode(test):
-    """Return whether nothing may change: as given, else as the minion is told."""
-    if test is None:
-        return bool(__opts__.get("test"))
-    return _call(_library("values").parse_bool, test, "test")
+    return _formula().mutate(method, test, **kwargs)
 
 
 def _aliases(address, interface, label, source):

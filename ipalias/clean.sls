@@ -1,3 +1,6 @@
+#!yaml
 # Everything of ours taken away again, in reverse order.
 include:
+  - ipalias.dsr.clean
   - ipalias.alias.clean
+  - ipalias.sysctl.clean

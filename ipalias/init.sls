@@ -1,5 +1,7 @@
 #!yaml
-# Everything the pillar asks for.
+# Everything the pillar asks for. Kernel settings first: what may depend on them comes after.
 include:
+  - ipalias.sysctl
   - ipalias.alias
+  - ipalias.dsr
   - ipalias.platform

@@ -105,7 +105,7 @@ def test_bad_input_comes_back_as_one_sentence(steady):
 def test_a_library_changed_on_the_master_is_used_by_the_running_minion(steady):
     files = {
         f"{LIBRARY}/__init__.py": ('"0.1.0"', '"0.1.0.post1"'),
-        "_modules/ipalias.py": ('LIBRARY = "0.1.0"', 'LIBRARY = "0.1.0.post1"'),
+        "_modules/_ipalias.py": ('LIBRARY = "0.1.0"', 'LIBRARY = "0.1.0.post1"'),
         f"{LIBRARY}/report.py": ("", "\n\ndef describe_backends():\n    return 'the new one'\n"),
     }
     before = steady.salt("*", "ipalias.backends")

@@ -74,22 +74,22 @@ class Minion:
         loader = self._loader(kind)
         return "" if name in loader else loader.missing_fun_string(name)
 
-    def names(self, kind: str) -> list[str]:
+    def names(self, kind: str, module: str = "ipalias") -> list[str]:
         """Return the functions that are loaded under our name."""
-        return sorted(self._ours(kind))
+        return sorted(self._ours(kind, module))
 
-    def described(self, kind: str) -> dict[str, Any]:
+    def described(self, kind: str, module: str = "ipalias") -> dict[str, Any]:
         """Return docstring, arguments, and what takes arguments without a name."""
         found = {}
-        for name, function in self._ours(kind).items():
+        for name, function in self._ours(kind, module).items():
             spec = salt.utils.args.get_function_argspec(function)
             doc = inspect.getdoc(function)
             found[name] = {"doc": doc, "args": spec.args, "any": [spec.varargs, spec.keywords]}
         return found
 
-    def _ours(self, kind: str) -> dict[str, Any]:
+    def _ours(self, kind: str, module: str) -> dict[str, Any]:
         loader = self._loader(kind)
-        return {name: loader[name] for name in loader if name.startswith("ipalias.")}
+        return {name: loader[name] for name in loader if name.startswith(f"{module}.")}
 
     def _loader(self, kind: str) -> Any:
         # To list a loader, or to miss a name in it, is to load every module there is. The same

@@ -81,7 +81,7 @@ def options(pillar: dict[str, Any]) -> dict[str, Any]:
 
 def settle_library() -> None:
     """Keep the loaded library: the module drops one that it has not loaded itself."""
-    spec = importlib.util.spec_from_file_location("thin", f"{CHECKOUT}/_modules/ipalias.py")
+    spec = importlib.util.spec_from_file_location("thin", f"{CHECKOUT}/_modules/_ipalias.py")
     assert spec and spec.loader
     thin = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(thin)

@@ -13,19 +13,18 @@ import salt.payload
 from saltext.ipalias import paths, system
 from saltext.ipalias.errors import RefusedError
 
-MODULE = Path(__file__).parents[2] / "_modules/ipalias.py"
+SHARED = Path(__file__).parents[2] / "_modules/_ipalias.py"
 
 
 def thin(tmp_path: Path) -> Any:
-    """Return the module as Salt's loader would fill it, for one job of this process."""
-    spec = importlib.util.spec_from_file_location("thin", MODULE)
+    """Return what the modules share, for one job of this process."""
+    spec = importlib.util.spec_from_file_location("shared", SHARED)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.__opts__ = {"cachedir": str(tmp_path)}  # type: ignore[attr-defined]
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/torn").write_bytes(b"\xc1")
-    return module
+    return module.Formula({"cachedir": str(tmp_path)}, {})
 
 
 def note(tmp_path: Path, job: str, pid: int) -> None:
@@ -35,9 +34,9 @@ def note(tmp_path: Path, job: str, pid: int) -> None:
 def test_the_job_of_this_process_is_found_among_others(tmp_path: Path) -> None:
     module = thin(tmp_path)
     note(tmp_path, "20260102030405000001", 1)
-    assert module._job() == ""
+    assert module.job() == ""
     note(tmp_path, "20260102030405000002", os.getpid())
-    assert module._job() == ", job 20260102030405000002"
+    assert module.job() == ", job 20260102030405000002"
 
 
 def test_who_waits_in_vain_is_told_the_job(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_who_waits_in_vain_is_told_the_job(tmp_path: Path) -> None:
     note(tmp_path, "20260102030405000002", os.getpid())
     places = paths.Paths(str(tmp_path / "state"))
     with (
-        system.lock(places, f"ipalias.add{module._job()}"),
+        system.lock(places, f"ipalias.add{module.job()}"),
         pytest.raises(RefusedError, match=r"ipalias\.add, job 20260102030405000002 \(pid \d+, for"),
         system.lock(places, "ipalias.remove", timeout=0),
     ):

@@ -37,9 +37,10 @@ def test_every_function_and_state_is_loaded(minion):
     assert why.value == ""
 
 
+@pytest.mark.parametrize("module", ["ipalias", "ipalias_sysctl"])
 @pytest.mark.parametrize("kind", ["modules", "states"])
-def test_every_function_explains_its_arguments_and_takes_no_others(minion, kind):
-    [functions] = minion.ask(["described", kind])
+def test_every_function_explains_its_arguments_and_takes_no_others(minion, kind, module):
+    [functions] = minion.ask(["described", kind, module])
     assert functions.value
     for name, told in functions.value.items():
         word = name if kind == "modules" else f"state.single {name}"

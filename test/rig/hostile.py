@@ -55,7 +55,12 @@ PAYLOADS = [
 
 
 def strings() -> list[str]:
-    """Return the hostile strings."""
+    """Return the hostile strings, or as many as the command line says."""
+    return every()[:: int(sys.argv[2]) if len(sys.argv) > 2 else 1]
+
+
+def every() -> list[str]:
+    """Return all hostile strings."""
     found = [f"{MARK}{char}x" for char in CHARACTERS]
     found += [f"{char}{MARK}" for char in CHARACTERS]
     found += [f"203.0.113.9{char}{MARK}" for char in CHARACTERS]
@@ -63,7 +68,7 @@ def strings() -> list[str]:
     found += [f"203.0.113.9/32{payload.format(MARK)}" for payload in PAYLOADS]
     found += [f"eth0:{payload.format(MARK)}" for payload in PAYLOADS]
     found += [MARK + "A" * (1 << 20), "\n" * (1 << 20) + MARK, MARK + "9" * (1 << 20)]
-    return list(dict.fromkeys(found))[:: int(sys.argv[2]) if len(sys.argv) > 2 else 1]
+    return list(dict.fromkeys(found))
 
 
 class Recorder:
@@ -259,7 +264,9 @@ def load_module() -> Any:
     module.__opts__ = {}  # type: ignore[attr-defined]
     module.__pillar__ = {}  # type: ignore[attr-defined]
     # The library that is loaded already: the host above is made of its classes.
-    module._library = lambda name: importlib.import_module(f"saltext.ipalias.{name}")  # type: ignore
+    module._shared().Formula.library = lambda self, name: importlib.import_module(
+        f"saltext.ipalias.{name}"
+    )
     return module
 
 

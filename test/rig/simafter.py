@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from rig import plat
+from rig import plat, simsysctl
 from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
@@ -59,12 +59,17 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
     fresh.files.nodes = files.nodes if files is not None else fresh.files.nodes
     fresh.boot = f"{host.boot}+"
     for link in fresh.net.links.values():
-        if not link.loopback:
-            link.addresses4, link.addresses6, link.promote = [], [], "0"
-            link.known6 = {}
+        link.addresses4, link.addresses6, link.promote = [], [], "0"
+        link.known6 = {}
+    if "lo" in fresh.net.links:
+        # Other systems have a boot of their own for their loopback.
+        fresh.net.add_loopback()
     fresh.net.routes = []
+    if fresh.proc.values:
+        fresh.proc.fill(sorted(fresh.net.links))
+    fresh.services.clear()
     for path in list(fresh.files.nodes):
-        if path.startswith("/run/") and not path.startswith("/run/systemd/netif"):
+        if path.startswith("/run/") and not path.startswith("/run/systemd/"):
             fresh.files.nodes.pop(path)
     if "netplan" in fresh.programs:
         # A generator: systemd runs it before any unit.
@@ -75,6 +80,9 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
 def bring_up(host: SimHost) -> None:
     """Bring the network up as the files say: what the owner sets at its start."""
     programs, net = host.programs, host.net
+    if host.owner == "sysctl":
+        simsysctl.boot(host)
+        net.add4("eth0", SimAddress("192.0.2.2", 24))
     if host.owner in plat.NAMES:
         plat.load(host.owner).bring_up(host)
         return

@@ -168,6 +168,14 @@ def machine(
     return host, kernel
 
 
+def loop_anew(host: SimHost) -> None:
+    """Leave the loop its own addresses alone, as a boot does."""
+    link = host.net.links["lo0"]
+    link.addresses4 = [a for a in link.addresses4 if a.address.startswith("127.")]
+    link.addresses6 = [a for a in link.addresses6 if a.address == "::1"]
+    link.known6 = {a.address: a for a in link.addresses6}
+
+
 # Dumps
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from rig.simfiles import FILE, FOLDER, Node, SimFiles
 from rig.simip import Ip
 from rig.simnet import SimLink, SimNet
+from rig.simproc import ROOT, SimProc
 from saltext.ipalias.checks import GATEWAY, CheckSpec
 from saltext.ipalias.effects import (
     AskAll,
@@ -22,6 +23,7 @@ from saltext.ipalias.effects import (
     Check,
     Effect,
     FileState,
+    Freeze,
     Identify,
     MakeFolder,
     Pause,
@@ -47,8 +49,9 @@ from saltext.ipalias.live import tools
 
 #: A program: takes its arguments and standard input.
 Program = Callable[[Sequence[str], "str | None"], Result]
-#: Effects that change nothing.
-READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, AskAll, Check, Probe)
+#: Effects that change nothing, or nothing that a change has to undo (the frozen copy).
+READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, AskAll, Check)
+READING += (Probe, Freeze)
 STATE = "/var/lib/ipalias"
 
 
@@ -90,6 +93,9 @@ class SimHost:
         self.net = SimNet()
         self.ip = Ip(self.net)
         self.programs.setdefault("ip", self.ip)
+        self.proc = SimProc()
+        #: Services that run, of those that anything here starts.
+        self.services: set[str] = set()
         self.log: list[Effect] = []
         self.frames: list[Send] = []
         #: Who acts: process id, its start time; and which boot this is.
@@ -135,7 +141,13 @@ class SimHost:
             return self._sys(path)
         if self.system == "linux" and path.startswith("/proc/sys/net/ipv4/conf/"):
             link = self._promoted(path)
-            return f"{link.promote}\n" if link is not None else None
+            if link is not None:
+                return f"{link.promote}\n"
+        if path.startswith(f"{ROOT}/"):
+            try:
+                return self.proc.read(path)
+            except OSError as error:
+                raise EffectError(f"cannot be read: {error.strerror}", where=path) from error
         return self.files.read(path)
 
     def _sys(self, path: str) -> str | None:
@@ -145,11 +157,15 @@ class SimHost:
         return values.get(key)
 
     def exists(self, path: str) -> bool:
+        if path.startswith(f"{ROOT}/") and path.removeprefix(f"{ROOT}/") in self.proc.values:
+            return True
         return self.files.at(path) is not None or self.read(path) is not None
 
     def glob(self, pattern: str) -> list[str]:
         if self.system == "linux" and pattern == "/sys/class/net/*":
             return [f"/sys/class/net/{name}" for name in sorted(self.net.links)]
+        if pattern.startswith(f"{ROOT}/"):
+            return self.proc.glob(pattern)
         return self.files.glob(pattern)
 
     def which(self, name: str) -> str | None:
@@ -233,6 +249,8 @@ class SimHost:
                 return [self.run(c.argv, c.stdin, c.timeout) for c in commands]
             case Send():
                 self.frames.append(effect)
+            case Freeze():
+                return "/usr/local/lib/ipalias/0-0"
             case Identify():
                 return self.pid, self.started, self.boot
             case StartGuard(ident):
@@ -241,7 +259,8 @@ class SimHost:
             case Check(specs):
                 return [self.votes(spec) or self._gateway(spec) for spec in specs]
             case Probe():
-                return {a: self.taken[a] for a in effect.asked if a in self.taken}
+                taken = {a: self.taken[a] for a in effect.asked if a in self.taken}
+                return {a: [mac] for a, mac in taken.items()} if effect.every else taken
         return None
 
     def _gateway(self, spec: CheckSpec) -> str:
@@ -271,13 +290,14 @@ class SimHost:
     def _write_kernel(self, path: str, value: str) -> str | None:
         link = self._promoted(path)
         if link is None:
-            return None
+            return self.proc.write(path, value)
         before, link.promote = link.promote, value
         return f"{before}\n"
 
     def _promoted(self, path: str) -> SimLink | None:
-        name = path.split("/")[6]
-        return self.net.links.get(name) if path.endswith("/promote_secondaries") else None
+        if not path.endswith("/promote_secondaries"):
+            return None
+        return self.net.links.get(path.split("/")[6])
 
     # -- looking back -----------------------------------------------------------------
 
@@ -307,6 +327,8 @@ class SimHost:
             "addresses": self.net.addresses(),
             "routes": sorted(map(str, self.net.routes)),
             "promote": {name: link.promote for name, link in self.net.links.items()},
+            "settings": dict(self.proc.values),
+            "services": sorted(self.services),
             "ledger": ledger.text if ledger is not None else None,
         }
 

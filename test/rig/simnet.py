@@ -99,6 +99,10 @@ class SimNet:
         #: IPv6 addresses that another host on the segment has.
         self.elsewhere: set[str] = set()
         self.add_link("lo", loopback=True)
+        self.add_loopback()
+
+    def add_loopback(self) -> None:
+        """Give lo what the kernel gives it when it comes up."""
         self.links["lo"].addresses4.append(SimAddress("127.0.0.1", 8, "lo", "host"))
         self.links["lo"].addresses6.append(SimAddress("::1", 128, scope="host"))
 

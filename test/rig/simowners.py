@@ -208,7 +208,9 @@ class Networkctl(Program):
             mine = [*link.addresses4, *link.addresses6]
             net = self.host.net
             for old in mine:
-                if old.cidr not in wanted and old.scope != "link" and not old.dynamic:
+                # Its own stay on lo (seen: 252, 257).
+                own = old.scope == "link" or (link.loopback and old.scope == "host")
+                if old.cidr not in wanted and not own and not old.dynamic:
                     remove = net.delete6 if ":" in old.address else net.delete4
                     remove(link.name, old.address, old.prefix)
             there = {old.cidr for old in mine}

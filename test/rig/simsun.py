@@ -55,7 +55,9 @@ class Kernel:
 
     def _number(self, link: SimLink, family: int, address: SimAddress) -> None:
         local = family == 6 and ip_address(address.address).is_link_local
-        own = local or (family == 4 and address is link.addresses4[0])
+        first = family == 4 or link.loopback
+        listed = link.addresses6 if family == 6 else link.addresses4
+        own = local or (first and address is listed[0])
         busy = self.busy(link, family)
         free = 0 if own and 0 not in busy else self.free(link, family)
         address.number = free  # type: ignore[attr-defined]

@@ -8,9 +8,10 @@ from functools import partial
 
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
-from rig.simnet import SimRoute
+from rig.simnet import SimAddress, SimRoute
 from rig.simowners import GATEWAY4, GATEWAY6, machine
 from rig.simsun import ADDRESS4, ADDRESS6, LINK, OK, Ifconfig, Kernel, Slots
+from rig.simtune import Ndd
 from saltext.ipalias.host import Result
 
 PHYSICAL = "svc:/network/physical:default"
@@ -119,17 +120,21 @@ def _limit(kernel: Kernel, slots: Slots, stdin: str | None) -> Result:
     return Result(0, f"{kernel.limit}\n", "")
 
 
-def tunables(host: SimHost, kernel: Kernel) -> Cited:
+def tunables(host: SimHost, kernel: Kernel, more: Sequence[Form] = ()) -> Cited:
     """Return ``ndd``."""
     cite = "ndd(8); illumos inet/ip/ip.c, lcl_param_arr: ip_addrs_per_if, 1 to 8192, 256"
     form = Form("ndd -get /dev/ip ip_addrs_per_if", cite, partial(_limit, kernel))
-    return Cited(host, "ndd", [form], ("usage: ndd -set device_name name value", 1))
+    return Cited(host, "ndd", [form, *more], ("usage: ndd -set device_name name value", 1))
 
 
 def sun(files: dict[str, str], *, links: Sequence[str], shows_tentative: bool) -> SimHost:
     """Return a Solaris host with its primary addresses up, and no store of addresses."""
     host = machine(files, links=links)
     host.system = "sunos"
+    # Its loop is called lo0, and goes first.
+    loop = host.net.links.pop("lo")
+    loop.name = "lo0"
+    host.net.links = {"lo0": loop, **host.net.links}
     kernel = Kernel(host)
     host.programs.pop("ip")
     host.programs["ifconfig"] = Ifconfig(host, kernel, shows_tentative=shows_tentative)
@@ -138,6 +143,19 @@ def sun(files: dict[str, str], *, links: Sequence[str], shows_tentative: bool) -
     host.programs["ndd"] = tunables(host, kernel)
     host.programs["ping"] = ping(host)
     return host
+
+
+def install_ndd(host: SimHost) -> None:
+    """Let ``ndd`` of a release without ``ipadm`` set what it has, too."""
+    host.programs["ndd"] = tunables(host, kernel_of(host), Ndd(host).forms())
+
+
+def loop_anew(host: SimHost) -> None:
+    """Do what network/loopback does at a boot: lo0 has its own addresses and no other."""
+    link = host.net.links["lo0"]
+    link.addresses4 = [SimAddress("127.0.0.1", 8, scope="host")]
+    link.addresses6 = [SimAddress("::1", 128, scope="host")]
+    link.known6 = {a.address: a for a in link.addresses6}
 
 
 def kernel_of(host: SimHost) -> Kernel:

@@ -1,30 +1,24 @@
 """A change cut short at every effect: whatever comes after leads to the old state or the new.
 
-A process that is killed leaves files and kernel, and nothing else. So the stills of a run,
-one before each effect that changes something and one at the end, are all that a crash
-before or after any effect can leave; what stands between two of them (half a file, half a
-batch) is added by hand.
+Which states a crash can leave is in `rig.simstills`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from rig import plat, simafter
+from rig import simafter
 from rig.simengine import changed, only_present
-from rig.simhost import READING, SimHost
-from rig.simnm import OWNERS
-from rig.simscenes import SCENES, comparable, differences, leftovers, scene_of
-from saltext.ipalias.effects import Effect, Run, WriteTemporary
+from rig.simhost import SimHost
+from rig.simscenes import CASES, comparable, differences, leftovers, scene_of
+from rig.simstills import Way, stills
 
 #: With FULL set, a crash is followed by one at every effect of each recovery.
 FULL = bool(os.environ.get("FULL"))
 SECOND_CRASHES = 1 if FULL else 7
-Way = Callable[[SimHost], object]
 
 
 @pytest.fixture(autouse=True)
@@ -32,47 +26,10 @@ def _present(monkeypatch: pytest.MonkeyPatch) -> None:
     only_present(monkeypatch)
 
 
-@pytest.fixture(params=[f"{d}-{s}" for d in sorted(OWNERS) for s in SCENES])
+@pytest.fixture(params=CASES)
 def scene(request: pytest.FixtureRequest) -> tuple[SimHost, Any]:
     dialect, _, name = request.param.partition("-")
     return scene_of(dialect, name)
-
-
-def stills(host: SimHost, run: Way) -> Iterator[tuple[str, SimHost]]:
-    """Return the host as a crash at each effect of a run leaves it, with what it was at."""
-    found: list[tuple[str, SimHost]] = []
-    subject = host.successor()
-
-    def watch(at: int, effect: Effect) -> None:
-        if isinstance(effect, READING):
-            return
-        found.append((f"before {at}: {effect}"[:300], subject.successor()))
-        torn = inside(subject, effect)
-        if torn is not None:
-            found.append((f"within {at}: {effect}"[:300], torn))
-
-    subject.watch = watch
-    run(subject)
-    subject.watch = None
-    found.append(("at the end", subject.successor()))
-    return iter(found)
-
-
-def inside(host: SimHost, effect: Effect) -> SimHost | None:
-    """Return the host in the middle of an effect that is no single step."""
-    half = host.successor()
-    match effect:
-        case WriteTemporary(text=text):
-            half.perform(effect._replace(text=text[: len(text) // 2]))
-        case Run(command) if command.argv[0] == "ip" and (command.stdin or "").count("\n") > 1:
-            lines = str(command.stdin).splitlines(keepends=True)
-            half.run(command.argv, "".join(lines[: len(lines) // 2]))
-        case Run(command) if stdin := plat.halved(host, command):
-            half.run(command.argv, stdin)
-        case _:
-            return None
-    half.log = []
-    return half
 
 
 def ends(host: SimHost, request: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,7 +109,8 @@ def booted(host: SimHost, request: Any) -> tuple[Any, Any]:
 
 def as_booted(host: SimHost) -> dict[str, Any]:
     state = comparable(host)
-    return {key: state[key] for key in ("files", "stored", "addresses", "ledger")}
+    told = ("files", "stored", "addresses", "ledger", "settings", "services")
+    return {key: state[key] for key in told}
 
 
 def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:

@@ -17,7 +17,7 @@ from rig.simengine import block, engine, live, only_present
 from rig.simhost import Fault, SimHost
 from rig.simnm import OWNERS
 from rig.simowners import IFSTATE
-from rig.simscenes import FOREIGN_LIVE, SCENES, comparable, differences, leftovers, scene_of
+from rig.simscenes import CASES, FOREIGN_LIVE, comparable, differences, leftovers, scene_of
 from saltext.ipalias.effects import Effect, ReadLive, Run, Unlink, WriteTemporary
 from saltext.ipalias.errors import EffectError, IpaliasError, VerifyError
 from saltext.ipalias.host import NOT_FOUND, TIMED_OUT, Result
@@ -41,7 +41,7 @@ def _present(monkeypatch: pytest.MonkeyPatch) -> None:
     only_present(monkeypatch)
 
 
-@pytest.fixture(params=[f"{d}-{s}" for d in sorted(OWNERS) for s in SCENES])
+@pytest.fixture(params=CASES)
 def scene(request: pytest.FixtureRequest) -> tuple[SimHost, Any]:
     dialect, _, name = request.param.partition("-")
     return scene_of(dialect, name)

@@ -16,6 +16,7 @@ from saltext.ipalias.backends import ifupdown
 from saltext.ipalias.backends.ifupdown_forms import batch_path, hook_path
 from saltext.ipalias.errors import InputError, ParseError, RefusedError, UnsupportedError
 from saltext.ipalias.model import Alias, Change, File, Found, Wanted
+from saltext.ipalias.text.hooklines import parse_command
 
 MAIN = "/etc/network/interfaces"
 OWN = "/etc/network/interfaces.d/ipalias-eth0"
@@ -542,3 +543,8 @@ def test_every_file_of_the_result_is_rendered_also_when_unchanged() -> None:
     host.write(render(host, V4, SIX))
     assert {f.path for f in render(host, V4, SIX)} == {OWN, BATCH, HOOK}
     assert {f.mode for f in render(host, V4) if f.path == hook_path("eth0")} == {0o755}
+
+
+def test_a_backslash_in_a_name_is_a_character_of_the_name() -> None:
+    command = parse_command("ip addr add 203.0.113.4/32 dev $IFACE", r"et\h0")
+    assert command is not None and command.device == r"et\h0"

@@ -32,6 +32,7 @@ from saltext.ipalias.ledger import SCHEMA as LEDGER_SCHEMA
 from saltext.ipalias.ledger import parse_ledger
 from saltext.ipalias.live import LiveAddress, Route
 from saltext.ipalias.model import SOURCE_AUTO, SOURCE_NEVER, Alias, Evidence
+from saltext.ipalias.sysctl import Held
 
 #: What a file may hold: bytes that are no UTF-8 come as surrogates.
 text = st.binary(max_size=60).map(lambda data: data.decode("utf-8", "surrogateescape"))
@@ -101,6 +102,8 @@ records = st.builds(
     routes=st.lists(routes, max_size=2).map(tuple),
     kernel=st.dictionaries(text, word, max_size=2),
     beside=st.dictionaries(st.just("eth0"), st.lists(lives, max_size=2).map(tuple)),
+    tuned=st.dictionaries(word, st.builds(Held, maybe, maybe), max_size=3),
+    listener=st.sampled_from(["", "systemd", "openrc"]),
 )
 
 
@@ -114,14 +117,25 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
 @given(records)
 def test_a_record_of_before_has_no_word_on_links_and_what_lies_beside(record: Record) -> None:
     data = json.loads(render_record(record))
-    del data["beside"]
+    del data["beside"], data["tuned"], data["listener"]
     # What read that one took every route for a default one, and must not read ours.
     assert data["schema"] > 1
     data["schema"] = 1
     for part in data["parts"]:
         del part["up"]
     parts = tuple(replace(part, up=False) for part in record.parts)
-    assert parse_record(json.dumps(data), "x") == replace(record, parts=parts, beside={})
+    before = replace(record, parts=parts, beside={}, tuned={}, listener="")
+    assert parse_record(json.dumps(data), "x") == before
+
+
+@given(records)
+def test_a_record_of_before_has_no_word_on_settings(record: Record) -> None:
+    data = json.loads(render_record(record))
+    del data["tuned"], data["listener"]
+    # What read that one would leave settings as a change cut short has made them.
+    assert data["schema"] > 2
+    data["schema"] = 2
+    assert parse_record(json.dumps(data), "x") == replace(record, tuned={}, listener="")
 
 
 def newer(told: str, schema: int) -> str:

@@ -12,6 +12,7 @@ LIVE = {
     "ifcfg_rh": ("eth0:failover1", "eth0:x", "eth0:0"),
     "ifupdown": ("eth0:failover1", "eth0:x", "eth0:0"),
     "networkd": ("failover1", "eth0:x", None),
+    "loopback": ("failover1", "eth0:x", None),
     "netplan": ("failover1", "eth0:x", None),
     "networkmanager": (None, None, None),
     "netifrc": ("eth0:failover1", "eth0:x", None),

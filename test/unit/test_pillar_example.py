@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from saltext.ipalias.addresses import ADDRESS_KEYS
+from saltext.ipalias.dsr import parse_dsr
 from saltext.ipalias.pillar import INTERFACE_KEYS, parse_pillar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +20,8 @@ REFERENCE = (ROOT / "docs/pillar.md").read_text(encoding="utf-8")
 def uncommented(text: str) -> str:
     """Return the example with the keys that stand in comments switched on."""
     return re.sub(
-        r"^(\s*)# (form: |platform:|  ifupdown: \{|convert_dhcp:|dns_servers:)",
+        r"^(\s*)# (form: |platform:|  ifupdown: \{|convert_dhcp:|dns_servers:|dsr:|"
+        r"  vips: |  interfaces: |  scope: )",
         r"\1\2",
         text,
         flags=re.MULTILINE,
@@ -43,6 +45,12 @@ def test_the_keys_in_comments_are_accepted_too():
     assert {"form", "platform"} <= set(block)
     options = {"form": "post-up", "convert_dhcp": True, "dns_servers": ("192.0.2.53",)}
     assert parse_pillar(block).base.options == options
+    dsr = parse_dsr(block)
+    assert (dsr.addresses, dsr.interfaces, dsr.scope) == (
+        ("203.0.113.80", "2001:db8::80"),
+        ("eth0",),
+        "all",
+    )
 
 
 @pytest.mark.parametrize("key", sorted({*INTERFACE_KEYS, *ADDRESS_KEYS, "platform"}))

@@ -134,6 +134,20 @@ def test_every_function_an_operator_can_call_has_a_cli_example(folder):
     assert {name: functions for name, functions in found.items() if functions} == {}
 
 
+def test_every_module_reaches_what_they_share_in_the_same_way():
+    """A loader module has no other way to it than a few lines of its own."""
+    ways = {}
+    for path in sorted((ROOT / "_modules").glob("ipalias*.py")):
+        source = path.read_text()
+        ways[path.name] = [
+            ast.get_source_segment(source, node)
+            for node in ast.parse(source).body
+            if isinstance(node, ast.FunctionDef) and node.name in ("_shared", "_formula")
+        ]
+    assert len(ways) > 1
+    assert all(len(way) == 2 and way == ways["ipalias.py"] for way in ways.values()), ways
+
+
 def test_a_function_without_a_cli_example_would_be_found():
     source = (
         "def __virtual__(): return True\n"

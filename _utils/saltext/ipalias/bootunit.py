@@ -68,8 +68,8 @@ def shell_words(argv: tuple[str, ...]) -> str:
 def render_systemd(program: Program) -> str:
     """Return the unit that puts back, at boot, what a crash left unfinished.
 
-    Before any service that reads the files; a oneshot that does not even start where there
-    is nothing to do. Format: systemd.unit(5), systemd.service(5).
+    Before any service that reads the files, those of kernel settings too; a oneshot that does
+    not even start where there is nothing to do. Format: systemd.unit(5), systemd.service(5).
     """
     interpreter, frozen, state = program.interpreter, program.frozen, program.state
     folder = interpreter.rsplit("/", 1)[0]
@@ -85,6 +85,7 @@ RequiresMountsFor={state} {frozen} {folder}
 After=systemd-remount-fs.service
 Wants=network-pre.target
 Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service
+Before=systemd-sysctl.service
 Conflicts=shutdown.target
 Before=shutdown.target
 {conditions}
@@ -101,7 +102,7 @@ WantedBy=sysinit.target
 def render_openrc(program: Program) -> str:
     """Return the service script of OpenRC; see openrc-run(8).
 
-    ``need localmount`` for our state, ``before`` what brings interfaces up.
+    ``need localmount`` for our state, ``before`` what brings interfaces up and sets the kernel.
     """
     return f"""#!/sbin/openrc-run
 # Written by the ipalias formula.
@@ -110,7 +111,7 @@ description="Put back a network change that was cut short (ipalias)"
 
 depend() {{
     need localmount
-    before net net.lo netmount dhcpcd NetworkManager
+    before net net.lo netmount dhcpcd NetworkManager sysctl
     keyword -prefix
 }}
 

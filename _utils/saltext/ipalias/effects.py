@@ -161,6 +161,10 @@ class AwaitArmed(NamedTuple):
     ident: str
 
 
+class Freeze(NamedTuple):
+    """Make the frozen copy of the library current; answers its folder, or None for none."""
+
+
 class Check(NamedTuple):
     """Run checks side by side; answers a problem for each, or an empty string."""
 
@@ -172,6 +176,7 @@ class Probe(NamedTuple):
 
     :param mac: our own hardware address on the interface.
     :param listen: seconds to listen after each round.
+    :param every: ask to the end, and answer a list of all who claim each address.
     """
 
     interface: str
@@ -180,6 +185,7 @@ class Probe(NamedTuple):
     frames: tuple[bytes, ...]
     rounds: int = 2
     listen: float = 0.12
+    every: bool = False
 
 
 Effect = (
@@ -201,6 +207,7 @@ Effect = (
     | Identify
     | StartGuard
     | AwaitArmed
+    | Freeze
     | Check
     | Probe
 )

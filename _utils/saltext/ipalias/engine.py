@@ -208,7 +208,7 @@ class Engine(Surroundings):
             for name, listed in by_interface.items():
                 settings = self.settings_of(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
-                target = targets.removed_target(situation, listed)
+                target = targets.removed_target(situation, listed, self.forced)
                 plans.append(self.plan(situation, target, settings, plans))
             return self.carry_out(plans, config, config.base, test)
 

@@ -18,9 +18,11 @@ from .effects import FileState
 from .errors import MALFORMED, ParseError
 from .live import LiveAddress, Route
 from .model import Alias, Evidence
+from .sysctl import Held, parse_held
 
 #: 2: `Record.routes` holds ways to subnets too, which a reader of 1 takes for default routes.
-SCHEMA = 2
+#: 3: `Record.tuned` and `Record.listener`, which a reader of 2 would leave as they are.
+SCHEMA = 3
 OPEN, WAITING, FIRING, COMMITTED = "open", "waiting", "firing", "committed"
 #: States in which a change is neither done nor undone.
 UNFINISHED = (OPEN, WAITING, FIRING)
@@ -73,6 +75,10 @@ class Record:
     :param kernel: kernel settings that the change borrows, by path, as they were before.
     :param beside: addresses before, by interface, of those that the change is not about and
         that a restart of the whole network reaches.
+    :param tuned: what the system had of settings that the change brings about, by key, in the
+        order in which they are put back (`sysctl.Store`).
+    :param listener: what starts services (`platforms.init`), where the change installs or
+        removes the listener of `sysctl.service`; empty where it does neither.
     """
 
     id: str
@@ -88,6 +94,8 @@ class Record:
     routes: tuple[Route, ...] = ()
     kernel: Mapping[str, str] = field(default_factory=dict)
     beside: Mapping[str, tuple[LiveAddress, ...]] = field(default_factory=dict)
+    tuned: Mapping[str, Held] = field(default_factory=dict)
+    listener: str = ""
 
     def name(self, state: str) -> str:
         """Return the file name of the record in a state."""
@@ -116,6 +124,8 @@ def render_record(record: Record) -> str:
     data["routes"] = [asdict(route) for route in record.routes]
     data["kernel"] = dict(record.kernel)
     data["beside"] = {name: _live_data(listed) for name, listed in record.beside.items()}
+    data["tuned"] = {key: list(held) for key, held in record.tuned.items()}
+    data["listener"] = record.listener
     return json.dumps(data) + "\n"
 
 
@@ -153,6 +163,8 @@ def parse_record(text: str, path: str) -> Record:
             beside={
                 str(name): _live(str(name), rows) for name, rows in data.get("beside", {}).items()
             },
+            tuned={str(key): parse_held(row) for key, row in data.get("tuned", {}).items()},
+            listener=str(data.get("listener", "")),
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None

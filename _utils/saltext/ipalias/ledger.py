@@ -18,7 +18,9 @@ ORIGIN_PILLAR = "pillar"
 ORIGIN_HAND = "hand"
 ORIGIN_ADOPTED = "adopted"
 ORIGIN_UNKNOWN = "unknown"
-ORIGINS = (ORIGIN_PILLAR, ORIGIN_HAND, ORIGIN_ADOPTED, "dsr", "floating", ORIGIN_UNKNOWN)
+#: A virtual address of direct server return; `dsr` alone adds and removes these.
+ORIGIN_DSR = "dsr"
+ORIGINS = (ORIGIN_PILLAR, ORIGIN_HAND, ORIGIN_ADOPTED, ORIGIN_DSR, "floating", ORIGIN_UNKNOWN)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from . import disk, journal, platforms, processes, system
+from . import disk, journal, platforms, processes, sysctl, system
 from .backends import load
 from .effects import run
 from .guarded import put_back, put_back_at_boot
 from .journal import OPEN, WAITING, Record
 from .live import tools
 from .paths import Paths
+from .sysctl import listener, service
 
 #: Seconds between two looks at the journal and at the clock.
 POLL = 0.1
@@ -25,8 +26,13 @@ COMMITTED, RESTORED, IN_PART = 0, 1, 2
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``guard STATE ID``, ``boot STATE`` or ``boot-live STATE``; return the exit code."""
+    """Run ``guard STATE ID``, ``boot STATE``, ``boot-live STATE`` or ``sysctl STATE``.
+
+    :return: the exit code.
+    """
     verb, state, *rest = arguments
+    if verb == service.VERB:
+        return listener.listen(Paths(state))
     if verb == "guard":
         try:
             return guard(Paths(state), rest[0])
@@ -51,6 +57,7 @@ def guard(paths: Paths, ident: str) -> int:
     tools.load(host.system)
     for part in record.parts:
         load(part.backend)
+    sysctl.load(host.system)
     disk.say(paths.armed(ident), "armed\n")
     try:
         while not _is_due(host, paths, record):

@@ -16,7 +16,7 @@ from .pillar import AUTO, DEFAULT
 def detect_all(host: Host, interface: str) -> list[Evidence]:
     """Return every backend's evidence, the owner's first."""
     asked = Remembered(host)
-    present, absent = on_host(asked)
+    present, absent = on_host(asked, interface)
     evidence = [load(name).detect(asked, interface) for name in present]
     evidence += [
         Evidence(name, interface, False, reasons=(f"there is no {MARKS[name]}",)) for name in absent

@@ -29,6 +29,11 @@ class Paths:
         return f"{self.state}/ledger.json"
 
     @property
+    def sysctl(self) -> str:
+        """Return the path of the ledger of kernel settings."""
+        return f"{self.state}/sysctl.json"
+
+    @property
     def backup(self) -> str:
         """Return the folder of originals."""
         return f"{self.state}/backup"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from .addresses import parse_item, refuse_duplicates
 from .backends import REGISTRY
 from .checks import GuardConfig, parse_guard
+from .dsr import refuse_vips
 from .errors import InputError
 from .model import Alias, canonical_address
 from .values import (
@@ -126,6 +127,9 @@ def parse_pillar(
         interfaces[name] = _interface(name, mapping(block, where), base, where, faults)
     with _collected(faults):
         refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)
+        if "dsr" in top:
+            listed = (alias for config in interfaces.values() for alias in config.aliases)
+            refuse_vips(listed, top["dsr"], root)
     return Config(interfaces, base, parse_guard(top.get("guard"), f"{root}:guard"))
 
 

@@ -32,7 +32,7 @@ def render_probe(mac: str, address: str, source: str | None = None) -> bytes:
         one who does not have an address yet, which leaves no trace in the others' tables.
     """
     if ":" in address:
-        return _solicitation(mac, address)
+        return _solicitation(mac, address, source)
     own = parse_mac(mac)
     sender = socket.inet_aton(source or "0.0.0.0")
     arp = _ARP_HEAD + struct.pack("!H", _REQUEST)
@@ -40,11 +40,15 @@ def render_probe(mac: str, address: str, source: str | None = None) -> bytes:
     return b"\xff" * 6 + own + struct.pack("!H", ETH_ARP) + arp
 
 
-def _solicitation(mac: str, address: str) -> bytes:
+def _solicitation(mac: str, address: str, asker: str | None) -> bytes:
     target = socket.inet_pton(socket.AF_INET6, address)
     group = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:0")[:13] + target[13:]
     body = struct.pack("!BBHI", _SOLICIT, 0, 0, 0) + target
     source = bytes(16)
+    if asker is not None:
+        # The source link-layer address option, which only one who has an address may send.
+        source = socket.inet_pton(socket.AF_INET6, asker)
+        body += b"\x01\x01" + parse_mac(mac)
     pseudo = source + group + struct.pack("!IHBB", len(body), 0, 0, 58)
     body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
     header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + group

@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from . import sysctl
 from .backends import Backend, load
 from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
 from .errors import EffectError, IpaliasError
@@ -20,6 +21,7 @@ from .journal import Part, Record
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
 from .model import Activation, Change, Command, Evidence, File
+from .sysctl import service
 
 #: Times that what is still to be put back in the kernel is looked for, and tried.
 TRIES = 3
@@ -47,6 +49,8 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         if live or load(part.backend).STORED:
             yield from attempt(activation.before, problems)
     folders: dict[str, bool] = {}
+    steps = _listener_steps(record, live=live)
+    yield from attempt(steps.before, problems)
     for path, image in record.files.items():
         yield from _noted(_restore(path, image, path in record.owned, folders), problems)
     for folder, tidy in folders.items():
@@ -54,8 +58,11 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     for part, activation, _ in backward:
         if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
+    if record.tuned:
+        yield from _restore_tuned(record, host, problems, live=live)
     if live:
         yield from _restore_kernel(record, host, problems)
+    yield from attempt(steps.after, problems)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
@@ -63,6 +70,42 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         for _, activation, _ in backward:
             yield from attempt(activation.tell, problems)
     return problems
+
+
+def _listener_steps(record: Record, *, live: bool) -> service.Steps:
+    """Return what brings the listener's service back to run, or not to, as it did."""
+    paths = service.files_of(record.listener)
+    if not paths:
+        return service.Steps()
+    was_there = any(record.files.get(path) is not None for path in paths)
+    steps = service.starting if was_there else service.stopping
+    return steps(record.listener, wait=live)
+
+
+def _restore_tuned(record: Record, host: Host, problems: list[str], *, live: bool) -> Effects[None]:
+    """Put settings back, again while the kernel writes one along with another.
+
+    On Linux a boot has not come to them yet; elsewhere it may have, and a store has kept them.
+    """
+    store = sysctl.load(host.system)
+    if not (live or store.STORED or host.system != "linux"):
+        return
+    for _ in range(TRIES):
+        held = store.read_values(host, record.tuned)
+        left = {
+            key: was
+            for key, was in record.tuned.items()
+            if sysctl.differs(held[key], was, stored=store.STORED)
+        }
+        if not left:
+            return
+        failed: list[str] = []
+        for key, was in left.items():
+            yield from _noted(store.change(host, {key: was}), failed)
+    held = store.read_values(host, record.tuned)
+    for key, was in record.tuned.items():
+        if sysctl.differs(held[key], was, stored=store.STORED):
+            problems.append(f"{key} is {held[key].live} and was {was.live}")
 
 
 def _look(problems: list[str]) -> Effects[Snapshot]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from .backends import Backend, load, on_host
+from .backends import ELSEWHERE, Backend, load
 from .engine import Answer, Engine
 from .errors import RefusedError
 from .ledger import Entry
@@ -23,7 +23,9 @@ from .stores import Touched, kept_name, note_path, original_of, parse_note
 def kept_stores(engine: Engine) -> dict[str, Backend]:
     """Return the stores that are kept, by the path of what is kept."""
     kept: dict[str, Backend] = {}
-    for backend in map(load, on_host(engine.host)[0]):
+    # Linux has no dialect with a store.
+    ours = [name for name, system in ELSEWHERE.items() if system == engine.host.system]
+    for backend in map(load, ours):
         path = f"{engine.paths.backup}/{kept_name(backend)}"
         if kept_name(backend) and engine.host.exists(path):
             kept[path] = backend

@@ -92,8 +92,11 @@ class Situation:
         """Return the address that the interface speaks with in a family.
 
         The source of its default route, else the address whose network holds the gateway,
-        else the first that is not ours; with nothing live, the first in foreign files.
+        else the first that is not ours; with nothing live, the first in foreign files. The
+        loopback has none but the host's own: whatever else it carries is an alias.
         """
+        if is_loopback(self.interface):
+            return "127.0.0.1" if family == 4 else "::1"
         candidates = [
             address
             for address in self.snapshot.on(self.interface)

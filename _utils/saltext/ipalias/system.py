@@ -23,6 +23,7 @@ from .effects import (
     AwaitArmed,
     Check,
     Effect,
+    Freeze,
     Identify,
     MakeFolder,
     Pause,
@@ -163,7 +164,7 @@ class RealHost:
             case Send():
                 wire.send(effect)
             case Probe():
-                return wire.probe(effect)
+                return wire.probe_every(effect) if effect.every else wire.probe(effect)
             case Check(specs):
                 return self._run_checks(specs)
             case Identify():
@@ -173,6 +174,8 @@ class RealHost:
                 return self._start_guard(ident)
             case AwaitArmed(ident):
                 self._await_armed(ident)
+            case Freeze():
+                return freeze.freeze(self._paths, self._environment)
         return None
 
     def _ask(self, commands: Sequence[Command], at_once: int) -> list[Result]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from .errors import InputError, RefusedError
-from .ledger import ORIGIN_ADOPTED, ORIGIN_HAND, ORIGIN_PILLAR, ORIGIN_UNKNOWN, Entry
-from .model import Alias, Found
-from .situation import Situation, Target
+from .ledger import (
+    ORIGIN_ADOPTED,
+    ORIGIN_DSR,
+    ORIGIN_HAND,
+    ORIGIN_PILLAR,
+    ORIGIN_UNKNOWN,
+    Entry,
+)
+from .model import SOURCE_AUTO, SOURCE_NEVER, Alias, Found
+from .situation import Situation, Target, unsupported
 
 
 def managed_target(
@@ -53,8 +60,9 @@ def managed_target(
         if cidr in wanted or cidr in kept_live or entry.alias.address in named:
             continue
         leaves = entry.origin == ORIGIN_PILLAR and purge == "owned"
-        if not leaves and purge != "all":
+        if entry.origin == ORIGIN_DSR or (not leaves and purge != "all"):
             entries.append(entry)
+            kept_live.add(cidr)
     drop: tuple[str, ...] = ()
     if purge == "all":
         keep = wanted | kept_live
@@ -117,6 +125,91 @@ def _claimed(before: Entry | None, alias: Alias) -> Entry:
     return Entry(alias.numbered(before.alias.number), origin)
 
 
+def vips_target(situation: Situation, vips: Sequence[Alias], *, adopt: bool = False) -> Target:
+    """Return the target of DSR: these VIPs on the loopback, and whatever else is there.
+
+    On Windows it is no source either (``SkipAsSource``): such an address is not registered in
+    DNS, and a program that names no source never gets it.
+
+    An IPv4 VIP gets the next free label ``lo:N`` where the dialect has labels, counted from 1
+    as in the guides; it keeps the one it has.
+
+    :param adopt: move VIPs that a foreign line configures into our files.
+    :raises InputError: an alias of ours has the address, or a foreign line another prefix.
+    """
+    old = situation.entries
+    entries = {cidr: entry for cidr, entry in old.items() if entry.origin != ORIGIN_DSR}
+    foreign = {found.alias.address: found for found in situation.foreign_found.values()}
+    adopted: list[Found] = []
+    present: list[Alias] = []
+    notes: list[str] = []
+    labelled = _vip_labels(situation, vips)
+    source = SOURCE_NEVER if situation.snapshot.system == "windows" else SOURCE_AUTO
+    for vip in vips:
+        before, line = old.get(vip.cidr), foreign.get(vip.address)
+        origin = before.origin if before is not None else ORIGIN_DSR
+        if origin not in (ORIGIN_DSR, ORIGIN_UNKNOWN, ORIGIN_HAND):
+            raise InputError(
+                f"{vip.address} is an alias of {situation.interface} already ({origin})",
+                where=vip.where,
+                way_out="leave it out of `interfaces`, then list it under `dsr`",
+            )
+        if line is not None and line.alias.prefix != vip.prefix:
+            raise InputError(
+                f"{vip.cidr} is configured as {line.alias.cidr} by {line.where}",
+                where=vip.where,
+                way_out="take that line out",
+            )
+        if line is not None and not adopt:
+            notes.append(f"{vip.address} is set by {line.where}, which is not ours; it stays so")
+            present.append(vip)
+            continue
+        if line is not None:
+            adopted.append(line)
+        number = before.alias.number if before is not None else None
+        label = labelled.get(vip.address)
+        alias = replace(vip, label=label, number=number, source=source)
+        entries[vip.cidr] = Entry(alias, ORIGIN_DSR)
+    return Target(
+        tuple(entries.values()),
+        tuple(adopted),
+        present=tuple(present),
+        asked=tuple(vips),
+        notes=tuple(notes),
+    )
+
+
+def _vip_labels(situation: Situation, vips: Sequence[Alias]) -> dict[str, str]:
+    """Return the labels of the IPv4 VIPs by address; none where the dialect has none."""
+    if situation.snapshot.system != "linux" or unsupported(situation, "label"):
+        return {}
+    labels = {
+        entry.alias.address: entry.alias.label
+        for entry in situation.entries.values()
+        if entry.alias.label is not None
+    }
+    taken = set(labels.values())
+    taken |= {live.label for live in situation.live.values() if live.label is not None}
+    taken |= {f.alias.label for f in situation.foreign_found.values() if f.alias.label is not None}
+    given: dict[str, str] = {}
+    free = 1
+    for vip in vips:
+        if vip.family != 4:
+            continue
+        label = labels.get(vip.address)
+        live = situation.live.get(vip.cidr)
+        if label is None and live is not None and (live.label or "").startswith("lo:"):
+            # Somebody set it by hand as the guides do: it need not be taken away and back.
+            label = live.label
+        while label is None:
+            if f"{situation.interface}:{free}" not in taken:
+                label = f"{situation.interface}:{free}"
+                taken.add(label)
+            free += 1
+        given[vip.address] = label
+    return given
+
+
 def added_target(
     situation: Situation,
     aliases: Sequence[Alias],
@@ -160,11 +253,16 @@ def added_target(
     return Target(tuple(entries.values()), asked=tuple(aliases))
 
 
-def removed_target(situation: Situation, addresses: Iterable[tuple[str, int | None]]) -> Target:
+def removed_target(
+    situation: Situation,
+    addresses: Iterable[tuple[str, int | None]],
+    forced: Collection[str] = (),
+) -> Target:
     """Return the target of ``ipalias.remove``: what is there, less these.
 
     :param addresses: address and prefix; without a prefix, whatever prefix it has.
-    :raises RefusedError: an address that is not ours, named with its owner.
+    :param forced: addresses that the caller named once more.
+    :raises RefusedError: an address that is not ours, named with its owner; a VIP.
     """
     entries = dict(situation.entries)
     # By address, once: thousands are removed in one go.
@@ -177,6 +275,13 @@ def removed_target(situation: Situation, addresses: Iterable[tuple[str, int | No
         held = ours.get(address, [])
         matching = [cidr for cidr in held if prefix in (None, entries[cidr].alias.prefix)]
         for cidr in matching:
+            if entries[cidr].origin == ORIGIN_DSR and address not in forced:
+                raise RefusedError(
+                    f"{address} is a VIP of direct server return",
+                    where=situation.interface,
+                    way_out=f"`ipalias_dsr.absent {address}` takes it away, and with the last one "
+                    f"the settings; `ipalias.remove {address} force={address}` the address alone",
+                )
             del entries[cidr]
             held.remove(cidr)
         if not matching:
@@ -224,8 +329,14 @@ class _Foreign:
 
 
 def clean_target(situation: Situation) -> Target:
-    """Return the target of ``ipalias.clean``: nothing of ours is left."""
-    return Target(())
+    """Return the target of ``ipalias.clean``: nothing of ours is left but VIPs.
+
+    A VIP goes with the settings that keep the host silent, and `dsrsteps` knows their order.
+    """
+    vips = {cidr: e for cidr, e in situation.entries.items() if e.origin == ORIGIN_DSR}
+    listed = ", ".join(entry.alias.address for entry in list(vips.values())[:5])
+    note = f"VIPs stay on {situation.interface} ({listed}); `ipalias_dsr.absent` takes them away"
+    return Target(tuple(vips.values()), notes=(note,) if vips else ())
 
 
 def pruned_target(situation: Situation, *, purge: str = "owned") -> Target:

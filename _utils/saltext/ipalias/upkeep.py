@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from . import restarts
+from .dsr import DSR
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
 from .guarded import guarded, take_back
 from .host import SYSTEMS
 from .journal import COMMITTED, WAITING, Part, Record, parse_record
+from .ledger import parse_ledger
 from .live import Snapshot, tools
 from .model import Command
 from .owner import resolve_default
@@ -24,8 +26,10 @@ from .pillar import DEFAULT, Announce
 from .plan import render_diff
 from .recover import kept_routes
 from .situation import Situation
+from .sysctl import ledger as settings_ledger
 from .transaction import announce_added, what_owner_lacks, write_ledger
 from .values import parse_interface
+from .vips import refuse_loud, refuse_vips_back
 
 #: Characters up to which a kept change is returned in one piece: Salt trims an event of 1 MiB.
 PAGED = 700_000
@@ -152,7 +156,7 @@ def _waiting(engine: Engine) -> Record | None:
 def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
     """Undo the change that waits, or else the last one committed: files, kernel, ledger.
 
-    :raises RefusedError: there is none.
+    :raises RefusedError: there is none, or the host might answer for a VIP afterwards.
     """
     with nullcontext() if test else engine.locked("ipalias.rollback"):
         record, state = _waiting(engine), WAITING
@@ -162,6 +166,7 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
                 raise RefusedError("there is no change to undo", where=engine.paths.state)
             record, state = parse_record(engine.host.read(kept[-1]) or "", kept[-1]), COMMITTED
             record = _touched_alone(record)
+        _refuse_answers(engine, record)
         files = {path: None if old is None else old.text for path, old in record.files.items()}
         diffs = {
             path: render_diff(path, engine.host.read(path), text)
@@ -179,6 +184,20 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
         "changes": {"files": diffs} if diffs else {},
         "comment": ". ".join([f"{verb} {record.purpose}", *left]),
     }
+
+
+def _refuse_answers(engine: Engine, record: Record) -> None:
+    """Refuse to undo what keeps the host silent under a VIP, and to bring one back."""
+    now = engine.ledger()
+    if record.tuned:
+        text = engine.host.read(engine.paths.sysctl)
+        kept = settings_ledger.parse_ledger(text, engine.paths.sysctl) if text else {}
+        silencing = [key for key in record.tuned if key in kept and DSR in kept[key].wanted_by]
+        refuse_loud(now, silencing, "ipalias.rollback")
+    image = record.files.get(engine.paths.ledger)
+    if image is not None:
+        then = parse_ledger(image.text, engine.paths.ledger)
+        refuse_vips_back(now, then, "ipalias.rollback")
 
 
 def _touched_alone(record: Record) -> Record:

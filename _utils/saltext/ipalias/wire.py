@@ -44,12 +44,18 @@ def packet_socket(interface: str, kind: int = 0) -> socket.socket:
 
 
 def probe(effect: Probe) -> dict[str, str]:
-    """Ask for addresses and return those answered for, with the hardware address.
+    """Ask for addresses and return those answered for, with the first hardware address."""
+    return {address: macs[0] for address, macs in probe_every(effect).items()}
 
-    The listeners are open before the first frame leaves, so no answer is missed.
+
+def probe_every(effect: Probe) -> dict[str, list[str]]:
+    """Ask for addresses and return those answered for, with the hardware addresses.
+
+    The listeners are open before the first frame leaves, so no answer is missed. Unless every
+    claim counts, it ends with the first for each.
     """
     asked = frozenset(effect.asked)
-    heard: dict[str, str] = {}
+    heard: dict[str, list[str]] = {}
     families = {ETH_IPV6 if ":" in address else ETH_ARP for address in asked}
     with contextlib.ExitStack() as stack:
         ears = [stack.enter_context(packet_socket(effect.interface, k)) for k in families]
@@ -63,7 +69,7 @@ def probe(effect: Probe) -> dict[str, str]:
                 if count % 64 == 63:
                     _listen(ears, effect, asked, heard, 0.0)
             _listen(ears, effect, asked, heard, effect.listen)
-            if len(heard) == len(asked):
+            if len(heard) == len(asked) and not effect.every:
                 break
     return heard
 
@@ -82,7 +88,7 @@ def _listen(
     ears: list[socket.socket],
     effect: Probe,
     asked: frozenset[str],
-    heard: dict[str, str],
+    heard: dict[str, list[str]],
     seconds: float,
 ) -> None:
     """Take answers in until the time is over."""
@@ -93,10 +99,14 @@ def _listen(
             return
         for ear in ready:
             found = parse_answer(ear.recv(2048), effect.mac, asked)
-            if found is not None:
-                heard.setdefault(*found)
-                if len(heard) == len(asked):
-                    return
+            if found is None:
+                continue
+            address, mac = found
+            claims = heard.setdefault(address, [])
+            if mac not in claims:
+                claims.append(mac)
+            if len(heard) == len(asked) and not effect.every:
+                return
 
 
 def check_gateway(spec: CheckSpec, mac: str) -> str:

@@ -71,6 +71,7 @@ def bring_up(host: SimHost) -> None:
     """Activate the profiles, then start ipaliases."""
     from rig.simafter import _activate_profiles
 
+    host.net.add4("lo", SimAddress("203.0.113.250", 32))
     for link in host.net.links.values():
         if not link.loopback:
             host.net.add6(link.name, SimAddress("fe80::2", 64))

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from rig import simbsd, simneighbours
+from rig import simbsd, simneighbours, simtune
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
@@ -53,6 +53,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     )
     made, kernel = simbsd.machine({RC: CONF + more}, "freebsd", links=links)
     made.owner = "freebsd"
+    simtune.install_sysctl(made, "freebsd")
     made.programs.update(programs(made, kernel))
     return made
 
@@ -272,11 +273,12 @@ def programs(host: SimHost, kernel: simbsd.Kernel) -> dict[str, Cited]:
 
 
 def bring_up(host: SimHost) -> None:
-    """Do what a boot does: ``rc.d/netif start``, ``rc.d/routing start``."""
+    """Do what a boot does: ``rc.d/sysctl``, ``rc.d/netif start``, ``rc.d/routing start``."""
     own = kernel(host)
+    simtune.boot_sysctl(host)
+    simbsd.loop_anew(host)
     for name in host.net.links:
-        if name != "lo0":
-            netif_start(host, own, name)
+        netif_start(host, own, name)
     list(add_routes(host, own))
 
 
@@ -295,11 +297,13 @@ def netif_start(host: SimHost, kernel: simbsd.Kernel, name: str) -> None:
     """Configure one link: ``network.subr``, ifn_start."""
     told = variables(host)
     var = f"ifconfig_{re.sub('[.+/-]', '_', name)}"
-    kernel.add(name, simbsd.LOCAL6)
+    if name != "lo0":
+        kernel.add(name, simbsd.LOCAL6)
     _configure(kernel, name, "inet", told.get(var, "").split())
     _configure(kernel, name, "inet6", told.get(f"{var}_ipv6", "").split())
     for family in ("inet", "inet6"):
-        if family == "inet6" and not told.get(f"{var}_ipv6"):
+        # network.subr, ipv6if: the loop has IPv6 without being told.
+        if family == "inet6" and not told.get(f"{var}_ipv6") and name != "lo0":
             continue
         words = told.get(f"{var}_aliases", "").split()
         for value in _in_order(told, f"{var}_alias"):

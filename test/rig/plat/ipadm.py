@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from rig import simsunhost
+from rig import simsunhost, simtune
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimAddress, SimLink
@@ -35,7 +35,9 @@ class Ipadm(Cited):
         self.creating, self.deleting, self.absent = WORDS[flavour]
         #: Object of each live address that `ipadm` made.
         kernel.gone = self._gone
-        super().__init__(host, "ipadm", list(self._forms()), ("usage:\tipadm <subcommand>", 1))
+        properties = simtune.Properties(host)
+        forms = [*self._forms(), *properties.forms()]
+        super().__init__(host, "ipadm", forms, ("usage:\tipadm <subcommand>", 1))
 
     @property
     def objects(self) -> dict[str, list[Any]]:
@@ -216,6 +218,12 @@ class Ipadm(Cited):
             address.ready = 0.0
         return OK
 
+    def bring_loop_up(self) -> None:
+        """Bring up what is kept of lo0, which the boot has up before: network/loopback."""
+        for name in self.objects:
+            if name.startswith("lo0/"):
+                self._bring_up(self.host.net.links["lo0"], name)
+
     def _gone(self, address: SimAddress) -> None:
         """Forget which object a live address had: in the store it is disabled now."""
         if hasattr(address, "object"):
@@ -237,7 +245,9 @@ def host(*, links: Sequence[str] = ("eth0",), flavour: str = "solaris11") -> Sim
     """
     made = simsunhost.sun({"/etc/release": RELEASES[flavour]}, links=links, shows_tentative=True)
     made.owner = "ipadm"
-    made.stored = {"interfaces": list(links), "objects": {}}
+    # network/loopback makes lo0 for the running system alone on illumos.
+    kept = ["lo0", *links] if flavour == "solaris11" else list(links)
+    made.stored = {"interfaces": kept, "objects": {}}
     made.programs["ipadm"] = Ipadm(made, simsunhost.kernel_of(made), flavour)
     profile = "DefaultFixed" if flavour == "solaris11" else None
     simsunhost.services(made, Again(made), profile=profile)
@@ -294,7 +304,15 @@ def FOREIGN(host: SimHost) -> None:  # noqa: N802 (the name that every platform 
 
 def bring_up(host: SimHost) -> None:
     """Do what a boot does: enable what is not enabled yet."""
+    simsunhost.loop_anew(host)
+    simtune.boot_properties(host)
+    ipadm = host.programs["ipadm"]
+    assert isinstance(ipadm, Ipadm)
+    ipadm.bring_loop_up()
     for name in host.stored["interfaces"]:
         if not _active(host.net.links[name]):
             host.run(["ipadm", "enable-if", "-t", name])
+    if "lo0" not in host.stored["interfaces"]:
+        # illumos alone reads files: cmd/svc/milestone/net-physical.
+        simsunhost.process_files(host)
     simsunhost.boot_routes(host)

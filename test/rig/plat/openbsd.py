@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
-from rig import simbsd, simneighbours
+from rig import simbsd, simneighbours, simtune
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimAddress, SimLink, SimRoute
@@ -46,6 +46,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     for name in links:
         made.files.touch_mode(f"/etc/hostname.{name}", 0o640)
     made.owner = "openbsd"
+    simtune.install_sysctl(made, "openbsd")
     made.programs.update(programs(made, Kernel(made)))
     return made
 
@@ -360,8 +361,10 @@ def programs(host: SimHost, kernel: Kernel) -> dict[str, Cited]:
 
 
 def bring_up(host: SimHost) -> None:
-    """Do what a boot does: the link-local address, then netstart."""
+    """Do what a boot does: sysctl.conf, the link-local address, then netstart."""
     own = kernel(host)
+    simtune.boot_sysctl(host)
+    simbsd.loop_anew(host)
     for link in host.net.links.values():
         if not link.loopback:
             own.add(link.name, simbsd.LOCAL6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rig import simsunhost
+from rig import simsunhost, simtune
 from rig.simhost import SimHost
 
 MAIN, MAIN6 = "/etc/hostname.eth0", "/etc/hostname6.eth0"
@@ -20,6 +20,8 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
         files[f"/etc/hostname6.{name}"] = ""
     made = simsunhost.sun(files, links=links, shows_tentative=False)
     made.owner = "solaris"
+    made.files.make_folders("/etc/rc2.d")
+    simsunhost.install_ndd(made)
     simsunhost.services(made, Again(made))
     return made
 
@@ -42,5 +44,7 @@ def FOREIGN(host: SimHost) -> None:  # noqa: N802 (the name that every platform 
 def bring_up(host: SimHost) -> None:
     """Do what a boot does."""
     simsunhost.kernel_of(host).idle.clear()
+    simsunhost.loop_anew(host)
     simsunhost.process_files(host)
     simsunhost.boot_routes(host)
+    simtune.boot_ndd(host)

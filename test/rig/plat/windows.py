@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rig.plat import windows_settings
+from rig.plat.windows_cited import PERSISTENT
 from rig.plat.windows_netsh import Ipconfig, netsh_of
 from rig.plat.windows_powershell import PowerShell
 from rig.plat.windows_stores import load_interface, take_lease
@@ -29,6 +31,7 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
         "leases": {},
     }
     made.stored["addresses"]["eth0"]["2001:db8::2"] = (64, False)
+    windows_settings.prepare(made)
     made.programs["powershell.exe"] = PowerShell(made)
     made.programs["netsh"] = netsh_of(made)
     made.programs["ipconfig"] = Ipconfig(made)
@@ -82,3 +85,5 @@ def bring_up(made: SimHost) -> None:
     """Do what a boot does: the active store is made of the persistent one."""
     for name in made.net.links:
         load_interface(made, name)
+        for family, row in windows_settings.settings(made, name, PERSISTENT).items():
+            windows_settings.settings(made, name)[family] = dict(row)

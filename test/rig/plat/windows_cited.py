@@ -47,6 +47,62 @@ CITED = {
     ),
     "Restart-NetAdapter": (f"{_MS}/netadapter/restart-netadapter", {"Confirm"}),
 }
+#: Those of the scripts for settings, adapter and firewall.
+CITED_SETTINGS = {
+    "Get-NetIPInterface": (f"{_MS}/nettcpip/get-netipinterface", {"PolicyStore"}),
+    "Set-NetIPInterface": (
+        f"{_MS}/nettcpip/set-netipinterface",
+        {
+            *("InterfaceIndex", "AddressFamily", "PolicyStore", "WeakHostReceive", "Dhcp"),
+            *("WeakHostSend", "InterfaceMetric", "AutomaticMetric", "DadTransmits"),
+        },
+    ),
+    "Get-NetAdapter": (f"{_MS}/netadapter/get-netadapter", {"IncludeHidden"}),
+    "Rename-NetAdapter": (f"{_MS}/netadapter/rename-netadapter", {"NewName"}),
+    "Get-DnsClient": (f"{_MS}/dnsclient/get-dnsclient", set()),
+    "Set-DnsClient": (
+        f"{_MS}/dnsclient/set-dnsclient",
+        {"InterfaceIndex", "RegisterThisConnectionsAddress"},
+    ),
+    "Get-NetFirewallRule": (
+        f"{_MS}/netsecurity/get-netfirewallrule",
+        {"PolicyStore", "Group"},
+    ),
+    "Get-NetFirewallAddressFilter": (f"{_MS}/netsecurity/get-netfirewalladdressfilter", set()),
+    "Get-NetFirewallInterfaceFilter": (
+        f"{_MS}/netsecurity/get-netfirewallinterfacefilter",
+        set(),
+    ),
+    "New-NetFirewallRule": (
+        f"{_MS}/netsecurity/new-netfirewallrule",
+        {
+            *("Name", "DisplayName", "Group", "Direction", "Action", "Profile", "Enabled"),
+            *("LocalAddress", "InterfaceAlias"),
+        },
+    ),
+    "Set-NetFirewallRule": (
+        f"{_MS}/netsecurity/set-netfirewallrule",
+        {
+            *("Name", "Direction", "Action", "Profile", "Enabled"),
+            *("LocalAddress", "InterfaceAlias"),
+        },
+    ),
+    "Remove-NetFirewallRule": (f"{_MS}/netsecurity/remove-netfirewallrule", set()),
+    "Get-Service": (f"{_MS}/microsoft.powershell.management/get-service", {"Name"}),
+    "Add-Type": (f"{_MS}/microsoft.powershell.utility/add-type", {"TypeDefinition"}),
+}
+#: The calls of SetupAPI and newdev that the script makes, in this order, with their constants.
+SETUP_CALLS = {
+    "SetupDiCreateDeviceInfoList": "learn.microsoft.com/windows/win32/api/setupapi",
+    "SetupDiOpenDeviceInfoW": "setupapi: a device instance by its full name",
+    "SetupDiCreateDeviceInfoW": "setupapi: DeviceName in full where DICD_GENERATE_ID is not set",
+    "SetupDiSetDeviceRegistryPropertyW": "setupapi.h: SPDRP_HARDWAREID 1, a REG_MULTI_SZ",
+    "SetupDiCallClassInstaller": "setupapi.h: DIF_REGISTERDEVICE 0x19; as devcon's cmdInstall",
+    "SetupDiDestroyDeviceInfoList": "setupapi",
+    "UpdateDriverForPlugAndPlayDevicesW": "newdev.h: INSTALLFLAG_NONINTERACTIVE 4; "
+    "ERROR_NO_MORE_ITEMS (259) where every such device has the driver already",
+    "DiUninstallDevice": "newdev.h, Windows 7 and newer",
+}
 #: What the cmdlets refuse: identifier, native code, message, and where that was recorded.
 REFUSALS = {
     "exists": (
@@ -90,6 +146,65 @@ REFUSALS = {
         "MicrosoftDocs/windows-powershell-docs pull 521; New-NetIPAddress, -PolicyStore: "
         "'Specify ActiveStore only'",
     ),
+    "taken": (
+        "Windows System Error 698,Rename-NetAdapter",
+        "AlreadyExists",
+        "{{Object Exists}} An attempt was made to create an object and the object name already "
+        "existed.",
+        "OpenVPN/openvpn-build issue 187, a Finnish system; winerror.h 698",
+    ),
+    "no_device": (
+        "Win32Exception",
+        "-536870389",
+        'Exception calling "Drop" with "1" argument(s): "The device instance does not exist"',
+        "setupapi.h: ERROR_NO_SUCH_DEVINST 0xE000020B; PowerShell wraps what a method raises",
+    ),
+    "no_driver": (
+        "Win32Exception",
+        "2",
+        'Exception calling "Make" with "3" argument(s): "The system cannot find the file '
+        'specified"',
+        "UpdateDriverForPlugAndPlayDevices: ERROR_FILE_NOT_FOUND, no such INF (newdev.h)",
+    ),
+    "wow64": (
+        "Win32Exception",
+        "-536870347",
+        'Exception calling "Make" with "3" argument(s): "Unknown error (0xe0000235)"',
+        "UpdateDriverForPlugAndPlayDevices: ERROR_IN_WOW64, a process of 32 bits on 64 (newdev.h)",
+    ),
+    "language": (
+        "CannotDefineNewType,Microsoft.PowerShell.Commands.AddTypeCommand",
+        "",
+        "Cannot add type. Definition of new types is not supported in this language mode.",
+        "about_Language_Modes, ConstrainedLanguage; PowerShell src AddType.cs",
+    ),
+    "no_interface": (
+        "no such interface",
+        "",
+        "no such interface",
+        "our own script: a name that Get-NetIPInterface does not list",
+    ),
+    "absent_interface": (
+        "CmdletizationQuery_NotFound,Set-NetIPInterface",
+        "",
+        "No matching MSFT_NetIPInterface objects found by CIM query for instances of the "
+        "ROOT/StandardCimv2/MSFT_NetIPInterface class on the  CIM server: SELECT * FROM "
+        "MSFT_NetIPInterface  WHERE ((InterfaceIndex = {index})) AND ((AddressFamily = 23)). "
+        "Verify query parameters and retry.",
+        "as every query of a cdxml cmdlet (dsccommunity/NetworkingDsc issues 283 and 425)",
+    ),
+    "no_firewall": (
+        "Windows System Error 1753,New-NetFirewallRule",
+        "Failed",
+        "There are no more endpoints available from the endpoint mapper.",
+        "transcripts of the NetSecurity cmdlets with the service MpsSvc stopped; winerror.h 1753",
+    ),
+    "policy": (
+        "Windows System Error 5,New-NetFirewallRule",
+        "AccessDenied",
+        "Access is denied.",
+        "New-NetFirewallRule in a shell that is not elevated; winerror.h 5",
+    ),
 }
 
 
@@ -132,7 +247,7 @@ def check(text: str) -> tuple[str, bool, list[dict[str, Any]]]:
     if not text.isascii() or text.count("\n") != 1 or not text.endswith("\n"):
         raise Unreadable("one line of ASCII")
     try:
-        told = json.loads(text, object_pairs_hook=_once)
+        told = json.loads(text, object_pairs_hook=once)
     except ValueError as error:
         raise Unreadable(str(error)) from None
     if not isinstance(told, dict) or set(told) != {"interface", "go_on", "ops"}:
@@ -154,7 +269,7 @@ def check_question(text: str) -> tuple[str, str]:
     if not text.isascii() or text.count("\n") != 1 or not text.endswith("\n"):
         raise Unreadable("one line of ASCII")
     try:
-        told = json.loads(text, object_pairs_hook=_once)
+        told = json.loads(text, object_pairs_hook=once)
         if set(told) != {"interface", "address"} or not isinstance(told["interface"], str):
             raise Unreadable("interface and address")
         if str(ip_address(told["address"])) != told["address"]:
@@ -164,7 +279,7 @@ def check_question(text: str) -> tuple[str, str]:
     return told["interface"], told["address"]
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) != len(pairs):
         raise Unreadable("a key twice")
     return dict(pairs)

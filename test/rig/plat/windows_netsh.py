@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from ipaddress import IPv4Address, ip_interface
 
+from rig.plat import windows_settings
 from rig.plat import windows_stores as stores
+from rig.plat.windows_cited import ACTIVE, PERSISTENT
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
@@ -30,7 +33,7 @@ ABSENT = "Element not found."
 
 
 class Netsh:
-    """Do to a host what lines of netsh do."""
+    """Do to a host what lines of netsh do; a connection is known from the moment it is there."""
 
     def __init__(self, host: SimHost) -> None:
         self.host = host
@@ -62,6 +65,16 @@ class Netsh:
             ),
             Form(f"{v4} dump", "netsh interface ipv4 dump", self.dump),
         ]
+        switch = "{switch:weakhost(?:receive|send)=(?:enabled|disabled)}"
+        for head, family in ((v4, "IPv4"), (v6, "IPv6")):
+            forms.append(
+                Form(
+                    f"{head} set interface {name} {switch}",
+                    "the DSR guide, Windows 2008; usage of `set interface`: weakhostsend, "
+                    "weakhostreceive, store=persistent by default",
+                    partial(self.set_weak_host, family),
+                )
+            )
         for tail in more:
             words = f"{v4} add address {name} {ip} {mask}{tail}"
             forms.append(Form(words, f"the alias guide; usage of `add address`{tail}", self.add))
@@ -114,6 +127,14 @@ class Netsh:
         stored["gateways"][name] = [g for g in stored["gateways"].get(name, []) if ":" in g]
         stores.drop_lease(self.host, name)
         link.addresses4 = []
+
+    def set_weak_host(self, family: str, slots: dict[str, str], stdin: str | None) -> Result:
+        """Set one switch of the weak host model, in both stores."""
+        word, _, value = slots["switch"].partition("=")
+        for store in (ACTIVE, PERSISTENT):
+            row = windows_settings.settings(self.host, slots["name"], store)[family]
+            row[word] = value.capitalize()
+        return Result(0, "Ok.\n", "")
 
     def set_dns(self, slots: dict[str, str], stdin: str | None) -> Result:
         self.host.stored["dns"][slots["name"].removeprefix("name=")] = [slots["ip"]]
@@ -172,9 +193,17 @@ class Netsh:
         return Result(0, "\r\n".join([*lines, "", "popd", ""]), "")
 
 
+class NetshProgram(Cited):
+    """`netsh`, whose forms have the names that the connections have now."""
+
+    def __call__(self, argv: Sequence[str], stdin: str | None) -> Result:
+        self.forms = tuple(Netsh(self.host).forms())
+        return super().__call__(argv, stdin)
+
+
 def netsh_of(host: SimHost) -> Cited:
-    """Return netsh for a host and the names that its connections have."""
-    return Cited(host, "netsh", Netsh(host).forms(), (USAGE, 1))
+    """Return netsh for a host."""
+    return NetshProgram(host, "netsh", Netsh(host).forms(), (USAGE, 1))
 
 
 class Ipconfig(Program):

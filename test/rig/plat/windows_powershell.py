@@ -11,13 +11,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from rig.plat import windows_settings
 from rig.plat import windows_stores as stores
 from rig.plat.windows_cited import ACTIVE, PERSISTENT, Fault, Unreadable, check, check_question
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
 from rig.simowners import Program
 from saltext.ipalias.host import Result
-from saltext.ipalias.live import powershell_scripts
+from saltext.ipalias.live import powershell_scripts, powershell_settings
 
 VERSION = "10.0.20348.0"
 
@@ -39,6 +40,8 @@ class PowerShell(Program):
         self.broken: dict[str, str] = {}
         #: Interfaces that an adapter's protocol is not bound to.
         self.without6: set[str] = set()
+        #: Refuses an operation on settings, adapter or firewall by a key of `REFUSALS`.
+        self.unsettable: dict[str, str] = {}
 
     def __call__(self, argv: Sequence[str], stdin: str | None) -> Result:
         if tuple(argv) == powershell_scripts.READ and not stdin:
@@ -46,6 +49,11 @@ class PowerShell(Program):
             return Result(0, _ascii(self._read()), "")
         if tuple(argv) == powershell_scripts.ASK:
             return self._ask(stdin or "")
+        if tuple(argv) == powershell_settings.READ_SETTINGS and not stdin:
+            self.reads += 1
+            return Result(0, _ascii(windows_settings.told(self.host, VERSION)), "")
+        if tuple(argv) == powershell_settings.CHANGE_SETTINGS:
+            return self._settings(tuple(argv), stdin or "")
         try:
             if tuple(argv) != powershell_scripts.CHANGE:
                 raise Unreadable("no script of ours")
@@ -93,6 +101,33 @@ class PowerShell(Program):
         status = 0 if address in there - self.silent else 11010
         state = "Reachable" if address in there else "Unreachable"
         return Result(0, _ascii({"status": status, "neighbour": state}), "")
+
+    def _settings(self, argv: Sequence[str], stdin: str) -> Result:
+        """Carry out operations on settings, up to the first that is refused."""
+        try:
+            ops = windows_settings.check(stdin)
+        except Unreadable as error:
+            self.refused.append((argv, stdin))
+            return Result(1, "", f"{error}\n")
+        self.taken.append(stdin)
+        for at, op in enumerate(ops):
+            try:
+                windows_settings.carry_out(self.host, op, self._refuse_setting(op))
+            except Fault as fault:
+                return _failed(at, fault.told)
+        return Result(0, _ascii({"done": len(ops)}), "")
+
+    def _refuse_setting(self, op: dict[str, Any]) -> Callable[[str], None]:
+        """Return what raises where an operation is refused, by its name or its setting's."""
+
+        def refusing(cmdlet: str) -> None:
+            if not self.elevated:
+                raise Fault("denied", cmdlet=cmdlet)
+            for word in (op["do"], op.get("setting", "")):
+                if word in self.unsettable:
+                    raise Fault(self.unsettable[word], cmdlet=cmdlet, index=0, address="")
+
+        return refusing
 
     # -- reading ----------------------------------------------------------------------
 
@@ -145,7 +180,9 @@ class PowerShell(Program):
                 yield {
                     "store": ACTIVE,
                     "index": link.index,
-                    "address": f"{a.address}%{link.index}" if a.scope == "link" else a.address,
+                    "address": f"{a.address}%{link.index}"
+                    if six and a.scope == "link"
+                    else a.address,
                     "prefix": a.prefix,
                     "skip": skip,
                     "state": state,

@@ -77,6 +77,21 @@ def drop_lease(host: SimHost, name: str) -> None:
     ]
 
 
+def is_adapter(host: SimHost, name: str) -> bool:
+    """Tell whether a link is a loopback adapter, which is on no segment."""
+    device = host.stored.get("devices", {}).get(name, {})
+    return str(device.get("hardware", "")).upper() == "*MSLOOP"
+
+
+def bring_loopback_up(host: SimHost, name: str) -> None:
+    """Do what the stack does with a loopback adapter: addresses of the link alone."""
+    link = host.net.links[name]
+    if "fe80::9" not in link.known6:
+        host.net.add6(name, SimAddress("fe80::9", 64))
+    if host.stored["dhcp"].get(name) and not link.addresses4:
+        link.addresses4.append(SimAddress("169.254.7.7", 16, name, "link"))
+
+
 def load_interface(host: SimHost, name: str) -> None:
     """Do what the stack does when an interface comes: what lasts becomes active."""
     if name not in host.net.links or host.net.links[name].loopback:
@@ -85,8 +100,10 @@ def load_interface(host: SimHost, name: str) -> None:
     for address, (prefix, skip) in host.stored["addresses"].get(name, {}).items():
         if find(host, name, address) is None:
             make_active(host, name, address, prefix, skip)
-    if "fe80::2" not in link.known6:
+    if "fe80::2" not in link.known6 and not is_adapter(host, name):
         host.net.add6(name, SimAddress("fe80::2", 64))
+    if is_adapter(host, name):
+        bring_loopback_up(host, name)
     for gateway in host.stored["gateways"].get(name, []):
         route = SimRoute(6 if ":" in gateway else 4, "default", name, gateway)
         if not any(r.destination == "default" and r.gateway == gateway for r in host.net.routes):

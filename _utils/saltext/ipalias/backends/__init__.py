@@ -15,6 +15,7 @@ from ..model import Activation, Alias, Change, Command, Evidence, File, Found, W
 
 #: Dialect names, in the order in which ties are broken.
 REGISTRY = (
+    "loopback",
     "netplan",
     "networkd",
     "networkmanager",
@@ -119,9 +120,18 @@ MARKS: Mapping[str, str] = {
 }
 
 
-def on_host(host: Host) -> tuple[list[str], list[str]]:
-    """Return the dialects that a host can have, in registry order, and those it cannot."""
-    ours = [name for name in REGISTRY if ELSEWHERE.get(name, "linux") == host.system]
+#: Dialects for one interface alone. The first of the registry, so that it comes before a file
+#: that names the interface and that nothing reads.
+ALONE: Mapping[str, str] = {"loopback": "lo"}
+
+
+def on_host(host: Host, interface: str) -> tuple[list[str], list[str]]:
+    """Return the dialects that an interface can have, in registry order, and those it cannot."""
+    ours = [
+        name
+        for name in REGISTRY
+        if ELSEWHERE.get(name, "linux") == host.system and ALONE.get(name, interface) == interface
+    ]
     absent = [name for name in ours if name in MARKS and not host.glob(MARKS[name])]
     return [name for name in ours if name not in absent], absent
 

@@ -75,6 +75,11 @@ def find_owner(host: Host, interface: str) -> Evidence:
         else:
             strength = 1
             reasons.append("network-scripts are not installed: nothing reads it")
+    if interface == "lo" and strength == 2 and not host.glob(f"{FOLDER}/ifcfg-lo:*"):
+        # "Never edit the loopback interface script ifcfg-lo by hand", says Red Hat's guide;
+        # whoever has an alias file of it knows that it works there.
+        strength = 1
+        reasons.append("no alias file of lo is there, and lo's own is best left alone")
     if release >= KEYFILES_ONLY:
         reasons.append(f"EL {release} has no network-scripts: NetworkManager's keyfiles are used")
     return Evidence(NAME, interface, strength > 0, strength, tuple(reasons), file, facts)

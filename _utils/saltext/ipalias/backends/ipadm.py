@@ -20,6 +20,7 @@ from types import MappingProxyType
 
 from ..errors import EffectError, OwnerError, UnsupportedError
 from ..host import Host
+from ..live import is_loopback
 from ..live.solaris import split_row
 from ..model import (
     IPV4,
@@ -251,7 +252,9 @@ def render(wanted: Wanted, host: Host) -> list[File]:
     stored = {each.cidr for each in objects if each.lasts}
     new = [alias for alias in wanted.aliases if alias.cidr not in stored]
     six = next((alias for alias in new if alias.family == IPV6), None)
-    local = any(each.address.startswith("fe80:") for each in objects)
+    # On lo0 ::1 has the place of the link-local address: the link's logical interface 0.
+    local = is_loopback(wanted.interface)
+    local |= any(each.address.startswith("fe80:") for each in objects)
     if six is not None and not local:
         raise UnsupportedError(
             f"{six.cidr}: {wanted.interface} has no link-local address, and the kernel wants"

@@ -61,9 +61,10 @@ def detect(host: Host, interface: str) -> Evidence:
         return Evidence(NAME, interface, False, reasons=tuple(reasons))
     named = [path for path in _mains(interface) if host.exists(path)]
     reasons += [f"{path} names {interface}" for path in named]
-    alone = is_loopback(interface) and host.which("ipadm") is None
+    # Where ipadm keeps it, that is the stronger evidence; illumos has it as a temporary one.
+    alone = is_loopback(interface)
     if alone:
-        reasons.append("network/loopback brings it up, and there is no ipadm")
+        reasons.append("network/loopback brings it up, and the boot reads files for it")
     if not named and not alone:
         reasons.append(f"there is no {own_path(interface, IPV4, 0)}")
         return Evidence(NAME, interface, False, reasons=tuple(reasons))

@@ -25,12 +25,12 @@ cmdlet tells the two apart.
 
 from __future__ import annotations
 
-_PROGRAM = (
+PROGRAM = (
     *("powershell.exe", "-NoLogo", "-NoProfile", "-NonInteractive"),
     # As Salt's own cmd.powershell runs it. There is no script file for a policy to look at.
     *("-ExecutionPolicy", "Bypass", "-Command"),
 )
-_COMMON = r"""
+COMMON = r"""
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $stop = @{ErrorAction = 'Stop'}
@@ -40,7 +40,7 @@ function Tell($told) {
   [Console]::Out.Write([regex]::Replace($text, '[^ -~]', $plain))
 }
 function Fault($fault, $at) {
-  $native = [string]$fault.Exception.NativeErrorCode
+  $native = [string]$fault.Exception.GetBaseException().NativeErrorCode
   $id = [string]$fault.FullyQualifiedErrorId
   Tell @{failed = $at; id = $id; native = $native; message = [string]$fault.Exception.Message}
 }
@@ -172,6 +172,6 @@ try {
 }
 """
 #: The three command lines; a fourth there is not.
-READ = (*_PROGRAM, _COMMON + _READ)
-CHANGE = (*_PROGRAM, _COMMON + _CHANGE)
-ASK = (*_PROGRAM, _COMMON + _ASK)
+READ = (*PROGRAM, COMMON + _READ)
+CHANGE = (*PROGRAM, COMMON + _CHANGE)
+ASK = (*PROGRAM, COMMON + _ASK)

@@ -93,7 +93,7 @@ def parse_command(value: str, interface: str) -> AddressCommand | None:
     """
     text = _HARMLESS_TAIL.sub("", _REDIRECT.sub("", value)).strip()
     shell = _SHELL.search(text)
-    words = _IFACE.sub(interface, text[: shell.start()] if shell else text).split()
+    words = _IFACE.sub(lambda _: interface, text[: shell.start()] if shell else text).split()
     program = words[0].rpartition("/")[2] if words else ""
     if program == "ip":
         command = _parse_ip(words[1:])

@@ -87,11 +87,17 @@ class Document:
     """
 
     def __init__(
-        self, path: str, lines: list[str], sections: list[Section], open_line: int = 0
+        self,
+        path: str,
+        lines: list[str],
+        sections: list[Section],
+        open_line: int = 0,
+        syntax: Syntax = SYSTEMD,
     ) -> None:
         self.path = path
         self.sections = sections
         self._open = open_line
+        self._syntax = syntax
         self._lines = lines
         self._dropped: set[int] = set()
         self._inserted: dict[int, list[str]] = {}
@@ -141,8 +147,9 @@ class Document:
         for number in (section.line - 1, section.last_line + 1):
             # A blank line behind a backslash ends an assignment that stays.
             line_above = self._lines[number - 2] if number == section.line - 1 > 1 else ""
-            comment = line_above.lstrip(_BLANK)[:1] in ("#", ";")
-            open_before = not comment and _ends_escaped(line_above.rstrip("\r\n"))
+            comment = line_above.lstrip(_BLANK)[:1] in tuple(self._syntax.comments)
+            escaped = _ends_escaped(line_above.rstrip("\r\n"))
+            open_before = self._syntax.continued and escaped and not comment
             if self._is_blank(number) and number not in self._dropped and not open_before:
                 self._dropped.add(number)
                 break
@@ -167,18 +174,24 @@ class Document:
         result = [line + end for line in self._inserted.get(0, ())]
         for number, line in enumerate(self._lines, 1):
             if number not in self._dropped:
-                result.append(line if _has_end(line) else line + end)
+                result.append(line if self._has_end(line) else line + end)
             result.extend(line + end for line in self._inserted.get(number, ()))
-        if result and self._lines and not _has_end(self._lines[-1]):
-            result[-1] = re.sub(r"(?:\r\n|\n|\r)\Z", "", result[-1])
+        if result and self._lines and not self._has_end(self._lines[-1]):
+            # Only what was put there: a carriage return before it may be the file's own.
+            last = result[-1]
+            bare = re.sub(r"(?:\r\n|\n|\r)\Z", "", last)
+            result[-1] = last[: -len(end)] if last.endswith(end) else bare
         return "".join(result)
 
     def _is_blank(self, number: int) -> bool:
         return 0 < number <= len(self._lines) and not self._lines[number - 1].strip(_BLANK)
 
+    def _has_end(self, line: str) -> bool:
+        return line.endswith(("\n", "\r") if self._syntax.lone_cr else "\n")
+
     def _line_end(self) -> str:
-        for line in self._lines:
-            if _has_end(line):
+        for line in reversed(self._lines):
+            if self._has_end(line):
                 return "\r\n" if line.endswith("\r\n") else line[-1]
         return "\n"
 
@@ -213,7 +226,7 @@ def parse(text: str, path: str, syntax: Syntax = SYSTEMD) -> Document:
         value = value.lstrip(_BLANK)
         value = value.rstrip("\r\n") if syntax.keep_trailing else value.rstrip(_BLANK)
         sections[-1].entries.append(Entry(key, value, own[0], own))
-    return Document(path, lines, sections, open_line)
+    return Document(path, lines, sections, open_line, syntax)
 
 
 def _split(text: str, syntax: Syntax) -> list[str]:
@@ -266,7 +279,3 @@ def _section_name(header: str, path: str, line: int) -> str:
             way_out="correct the header; its reader refuses the whole file",
         )
     return header[1:-1]
-
-
-def _has_end(line: str) -> bool:
-    return line.endswith(("\n", "\r"))

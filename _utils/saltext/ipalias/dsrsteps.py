@@ -1,0 +1,360 @@
+"""The order in which a real server is made, and unmade: silence first, the VIP second.
+
+Two changes, one after the other under one lock, each of which stands or falls by itself. What
+dies between them leaves a host that is silent and has no VIP, which harms nobody; no way back
+spans both, for undoing the first while the second stands is what must never be. Removal goes
+the other way: the VIPs, and only when none is left the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from . import silence, sysctl
+from .dsr import DSR, DsrConfig, parse_dsr, parse_vips
+from .effects import Run, run
+from .engine import Answer, Engine
+from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
+from .host import Result
+from .ledger import Ledger
+from .live import Snapshot, tools
+from .model import Command
+from .pillar import Config
+from .plan import Plan
+from .silence import Silence, Wish
+from .targets import vips_target
+from .transaction import write_ledger
+from .values import short
+from .vips import held
+
+
+class Tuning(Protocol):
+    """What is asked of the settings' engine; all of it on DSR's word."""
+
+    def present(self, wishes: Sequence[Wish], where: str, test: bool) -> Answer:
+        """Bring settings about, on disk and live.
+
+        :raises RefusedError: a file that sets another value later, or another wanter.
+        """
+
+    def absent(self, keys: Sequence[str], test: bool) -> Answer:
+        """Give settings up; the value found before comes back where nobody else wants one."""
+
+    def values(self, keys: Sequence[str]) -> dict[str, str | None]:
+        """Return live values."""
+
+    def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """Return what is live, what a boot makes of it and who says so; `Tuner.effective`."""
+
+    def wanted(self) -> dict[str, str]:
+        """Return the settings that DSR wants and their values, by the ledger of settings."""
+
+
+@dataclass
+class Dsr:
+    """Hold a request's surroundings.
+
+    :param engine: for the addresses; its lock is held over both steps.
+    :param tuning: for the settings; it takes no lock of its own.
+    """
+
+    engine: Engine
+    tuning: Tuning
+    _done: list[tuple[str, Answer]] = field(default_factory=list)
+
+    @property
+    def system(self) -> Silence:
+        """Return what keeps this system silent."""
+        return silence.load(self.engine.host.system)
+
+    def config(self) -> DsrConfig:
+        """Return the block ``dsr``, checked by itself and against the aliases."""
+        self.engine.config()
+        return parse_dsr(self.engine.data, self.engine.root, self.engine.host.system)
+
+    # -- requests -----------------------------------------------------------------------
+
+    def managed(self, *, test: bool = False) -> Answer:
+        """Bring the VIPs of the pillar about, silent first; without any, see `absent`.
+
+        :raises InputError: a VIP that this host cannot have, an unknown receiving interface.
+        :raises RefusedError: a setting that another file or another wanter decides.
+        :raises VerifyError: the host is not silent though the settings are set; no VIP then.
+        """
+        config = self.config()
+        if not (config.vips or held(self.engine.ledger()) or self.tuning.wanted()):
+            return {"result": True, "changes": {}, "notes": [], "comment": "No VIP is wanted"}
+        with self.engine.lock("ipalias_dsr.managed", test):
+            if config.vips:
+                self._add(config, test)
+            else:
+                self._remove(config, None, test)
+        return self._answer(test)
+
+    def absent(self, vips: Sequence[str] | None = None, *, test: bool = False) -> Answer:
+        """Take VIPs away, and the settings with the last.
+
+        :param vips: addresses; None for all of ours.
+        :raises InputError: not an address that a VIP can be.
+        """
+        named = None if vips is None else [vip.address for vip in parse_vips(list(vips), "vips")]
+        with self.engine.lock("ipalias_dsr.absent", test):
+            self._remove(self._config_or_none(), named, test)
+        return self._answer(test)
+
+    def _config_or_none(self) -> DsrConfig:
+        """Return the block, or an empty one where it cannot be read: removing needs none."""
+        try:
+            return self.config()
+        except InputError:
+            return DsrConfig(where=f"{self.engine.root}:dsr")
+
+    # -- adding -------------------------------------------------------------------------
+
+    def _add(self, config: DsrConfig, test: bool) -> None:
+        """Refuse, prepare, silence, look, add: in this order."""
+        host, snapshot = self.engine.host, self.engine.snapshot()
+        carrier = self.system.loopback(config, snapshot)
+        refuse_interfaces(config, snapshot, carrier)
+        commands = self.system.prepare(config, host, snapshot)
+        refuse_primaries(config, snapshot, carrier)
+        values = self.tuning.values(self.system.keys(config, snapshot))
+        wishes = self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
+        plan = None
+        if carrier in snapshot.by_link and self._is_ready(carrier, wishes, values):
+            plan = self._plan(config, carrier, snapshot)
+        loud = self.system.faults(config, snapshot, {**values, **dict(wishes)})
+        if loud:
+            raise RefusedError(
+                f"this host would answer for the VIPs: {'; '.join(loud)}",
+                where=config.where,
+                way_out="nothing was changed; set those to a value that is silent "
+                "(`ipalias_sysctl.effective` tells which file sets them)",
+            )
+        try:
+            self._run("prepared", commands, test)
+            silenced = self.tuning.present(wishes, config.where, test)
+        except IpaliasError:
+            self._back(config, carrier, test)
+            raise
+        if carrier not in snapshot.by_link:
+            silenced = _without_waiting(silenced, carrier)
+        self._done.append(("silence", silenced))
+        if not test:
+            self._add_vips(config, carrier)
+        elif plan is not None:
+            self._carry_out("VIPs", plan, test)
+        else:
+            changes = {"addresses": {"added": [vip.cidr for vip in config.vips]}}
+            said = f"Would add {len(config.vips)} VIPs to {carrier}, which is still to be prepared"
+            self._done.append(("VIPs", {"result": None, "changes": changes, "comment": said}))
+        kept = dict(wishes)
+        self._give_up([key for key in self.tuning.wanted() if key not in kept], test)
+
+    def _is_ready(self, carrier: str, wishes: Sequence[Wish], values: silence.Values) -> bool:
+        """Tell whether the carrier itself has what is wished for: else it takes no VIP yet."""
+        about = sysctl.load(self.engine.host.system).interface_of
+        return all(values.get(key) == want for key, want in wishes if about(key) == carrier)
+
+    def _add_vips(self, config: DsrConfig, carrier: str) -> None:
+        """Add the VIPs to a host that is silent by what is live now.
+
+        A host that was to be silenced for VIPs which then cannot be added, and has none, gets
+        its settings back.
+        """
+        try:
+            snapshot = self.engine.snapshot()
+            values = self.tuning.values(self.system.keys(config, snapshot))
+            loud = self.system.faults(config, snapshot, values)
+            if loud:
+                raise VerifyError(
+                    f"the settings are set, and this host would answer all the same: "
+                    f"{'; '.join(loud)}",
+                    where=config.where,
+                    way_out="no VIP was added",
+                )
+            self._carry_out("VIPs", self._plan(config, carrier, snapshot), False)
+            remarks = self.system.remarks(config, self.engine.host, snapshot, values)
+            if remarks:
+                self._done.append(("note", {**_said("; ".join(remarks)), "notes": remarks}))
+        except IpaliasError:
+            self._back(config, carrier, False)
+            raise
+
+    def _back(self, config: DsrConfig, carrier: str, test: bool) -> None:
+        """Give up what a host has been prepared for, where no VIP came of it."""
+        if test or self._left(config, carrier):
+            return
+        self._give_up(list(self.tuning.wanted()), False)
+        host, snapshot = self.engine.host, self.engine.snapshot()
+        self._run("cleared", self.system.clear(config, host, snapshot), False)
+
+    def _plan(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> Plan:
+        """Return the plan of the VIPs.
+
+        :raises InputError: one that this host cannot have.
+        """
+        ledger, alias = self.engine.ledger(), self.engine.config()
+        block = self.engine.settings_of(carrier, alias, ledger)
+        situation = self.engine.situation(carrier, block, ledger, snapshot)
+        target = vips_target(situation, config.on(carrier), adopt=block.adopt)
+        return self.engine.plan(situation, target, block)
+
+    # -- removing -----------------------------------------------------------------------
+
+    def _remove(self, config: DsrConfig, vips: Sequence[str] | None, test: bool) -> None:
+        """Take VIPs away wherever the ledger has them, then the settings if none is left."""
+        ledger, snapshot, alias = self.engine.ledger(), self.engine.snapshot(), self._alias()
+        ours = held(ledger)
+        going = set(vips) if vips is not None else {a for listed in ours.values() for a in listed}
+        for vip in sorted(going - {a for listed in ours.values() for a in listed}):
+            self._done.append(("VIPs", _said(f"{short(vip)} is no VIP of ours")))
+        for carrier, listed in ours.items():
+            if not going & set(listed):
+                continue
+            if carrier not in snapshot.by_link:
+                ledger = self._forget(carrier, going, ledger, test)
+                continue
+            block = self.engine.settings_of(carrier, alias, ledger)
+            situation = self.engine.situation(carrier, block, ledger, snapshot)
+            staying = [
+                entry.alias
+                for entry in ledger.on(carrier).values()
+                if entry.origin == DSR and entry.alias.address not in going
+            ]
+            plan = self.engine.plan(situation, vips_target(situation, staying), block)
+            self._carry_out("VIPs", plan, test)
+            ledger = ledger if test else self.engine.ledger()
+        carrier = self.system.loopback(config, snapshot)
+        left = self._left(config, carrier, going if test else frozenset())
+        if left:
+            said = f"The settings stay: {', '.join(sorted(left)[:5])} is still on {carrier}"
+            self._done.append(("silence", _said(said)))
+            return
+        self._give_up(list(self.tuning.wanted()), test)
+        self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
+
+    def _forget(self, carrier: str, going: set[str], ledger: Ledger, test: bool) -> Ledger:
+        """Forget VIPs of an interface that somebody has taken away: they went with it."""
+        staying = [
+            entry
+            for entry in ledger.on(carrier).values()
+            if entry.origin != DSR or entry.alias.address not in going
+        ]
+        after = ledger.with_interface(carrier, staying, ledger.backends.get(carrier, ""))
+        if not test:
+            run(write_ledger(after, self.engine.settings), self.engine.host.perform)
+        self._done.append(("VIPs", _said(f"{carrier} is gone, and its VIPs with it")))
+        return ledger if test else after
+
+    def _left(
+        self, config: DsrConfig, carrier: str, going: frozenset[str] | set[str] = frozenset()
+    ) -> set[str]:
+        """Return the VIPs that are left: in the ledger, or live on the carrier all the same."""
+        known = {a for listed in held(self.engine.ledger()).values() for a in listed}
+        live = {live.address for live in self.engine.snapshot().on(carrier)}
+        return (known | (live & set(config.addresses))) - going
+
+    def _alias(self) -> Config:
+        try:
+            return self.engine.config()
+        except InputError:
+            return Config()
+
+    # -- what both share ----------------------------------------------------------------
+
+    def _give_up(self, keys: Sequence[str], test: bool) -> None:
+        if keys:
+            self._done.append(("silence given up", self.tuning.absent(keys, test)))
+
+    def _carry_out(self, step: str, plan: Plan, test: bool) -> None:
+        alias = self._alias()
+        answer = self.engine.carry_out([plan], alias, alias.base, test)
+        self._done.append((step, answer))
+
+    def _run(self, step: str, commands: Sequence[Command], test: bool) -> None:
+        """Run commands, or tell them."""
+        if not commands:
+            return
+        for command in () if test else commands:
+            effect = Run(command, check=False)
+            result: Result = self.engine.host.perform(effect)
+            if result.code not in command.ok:
+                reason = tools.failure(self.engine.host.system, result)[1]
+                where = command.told or f"`{' '.join(command.argv)}`"
+                raise EffectError(f"exit {result.code}: {reason}", where=where)
+        said = [command.told or " ".join(command.argv) for command in commands]
+        verb = "Would run" if test else "Ran"
+        answer = {"result": None if test else True, "changes": {step: said}}
+        self._done.append((step, {**answer, "comment": f"{verb} {'; '.join(said)}"}))
+
+    def _answer(self, test: bool) -> Answer:
+        """Join the steps' answers into one, in their order."""
+        changes: dict[str, Any] = {}
+        for _, answer in self._done:
+            for kind, block in answer["changes"].items():
+                merged = isinstance(block, Mapping) and isinstance(changes.get(kind), Mapping)
+                changes[kind] = {**changes[kind], **block} if merged else block
+        undecided = test and any(answer["result"] is None for _, answer in self._done)
+        return {
+            "result": None if undecided else True,
+            "changes": changes,
+            "notes": [note for _, answer in self._done for note in answer.get("notes", ())],
+            "comment": ". ".join(f"{step}: {answer['comment']}" for step, answer in self._done),
+        }
+
+
+def _without_waiting(answer: Answer, carrier: str) -> Answer:
+    """Return an answer without the note that a carrier, which a run makes first, is missing."""
+    waiting = [note for note in answer["notes"] if note.startswith(f"{carrier}: not there yet")]
+    comment = answer["comment"]
+    for note in waiting:
+        comment = comment.replace(f". {note}", "")
+    notes = [note for note in answer["notes"] if note not in waiting]
+    return {**answer, "notes": notes, "comment": comment}
+
+
+def _said(comment: str) -> Answer:
+    return {"result": True, "changes": {}, "comment": comment}
+
+
+def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:
+    """Refuse receiving interfaces that the host does not have, or that carry the VIPs.
+
+    :raises InputError: naming those it has.
+    """
+    known = [name for name in snapshot.by_link if name != carrier]
+    for index, name in enumerate(config.interfaces):
+        if name not in known:
+            what = "carries the VIPs" if name == carrier else "is no interface of this host"
+            raise InputError(
+                f"{name} {what}",
+                where=f"{config.where}:interfaces[{index}]",
+                way_out=f"it has {', '.join(known[:20]) or 'none'}",
+            )
+
+
+def refuse_primaries(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:
+    """Refuse a VIP that is live on another interface, its primary address above all.
+
+    :raises InputError: naming the interface.
+    """
+    elsewhere = {a.address: a.interface for a in snapshot.addresses if a.interface != carrier}
+    for vip in config.vips:
+        name = elsewhere.get(vip.address)
+        if name is None:
+            continue
+        sources = {route.source for route in snapshot.defaults(vip.family)}
+        first = next(
+            (a.address for a in snapshot.on(name) if a.family == vip.family and a.scope != "link"),
+            None,
+        )
+        own = vip.address in sources or vip.address == first
+        what = f"the primary address of {name}" if own else f"already live on {name}"
+        raise InputError(
+            f"{vip.address} is {what}, where it is answered for",
+            where=vip.where,
+            way_out="a VIP is the balancer's address, and no real server has it on a network card",
+        )
