@@ -12,6 +12,7 @@ from rig.plat import windows_stores as stores
 from rig.simengine import aliases, block, changed, engine, ledger, live, only_present
 from rig.simhost import STATE, Crash, Fault, SimHost
 from rig.simscenes import add_by_hand, comparable, differences, leftovers
+from rig.simserver import VIP, dsr, on
 from saltext.ipalias import upkeep
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import EffectError, InputError, ParseError, RefusedError, VerifyError
@@ -372,3 +373,17 @@ def test_objects_of_ipadm_are_put_back_as_well() -> None:
     fresh = simafter.reboot(host)
     assert f"{OTHER}/24" in live(fresh)
     assert f"{ONE}/32" not in live(fresh)
+
+
+def test_vips_stay_until_they_go_with_what_keeps_the_host_silent() -> None:
+    host = windows.host(links=("eth0", "eth1"))
+    dsr(host, VIP).managed()
+    engine(host, block(ONE)).managed()
+    answer = back(host, block(ONE))
+    assert answer["result"] is True
+    said = f"({VIP}); `ipalias_dsr.absent` takes them away"
+    assert answer["comment"].count(said) == 1
+    assert back(host)["comment"].count(said) == 1
+    assert f"{ONE}/32" not in live(host)
+    assert on(host, "IpaliasLoopback") == {f"{VIP}/32"}
+    assert host.exists(KEPT)

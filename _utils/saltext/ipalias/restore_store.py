@@ -2,7 +2,8 @@
 
 Only what our changes did is undone: what is ours goes, what they took away or gave another
 form is as it was, an interface that they made static gets its lease again. What others have
-changed since stays, and where that is the same address, a person has to say `force`.
+changed since stays, and where that is the same address, a person has to say `force`. VIPs of
+direct server return stay: they go with the settings that keep the host silent (`dsrsteps`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from .backends import ELSEWHERE, Backend, load
 from .engine import Answer, Engine
 from .errors import RefusedError
-from .ledger import Entry
+from .ledger import ORIGIN_DSR, Entry
 from .model import IPV4, Alias, Change, Stored
 from .plan import Plan, differing
 from .situation import Situation
@@ -58,14 +59,15 @@ def restore_store(
             task = _Task(situation, was, note.get(name, Touched()), options)
             plans.append(task.plan(engine, force=force))
     forget: list[str] = []
-    if not absent:
+    if not absent and not any(plan.entries for plan in plans):
         kept = (f"{engine.paths.backup}/{name}" for name in getattr(backend, "ORIGINALS", {}))
         forget = [each for each in (*kept, note_path(engine.paths)) if engine.host.exists(each)]
     answer = engine.restored(plans, forget, test)
     said = [f"{name} is not there: nothing of it is put back, and {path} stays" for name in absent]
+    comment = answer["comment"]
     if not any(plan.touches_host for plan in plans):
-        answer["comment"] = f"{path}: everything of it is in place"
-    answer["comment"] = ". ".join([answer["comment"], *said])
+        comment = ". ".join([f"{path}: everything of it is in place", *answer["notes"]])
+    answer["comment"] = ". ".join([comment, *said])
     return answer
 
 
@@ -91,7 +93,9 @@ class _Task:
             situation = replace(
                 situation, evidence=replace(evidence, facts={**evidence.facts, **facts})
             )
-        kept = tuple(entry for entry in situation.entries.values() if not entry.file)
+        kept = tuple(e for e in situation.entries.values() if not e.file or e.origin == ORIGIN_DSR)
+        vips = ", ".join(e.alias.address for e in kept if e.origin == ORIGIN_DSR)
+        note = f"VIPs stay on {situation.interface} ({vips}); `ipalias_dsr.absent` takes them away"
         wanted = tuple((alias, None) for alias in (*added, *_aliases(kept)))
         stay = {alias.cidr for alias, _ in wanted}
         going = tuple(alias.cidr for alias in removed if alias.cidr not in stay)
@@ -117,12 +121,17 @@ class _Task:
             differing(situation, wanted, situation.live),
             tuple(situation.live[cidr] for cidr in going if cidr in situation.live),
             kept,
+            (note,) if vips else (),
         )
 
     def _differences(self, *, force: bool) -> tuple[list[Alias], list[Alias]]:
         """Return what the store shall hold and does not, and what it holds and shall not."""
         held = {found.alias.address: found.alias for found in self.situation.found}
-        ours = {e.alias.address for e in self.situation.entries.values() if e.file}
+        ours = {
+            entry.alias.address
+            for entry in self.situation.entries.values()
+            if entry.file and entry.origin != ORIGIN_DSR
+        }
         added: list[Alias] = []
         removed: list[Alias] = []
         for address in dict.fromkeys([*ours, *sorted(self.touched.addresses)]):
