@@ -16,8 +16,9 @@ from rig.simfiles import FILE, FOLDER, Node, SimFiles
 from rig.simip import Ip
 from rig.simnet import SimLink, SimNet
 from rig.simproc import ROOT, SimProc
-from saltext.ipalias.checks import CheckSpec
+from saltext.ipalias.checks import GATEWAY, CheckSpec
 from saltext.ipalias.effects import (
+    AskAll,
     AwaitArmed,
     Check,
     Effect,
@@ -30,10 +31,12 @@ from saltext.ipalias.effects import (
     ReadClock,
     ReadFile,
     ReadLive,
+    ReadWan,
     RemoveFolder,
     Rename,
     Run,
     Send,
+    SetWan,
     StartGuard,
     SyncFile,
     SyncFolder,
@@ -49,7 +52,19 @@ from saltext.ipalias.live import tools
 #: A program: takes its arguments and standard input.
 Program = Callable[[Sequence[str], "str | None"], Result]
 #: Effects that change nothing, or nothing that a change has to undo (the frozen copy).
-READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, Check, Probe, Freeze)
+READING = (
+    ReadFile,
+    ReadLive,
+    ReadClock,
+    Pause,
+    Identify,
+    AwaitArmed,
+    AskAll,
+    Check,
+    Probe,
+    Freeze,
+    ReadWan,
+)
 STATE = "/var/lib/ipalias"
 
 
@@ -94,6 +109,8 @@ class SimHost:
         self.proc = SimProc()
         #: Services that run, of those that anything here starts.
         self.services: set[str] = set()
+        #: Its part of multi-WAN, see `rig.simwan`; None where nothing asks for it.
+        self.wan: Any = None
         self.log: list[Effect] = []
         self.frames: list[Send] = []
         #: Who acts: process id, its start time; and which boot this is.
@@ -103,6 +120,8 @@ class SimHost:
         #: What a check says, by its text, and hardware addresses by taken address.
         self.votes: Callable[[CheckSpec], str] = _passes
         self.taken: dict[str, str] = {}
+        #: Gateways that no longer answer, where the system's own programs ask.
+        self.gone: set[str] = set()
         #: What a store of the platform holds beside the files; it outlasts a boot.
         self.stored: dict[str, Any] = {}
         self.guard_works = True
@@ -241,21 +260,37 @@ class SimHost:
                 return self._write_kernel(path, value)
             case Run(command):
                 return _checked(effect, self.run(command.argv, command.stdin, command.timeout))
+            case AskAll(commands):
+                return [self.run(c.argv, c.stdin, c.timeout) for c in commands]
             case Send():
                 self.frames.append(effect)
             case Freeze():
                 return "/usr/local/lib/ipalias/0-0"
+            case ReadWan(text):
+                return self.wan.found(text)
+            case SetWan(before, after):
+                return self.wan.set(before, after)
             case Identify():
                 return self.pid, self.started, self.boot
             case StartGuard(ident):
                 self.guards.append(ident)
                 return self.guard_works
             case Check(specs):
-                return [self.votes(spec) for spec in specs]
+                return [self.votes(spec) or self._gateway(spec) for spec in specs]
             case Probe():
                 taken = {a: self.taken[a] for a in effect.asked if a in self.taken}
                 return {a: [mac] for a, mac in taken.items()} if effect.every else taken
         return None
+
+    def _gateway(self, spec: CheckSpec) -> str:
+        """Ask a gateway by the programs of the system, where it has some."""
+        tool = tools.load(self.system)
+        if spec.kind != GATEWAY or tool.FRAMES:
+            return ""
+        try:
+            return tool.check_gateway(self, spec.address, spec.interface)
+        except EffectError as error:
+            return error.what
 
     def _state(self, path: str) -> FileState | None:
         real = self.files.real(path)
@@ -313,6 +348,7 @@ class SimHost:
             "promote": {name: link.promote for name, link in self.net.links.items()},
             "settings": dict(self.proc.values),
             "services": sorted(self.services),
+            "wan": self.wan.state() if self.wan is not None else None,
             "ledger": ledger.text if ledger is not None else None,
         }
 

@@ -122,6 +122,16 @@ class Run(NamedTuple):
     check: bool = True
 
 
+class AskAll(NamedTuple):
+    """Run commands that only ask, side by side; answers a `host.Result` for each.
+
+    :param at_once: most processes at a time.
+    """
+
+    commands: tuple[Command, ...]
+    at_once: int
+
+
 @dataclass(frozen=True)
 class Send:
     """Send Ethernet frames on an interface, the whole list `count` times.
@@ -153,6 +163,26 @@ class AwaitArmed(NamedTuple):
 
 class Freeze(NamedTuple):
     """Make the frozen copy of the library current; answers its folder, or None for none."""
+
+
+class ReadWan(NamedTuple):
+    """Read what a multi-WAN configuration is held against; answers a `wan.live.Found`.
+
+    :param text: the configuration as it lies on the disk (`wan.stored`).
+    """
+
+    text: str
+
+
+class SetWan(NamedTuple):
+    """Bring the kernel from one multi-WAN configuration to another; answers a `wan.switch.Done`.
+
+    :param before: text of the one in force; empty: none.
+    :param after: text of the one that shall be; empty: none.
+    """
+
+    before: str
+    after: str
 
 
 class Check(NamedTuple):
@@ -192,11 +222,14 @@ Effect = (
     | RemoveFolder
     | WriteKernel
     | Run
+    | AskAll
     | Send
     | Identify
     | StartGuard
     | AwaitArmed
     | Freeze
+    | ReadWan
+    | SetWan
     | Check
     | Probe
 )

@@ -19,6 +19,7 @@ from typing import Any
 from . import disk, freeze, platforms, processes, wire
 from .checks import CHECK_TIMEOUT, COMMAND, GATEWAY, CheckSpec
 from .effects import (
+    AskAll,
     AwaitArmed,
     Check,
     Effect,
@@ -30,10 +31,12 @@ from .effects import (
     ReadClock,
     ReadFile,
     ReadLive,
+    ReadWan,
     RemoveFolder,
     Rename,
     Run,
     Send,
+    SetWan,
     StartGuard,
     SyncFile,
     SyncFolder,
@@ -44,6 +47,7 @@ from .effects import (
 from .errors import EffectError
 from .host import NOT_FOUND, TIMED_OUT, Result
 from .live import tools
+from .model import Command
 from .paths import Paths
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -157,6 +161,8 @@ class RealHost:
                 if check and result.code not in command.ok:
                     raise _command_error(command.argv, result)
                 return result
+            case AskAll(commands, at_once):
+                return self._ask(commands, at_once)
             case Send():
                 wire.send(effect)
             case Probe():
@@ -172,7 +178,31 @@ class RealHost:
                 self._await_armed(ident)
             case Freeze():
                 return freeze.freeze(self._paths, self._environment)
+            case ReadWan() | SetWan():
+                return self._wan(effect)
         return None
+
+    def _ask(self, commands: Sequence[Command], at_once: int) -> list[Result]:
+        """Run commands side by side, so many at a time."""
+        if not commands:
+            return []
+        with ThreadPoolExecutor(min(at_once, len(commands))) as pool:
+            return list(pool.map(lambda c: self.command(c.argv, c.stdin, c.timeout), commands))
+
+    def _wan(self, effect: ReadWan | SetWan) -> Any:
+        """Read or change the kernel's part of multi-WAN, which most hosts never load."""
+        from .wan import live
+
+        def ask(argv: Sequence[str]) -> str:
+            return self.command(argv, None, 15.0).out
+
+        def nft(text: str) -> str:
+            result = self.command(["nft", "-f", "-"], text, 15.0)
+            return "" if result.code == 0 else _command_error(["nft", "-f", "-"], result).text()
+
+        if isinstance(effect, ReadWan):
+            return live.read_wan(effect.text, ask)
+        return live.set_wan(effect.before, effect.after, nft)
 
     def _run_checks(self, specs: Sequence[CheckSpec]) -> list[str]:
         """Run checks side by side: one that waits for its time limit delays no other."""
@@ -188,7 +218,10 @@ class RealHost:
                 result = self.command(spec.argv, None, CHECK_TIMEOUT * 5)
                 return "" if result.code == 0 else f"exit {result.code}"
             if spec.kind == GATEWAY:
-                snapshot = tools.load(self.system).read_snapshot(self)
+                tool = tools.load(self.system)
+                if not tool.FRAMES:
+                    return tool.check_gateway(self, spec.address, spec.interface)
+                snapshot = tool.read_snapshot(self)
                 link = snapshot.by_link.get(spec.interface)
                 if link is None or not link.mac:
                     return ""
@@ -197,7 +230,7 @@ class RealHost:
         except OSError as error:
             return error.strerror or str(error)
         except EffectError as error:
-            # Without packet sockets nobody can be asked for a gateway: that has no vote.
+            # What cannot even be asked has no vote.
             return error.what
 
     def _start_guard(self, ident: str) -> bool:
@@ -205,7 +238,8 @@ class RealHost:
         if folder is None:
             return False
         argv = [*freeze.program(folder), "guard", self._paths.state, ident]
-        return processes.start_apart(argv, platforms.guard_name(ident), self._environment)
+        name = platforms.guard_name(ident)
+        return processes.start_apart(argv, name, self._environment, self._paths.state)
 
     def _await_armed(self, ident: str) -> None:
         path = self._paths.armed(ident)
