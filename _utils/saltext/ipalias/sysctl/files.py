@@ -32,6 +32,8 @@ CONF = "/etc/sysctl.conf"
 #: Sorts behind what others call last: 99-sysctl.conf, 999-*, 1000-*, and most names in letters.
 OURS = "/etc/sysctl.d/zz-ipalias.conf"
 BLOCK = "sysctl"
+#: An empty file here, or a link to /dev/null, masks what reads the files; systemd.unit(5).
+MASKS = tuple(f"{folder}/systemd/system/systemd-sysctl.service" for folder in ("/etc", "/run"))
 
 #: Writing the first writes the same into the second: the kernel's devinet.c
 #: (inet_forward_change) and addrconf.c (addrconf_fixup_forwarding, addrconf_disable_ipv6).
@@ -81,6 +83,8 @@ def files_read(host: Host, reader: str) -> list[str]:
     """Return the files that a reader reads, in its order."""
     if reader == PLAIN:
         return [CONF]
+    if reader == SYSTEMD and any(host.read(path) == "" for path in MASKS):
+        return []
     by_name: dict[str, str] = {}
     # procps takes hidden files for files.
     names = ("*.conf",) if reader == SYSTEMD else ("*.conf", ".*.conf")
