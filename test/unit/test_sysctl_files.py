@@ -187,3 +187,16 @@ def test_our_file_sorts_behind_what_others_call_last() -> None:
         "tuned.conf",
     ):
         assert theirs < name
+
+
+@pytest.mark.parametrize("end", ["\r", "\0", "\r\n"])
+def test_what_ends_a_line_is_the_readers_to_say(end: str) -> None:
+    """systemd also ends one at a carriage return or a zero byte, procps does not."""
+    text = f"# x{end}net.ipv4.ip_forward = 1{end}"
+    host = SimHost(SimFiles({"/etc/sysctl.d/x.conf": text}))
+    taken = {
+        reader: [line.value for line in files.read_lines(host, reader)]
+        for reader in (files.SYSTEMD, files.PROCPS)
+    }
+    assert taken[files.SYSTEMD] == ["1"]
+    assert taken[files.PROCPS] == (["1"] if "\n" in end else [])

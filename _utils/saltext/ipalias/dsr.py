@@ -168,8 +168,11 @@ def _interfaces(value: object, where: str, system: str) -> tuple[str, ...]:
     if listed is None:
         return ()
     if not isinstance(listed, (list, tuple)) or not listed:
+        what = (
+            "the list is empty" if listed == [] else f"{short(value)} is not a list of interfaces"
+        )
         raise InputError(
-            f"{short(value)} is not a list of interfaces",
+            what,
             where=where,
             way_out="write [eth0], or leave it out",
         )

@@ -54,6 +54,13 @@ _CHANGED: tuple[tuple[str, str], ...] = (
     ("net/ipv4/conf/all/forwarding", "net/ipv4/conf/all/accept_redirects"),
 )
 _GLOB = re.compile(r"[*?\[]")
+#: What ends a line beside a line feed: systemd takes a carriage return and a zero byte as well
+#: (src/basic/fileio.c, ``read_line_full``), the C library's readers only the line feed.
+_ENDS = {
+    SYSTEMD: re.compile(r"[\r\0]"),
+    PROCPS: re.compile(r"(?!)"),
+    PLAIN: re.compile(r"(?!)"),
+}
 
 
 class Line(NamedTuple):
@@ -96,16 +103,20 @@ def files_read(host: Host, reader: str) -> list[str]:
     return [by_name[name] for name in ordered] + ([CONF] if reader == PROCPS else [])
 
 
-def parse_lines(text: str, path: str, *, ours: bool = False) -> Iterator[Line]:
+def parse_lines(
+    text: str, path: str, *, ours: bool = False, ends: re.Pattern[str] = _ENDS[PROCPS]
+) -> Iterator[Line]:
     """Yield the lines of a file that set or exclude something.
 
     What is neither is what its reader warns of and ignores.
 
+    :param ends: what ends a line for the reader beside a line feed.
     :raises ParseError: our block has lost its other end.
     """
     block = None if ours else find_block(text, BLOCK, path)
-    for number, whole in enumerate(split_lines(text), 1):
-        line = whole.strip()
+    listed = enumerate(split_lines(text), 1)
+    for number, part in ((number, part) for number, whole in listed for part in ends.split(whole)):
+        line = part.strip()
         if not line or line[0] in "#;":
             continue
         name, sign, value = line.partition("=")
@@ -123,7 +134,7 @@ def read_lines(host: Host, reader: str) -> list[Line]:
     for path in files_read(host, reader):
         text = host.read(path)
         if text is not None:
-            found += parse_lines(text, path, ours=path == OURS)
+            found += parse_lines(text, path, ours=path == OURS, ends=_ENDS[reader])
     return found
 
 
