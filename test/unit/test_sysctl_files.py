@@ -200,3 +200,22 @@ def test_what_ends_a_line_is_the_readers_to_say(end: str) -> None:
     }
     assert taken[files.SYSTEMD] == ["1"]
     assert taken[files.PROCPS] == (["1"] if "\n" in end else [])
+
+
+@pytest.mark.parametrize(
+    ("reader", "family", "after"),
+    [
+        (files.PROCPS, "ipv4", "1"),
+        (files.PROCPS, "ipv6", "0"),
+        (files.PLAIN, "ipv6", "0"),
+        (files.SYSTEMD, "ipv6", "1"),
+    ],
+)
+def test_what_all_writes_along_though_it_was_so_already(
+    reader: str, family: str, after: str
+) -> None:
+    """IPv6 writes every interface's anew, IPv4 where all changes; systemd only what changes."""
+    text = f"net.{family}.conf.eth0.forwarding = 1\nnet.{family}.conf.all.forwarding = 0\n"
+    lines = list(files.parse_lines(text, "/etc/sysctl.d/x.conf"))
+    told = files.lasting(lines, f"net.{family}.conf.eth0.forwarding", reader)
+    assert told.value == after

@@ -160,12 +160,15 @@ def lasting(lines: Sequence[Line], key: str, reader: str) -> Lasting:
     ]
     last: Line | None = None
     passed_on = "0"
+    # IPv4 writes others along only with a value that is new, IPv6 with each (devinet.c,
+    # devinet_sysctl_forward; addrconf.c, addrconf_fixup_forwarding and addrconf_disable_ipv6).
+    # systemd writes none that is there already (WRITE_STRING_FILE_SUPPRESS_REDUNDANT_VIRTUAL).
+    new_alone = reader == SYSTEMD or target.startswith("net/ipv4/")
     for line in _entries(lines, reader):
         writes = partial(_writes, line, named=named)
         if line.value is None:
             continue
-        if any(map(writes, sources)) and line.value != passed_on:
-            # The kernel writes others along only with a value that is new.
+        if any(map(writes, sources)) and (line.value != passed_on or not new_alone):
             last, passed_on = line, line.value
         if any(map(writes, targets)):
             last = line
