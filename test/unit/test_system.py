@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def test_what_is_not_a_file_reads_as_none(host: RealHost, tmp_path: Path) -> Non
     for path in (tmp_path, tmp_path / "absent", tmp_path / "file" / "below"):
         assert host.read(str(path)) is None
         assert host.perform(ReadFile(str(path))) is None
+
+
+def test_a_named_pipe_that_nobody_writes_into_is_not_waited_for(
+    host: RealHost, tmp_path: Path
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    found: list[str | None] = []
+    reader = threading.Thread(target=lambda: found.append(host.read(str(path))), daemon=True)
+    reader.start()
+    reader.join(30)
+    if reader.is_alive():
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        pytest.fail("it waits")
+    assert found == [""]
 
 
 def test_a_file_keeps_its_mode_owner_and_link(host: RealHost, tmp_path: Path) -> None:

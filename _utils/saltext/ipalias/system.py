@@ -80,7 +80,7 @@ class RealHost:
     def read(self, path: str) -> str | None:
         """Return a file's text with its own line ends, or None where there is none."""
         try:
-            with open(path, newline="", **disk.CODING) as file:  # type: ignore[call-overload]
+            with open(path, newline="", opener=disk.open_now, **disk.CODING) as file:  # type: ignore[call-overload]
                 text: str = file.read()
                 return text
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

@@ -26,9 +26,10 @@ def managed_target(
     :param purge: ``owned`` removes what came from the pillar and left it, ``none``
         nothing, ``all`` every address but the primary.
     :param adopt: move aliases that a foreign line configures into our files.
-    :raises InputError: a foreign line sets the same address with another prefix.
+    :raises InputError: a foreign line sets the same address with another prefix; a VIP of ours.
     """
     old = situation.entries
+    _refuse_vips(situation, desired)
     entries: list[Entry] = []
     adopted: list[Found] = []
     present: list[Alias] = []
@@ -76,6 +77,21 @@ def managed_target(
                 adopted.append(found)
                 drop = (*drop, cidr)
     return Target(tuple(entries), tuple(adopted), drop, tuple(present), tuple(desired), whole=True)
+
+
+def _refuse_vips(situation: Situation, desired: Sequence[Alias]) -> None:
+    """Refuse an alias that is a VIP still: what takes the VIP away would take the alias.
+
+    :raises InputError: naming it.
+    """
+    vips = {e.alias.address for e in situation.entries.values() if e.origin == ORIGIN_DSR}
+    for alias in desired:
+        if alias.address in vips:
+            raise InputError(
+                f"{alias.address} is a VIP of direct server return on {situation.interface}",
+                where=alias.where,
+                way_out=f"`ipalias_dsr.absent {alias.address}` first, then list it as an alias",
+            )
 
 
 def _refuse_visible(alias: Alias, foreign: Found) -> None:
