@@ -72,8 +72,13 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
     if live:
-        for _, activation, _ in backward:
-            yield from attempt(activation.tell, problems)
+        told = [command for _, activation, _ in backward for command in activation.tell]
+        yield from attempt(told, problems)
+        if told:
+            # What its files no longer name its owner takes down, though it shall be live alone.
+            again: list[str] = []
+            yield from _restore_kernel(record, host, again)
+            problems += [problem for problem in again if problem not in problems]
     return problems
 
 
