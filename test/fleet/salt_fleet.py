@@ -119,6 +119,8 @@ class Fleet:
             "auto_accept": True,
             "file_roots": {"base": [str(self.formula)]},
             "worker_threads": 3,
+            # What a real server has another minion do for it, and nothing else.
+            "peer": {"web2": ["ipalias_dsr.probe"]},
             "pytest-master": {"log": {"level": logs.log_level}},
         }
         master = self.factories.salt_master_daemon(

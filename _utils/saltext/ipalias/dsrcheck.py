@@ -74,8 +74,11 @@ def _config(dsr: Dsr) -> DsrConfig:
     if not config.vips:
         listed = [vip for found in held(dsr.engine.ledger()).values() for vip in found]
         there = f"; {', '.join(listed[:5])} is still there of an earlier one" if listed else ""
+        # By hand a minion answers with the pillar that it keeps, which a state run leaves alone.
         raise InputError(
-            f"no VIP is asked for{there}", where=f"{config.where}:vips", way_out="list them there"
+            f"no VIP is asked for{there}",
+            where=f"{config.where}:vips",
+            way_out="list them there, or run `saltutil.refresh_pillar` where they are listed",
         )
     return config
 
@@ -173,11 +176,15 @@ def probe_words(dsr: Dsr) -> list[str]:
     snapshot = dsr.engine.snapshot()
     carrier = dsr.system.loopback(config, snapshot)
     names = silence.receiving(config, snapshot, carrier)
+    # An alias may be another host's tomorrow: it tells nothing of this one.
+    aliases = {
+        e.alias.address for on in dsr.engine.ledger().interfaces.values() for e in on.values()
+    }
     real: dict[int, str] = {}
     for name in names:
         for live in snapshot.on(name):
             usual = live.scope in ("global", "site") and not live.flags & {"temporary"}
-            if usual and live.address not in config.addresses:
+            if usual and live.address not in {*config.addresses, *aliases}:
                 real.setdefault(live.family, live.address)
     if not real:
         raise InputError(
