@@ -94,7 +94,7 @@ def test_the_minions_own_engine_switches_with_the_master_dead_and_the_master_hea
     assert set(written) == {"beacons", "beacons_before_connect", "engines", "reactor"}
     with minion.stopped():
         pass
-    before, told, since = len(lines.journal()), lines.told(), time.time()
+    before, since = len(lines.journal()), time.time()
     with master.stopped():
         lines.cut("wan2")
         down = lines.last("wan2", "down", before)
@@ -106,6 +106,11 @@ def test_the_minions_own_engine_switches_with_the_master_dead_and_the_master_hea
     for entry in (down, up):
         lines.heard("wan2", entry.state, since, entry.ident)
     wait_until(lambda: not lines.owed(), "the master's answer", timeout=PATIENCE)
-    wait_until(lambda: lines.told() == told + 2, "web2 to be told", timeout=PATIENCE)
+    # web2 may have come back to its master only after that. All once more, of each one act.
+    wait_until(fleet.all_answer, "both minions to answer", timeout=PATIENCE, step=0.5)
+    lines.host.remove(f"{STATE}/acknowledged")
+    wait_until(lambda: lines.told() >= len(lines.journal()), "web2 to be told", timeout=PATIENCE)
+    wait_until(lambda: not lines.owed(), "the master's answer", timeout=PATIENCE)
+    assert lines.told() == len(lines.journal())
     assert lines.acted()[-2:] == [down.ident, up.ident]
     assert len(lines.acted()) == len(set(lines.acted()))
