@@ -128,6 +128,8 @@ class Fleet:
                     ]
                 }
             ],
+            # What a real server has another minion do for it, and nothing else.
+            "peer": {"web2": ["ipalias_dsr.probe"]},
             "pytest-master": {"log": {"level": logs.log_level}},
         }
         master = self.factories.salt_master_daemon(
