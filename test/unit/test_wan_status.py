@@ -237,7 +237,7 @@ def recorded(places: Places, missed: range) -> None:
 
 def test_simulate_tells_other_settings_apart(tmp_path: Path) -> None:
     places = Places(state=str(tmp_path))
-    recorded(places, range(310, 316))
+    recorded(places, range(310, 350))
     fast = reports.simulated(BLOCK, {"probe": {"profile": "fast"}}, "ipalias", places)
     calm = reports.simulated(BLOCK, {"probe": {"profile": "guide"}}, "ipalias", places)
     failures = [{row["line"]: row["failures"] for row in each["lines"]} for each in (fast, calm)]  # type: ignore[attr-defined]
