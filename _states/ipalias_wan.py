@@ -69,3 +69,38 @@ def absent(name, pillar="ipalias"):
         salt '*' state.single ipalias_wan.absent ipalias
     """
     return _state(name, "ipalias_wan.clean", pillar=pillar)
+
+
+def reported(name, pillar="ipalias"):
+    """
+    Have this minion send events of its lines: the beacon and, with `react: event`, its engine.
+
+    name
+        Anything.
+
+    pillar
+        Pillar path of the formula's block; without ``wan`` in it, all of that is removed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' state.single ipalias_wan.reported ipalias
+    """
+    return _state(name, "ipalias_wan.report", pillar=pillar)
+
+
+def unreported(name):
+    """
+    Have this minion send no events of lines any more.
+
+    name
+        Anything.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' state.single ipalias_wan.unreported ipalias
+    """
+    return _state(name, "ipalias_wan.unreport")

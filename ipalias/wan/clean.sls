@@ -1,5 +1,9 @@
 #!yaml
 # The monitor, NAT, rules, routes and settings of several ways out taken away again.
+ipalias-wan-unreported:
+  ipalias_wan.unreported:
+    - name: ipalias
+
 ipalias-wan-absent:
   ipalias_wan.absent:
     - name: ipalias

@@ -119,6 +119,15 @@ class Fleet:
             "auto_accept": True,
             "file_roots": {"base": [str(self.formula)]},
             "worker_threads": 3,
+            # As docs/wan.md has it; the second file is that of `two_ways`.
+            "reactor": [
+                {
+                    "salt/beacon/*/ipalias_wan/*": [
+                        "salt://ipalias/reactor/wan_event.sls",
+                        str(self.root / "tell.sls"),
+                    ]
+                }
+            ],
             # What a real server has another minion do for it, and nothing else.
             "peer": {"web2": ["ipalias_dsr.probe"]},
             "pytest-master": {"log": {"level": logs.log_level}},
@@ -161,9 +170,10 @@ class Fleet:
         with ThreadPoolExecutor(len(MINIONS)) as pool:
             list(pool.map(SaltMinion.start, self.minions.values()))
         # Beyond the event of its start: a minion may miss what is published right after that.
-        wait_until(self._all_answer, "both minions to answer", timeout=120, step=0.5)
+        wait_until(self.all_answer, "both minions to answer", timeout=120, step=0.5)
 
-    def _all_answer(self) -> bool:
+    def all_answer(self) -> bool:
+        """Tell whether both minions answer the master now."""
         return self.salt("*", "test.ping", timeout=10) == dict.fromkeys(MINIONS, True)
 
     def pillar(self, name: str, data: Mapping[str, Any]) -> None:

@@ -65,6 +65,9 @@ class Kernel:
         self.routes = self.wanted
         return Done(changes)
 
+    def forget(self) -> None:
+        self.calls.append("forget")
+
     def close(self) -> None:
         self.calls.append("close")
 

@@ -9,7 +9,7 @@ goes on: two that fight over a route must not do so thousands of times a second.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import IpaliasError
 from .model import EVENT, REPORT, Line, WanConfig, Wanted
@@ -33,6 +33,9 @@ class Acts(Protocol):
     def reconcile(self) -> Done:
         """Bring the kernel to what was wanted last."""
 
+    def forget(self) -> None:
+        """Take nothing of what was seen for what is still so."""
+
     def close(self) -> None:
         """Close the sockets."""
 
@@ -48,6 +51,18 @@ class Left(NamedTuple):
     down: frozenset[Line]
     until: float
     idents: tuple[str, ...]
+
+    def data(self) -> dict[str, Any]:
+        """Return it as plain data, for whoever reacts; `reaction.parse_left` reads it."""
+        return {
+            "transitions": list(self.idents),
+            "until": self.until,
+            "wanted": [
+                [family, [[line.uplink, weight] for line, weight in listed]]
+                for family, listed in self.wanted.lines.items()
+            ],
+            "down": sorted([line.uplink, line.family] for line in self.down),
+        }
 
 
 class Actor:
@@ -107,6 +122,8 @@ class Actor:
         if self.left is None:
             return False
         left, self.left = self.left, None
+        # Else what a reaction has set would be set once more, and told to be our own doing.
+        self._switch.forget()
         done = self._apply(left.wanted, left.down, now)
         for ident in left.idents:
             self._acted(ident, MONITOR if done.changes else REACTION)

@@ -364,6 +364,7 @@ class Monitor:
             "started": self._started,
             "react": self._config.react,
             "left_to_reaction": self._actor.left is not None,
+            "left": self._actor.left.data() if self._actor.left is not None else None,
             "lines": [self._row(row) for row in self._policy.status(now.boot)],
             "wanted": {
                 f"ipv{family}": [[line.text(), weight] for line, weight in listed]

@@ -51,6 +51,16 @@ class Places(NamedTuple):
         return f"{self.state}/acknowledged"
 
     @property
+    def acted(self) -> str:
+        """Return the path of the ids that somebody on this host has acted on."""
+        return f"{self.state}/acted"
+
+    @property
+    def reaction(self) -> str:
+        """Return the path of what the minion's own engine runs for an event."""
+        return f"{self.state}/reaction.sls"
+
+    @property
     def probes(self) -> str:
         """Return the path of the record of probes."""
         return f"{self.state}/probes"

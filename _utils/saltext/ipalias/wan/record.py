@@ -181,11 +181,12 @@ def unacknowledged(entries: Sequence[Transition], position: Position) -> tuple[T
     return tuple(entry for entry in entries[begin:] if entry.ident not in position.beyond)
 
 
-def acknowledge(entries: Sequence[Transition], position: Position, ident: str) -> Position:
-    """Return the position after the master has named an id; an unknown one changes nothing."""
-    if all(entry.ident != ident for entry in unacknowledged(entries, position)):
+def acknowledge(entries: Sequence[Transition], position: Position, *named: str) -> Position:
+    """Return the position after the master has named ids; unknown ones change nothing."""
+    new = {entry.ident for entry in unacknowledged(entries, position)}.intersection(named)
+    if not new:
         return position
-    beyond = {*position.beyond, ident}
+    beyond = {*position.beyond, *new}
     last = position.last
     idents = [entry.ident for entry in entries]
     begin = idents.index(last) + 1 if last in idents else 0

@@ -117,6 +117,10 @@ class Switch:
         problems += self._restore_nat(changes)
         return Done(tuple(changes), tuple(problems), (), tuple(missing.items()))
 
+    def forget(self) -> None:
+        """Take nothing of what was seen for what is still so: somebody else has acted for us."""
+        self._seen = None
+
     def remove(self) -> Done:
         """Take everything of ours out of the kernel; routes of others were never touched."""
         self._wanted, self._seen = None, None

@@ -1,0 +1,160 @@
+"""Two ways out for a minion of the fleet, the monitor on it, and what became of a transition."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+from salt_fleet import MASTER, Fleet
+
+from rig.machine import Machine
+from rig.netns import NetHost, Segment
+from rig.process import Running, wait_until
+from saltext.ipalias.wan.model import Transition
+from saltext.ipalias.wan.record import parse_acted, parse_journal, parse_position, unacknowledged
+
+TARGET = "203.0.113.7"
+#: Per line: gateway, and the minion's own address.
+LINES = {"wan1": ("198.51.100.1", "198.51.100.2"), "wan2": ("198.51.100.129", "198.51.100.130")}
+STATE = "/var/lib/ipalias/wan"
+TOLD = "/srv/told"
+#: Another minion told of a line, once for each transition.
+TELL = f"""#!py
+def run():
+    told = {{"transition": data.get("transition"), "function": "file.append"}}
+    told |= {{"path": "{TOLD}", "args": "told"}}
+    return {{"tell": {{"local.ipalias_wan.once": [{{"tgt": "web2"}}, {{"args": told}}]}}}}
+"""
+CUT = f"""
+table inet cut {{
+    chain in {{
+        type filter hook input priority 0
+        ip daddr {TARGET} drop
+    }}
+}}
+"""
+START = """
+import sys
+sys.path.insert(0, sys.argv[1] + "/_utils")
+from saltext.ipalias import freeze, paths
+print(freeze.freeze(paths.Paths()))
+"""
+
+
+class TwoWays:
+    """web1 with two lines, each a segment with a gateway that is its internet as well."""
+
+    def __init__(self, fleet: Fleet, stack: ExitStack) -> None:
+        self.fleet = fleet
+        self.host, self.other = fleet.hosts["web1"], fleet.hosts["web2"]
+        (fleet.root / "tell.sls").write_text(TELL)
+        self.other.write(TOLD, "")
+        self._gateways: dict[str, Machine] = {}
+        for number, (name, (address, own)) in enumerate(LINES.items(), 1):
+            segment = stack.enter_context(Segment(gateway=False))
+            gateway = stack.enter_context(NetHost(segment, 2, configure=False))
+            gateway.ip_batch(
+                "link set eth0 up",
+                f"address add {address}/25 dev eth0",
+                f"address add {TARGET}/32 dev lo",
+            )
+            self._gateways[name] = gateway
+            segment.plug(self.host.pid, 60 + number, name)
+            self.host.ip_batch(f"link set {name} up", f"address add {own}/25 dev {name}")
+        self.conf = Path(fleet.minions["web1"].config["conf_file"])
+        self._give_way()
+        self._monitor = self._start()
+        stack.callback(self._monitor.end)
+
+    def _give_way(self) -> None:
+        """Move the engine of salt-factories out of the minion's main file, which hides ours."""
+        main = yaml.safe_load(self.conf.read_text())
+        beside = self.conf.parent / "minion.d"
+        beside.mkdir(exist_ok=True)
+        (beside / "factories.conf").write_text(json.dumps({"engines": main.pop("engines")}))
+        self.conf.write_text(yaml.safe_dump(main))
+
+    @staticmethod
+    def block() -> dict[str, Any]:
+        """Return the pillar's ``wan``: a reaction has its time, be the machine busy."""
+        uplinks = {
+            name: {"interface": name, "gateway": gateway, "targets": [TARGET]}
+            for name, (gateway, _) in LINES.items()
+        }
+        probe = {"profile": "fast", "hold_down": 0.2}
+        return {"uplinks": uplinks, "probe": probe, "react": "event", "react_timeout": 60}
+
+    def _start(self) -> Running:
+        """Start the monitor from a frozen copy, as its service does."""
+        host = self.host
+        host.write(f"{STATE}/config.json", json.dumps({"schema": 1, "wan": self.block()}))
+        folder = host.run([host.python, "-c", START, host.checkout]).out.strip()
+        return host.popen([host.python, "-I", f"{folder}/run.py", "wan", "/var/lib/ipalias"])
+
+    # --- faults -----------------------------------------------------------------------------
+
+    def cut(self, name: str) -> None:
+        """Lose what lies beyond a line's gateway; the carrier stays."""
+        self._gateways[name].run(["nft", "-f", "-"], CUT)
+
+    def mend(self, name: str) -> None:
+        """Undo `cut`."""
+        self._gateways[name].run(["nft", "delete", "table", "inet", "cut"])
+
+    # --- what became of it ------------------------------------------------------------------
+
+    def carrying(self) -> set[str]:
+        """Return the interfaces of the default route of ours in the kernel."""
+        text = self.host.ip("-j", "nexthop", check=False).out
+        objects = json.loads(text) if text.strip() else []
+        members = {m["id"] for each in objects for m in each.get("group", ())}
+        return {each["dev"] for each in objects if each["id"] in members}
+
+    def _text(self, path: str) -> str:
+        """Return a file that may come at any moment; empty: not yet."""
+        return self.host.run(["cat", path], check=False).out
+
+    def journal(self) -> tuple[Transition, ...]:
+        """Return the monitor's journal."""
+        return parse_journal(self._text(f"{STATE}/journal"), "journal").entries
+
+    def last(self, name: str, state: str, after: int) -> Transition:
+        """Wait for a transition beyond so many entries, and for who has acted on it."""
+
+        def found() -> Transition | None:
+            for entry in self.journal()[after:]:
+                if (entry.line.uplink, entry.state) == (name, state) and entry.acted:
+                    return entry
+            return None
+
+        wait_until(lambda: found() is not None, f"{name} {state} to be acted on", timeout=90)
+        entry = found()
+        assert entry is not None
+        return entry
+
+    def owed(self) -> set[str]:
+        """Return the ids that the master has not acknowledged."""
+        position = parse_position(self._text(f"{STATE}/acknowledged"))
+        return {entry.ident for entry in unacknowledged(self.journal(), position)}
+
+    def acted(self) -> list[str]:
+        """Return the ids that web1 has acted on as a reaction."""
+        return list(parse_acted(self._text(f"{STATE}/acted"), "acted").idents)
+
+    def told(self) -> int:
+        """Return how often web2 has acted on being told."""
+        return (self.other.read(TOLD) or "").count("told")
+
+    def heard(self, name: str, state: str, since: float, ident: str) -> dict[str, Any]:
+        """Wait until the master's bus has had a transition, and return the event's data."""
+        tag = f"salt/beacon/web1/ipalias_wan/{name}/{state}"
+
+        def events() -> list[dict[str, Any]]:
+            seen = self.fleet.events.get_events([(MASTER, tag)], after_time=since)
+            return [event.data for event in seen if event.data.get("transition") == ident]
+
+        wait_until(lambda: bool(events()), f"{tag} of {ident}", timeout=90)
+        return events()[0]
