@@ -26,6 +26,7 @@ MAX_EXPANSION = 65536
 ADDRESS_KEYS = ("address", "block", "label", "source")
 #: First octet from which on IPv4 addresses are for groups, or reserved.
 _FIRST_MULTICAST = 224
+_LONGEST_NETWORK = 64
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _PREFIX = re.compile(r"[0-9]{1,3}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
@@ -120,6 +121,38 @@ def parse_cidr(text: object, where: str) -> tuple[str, int]:
     if prefix < longest - 1:
         _refuse_edges(parsed, prefix, text, where)
     return str(parsed), prefix
+
+
+def parse_host(value: object, where: str) -> tuple[str, int]:
+    """Read one address that a host can have, without a prefix.
+
+    :returns: canonical form and family.
+    :raises InputError: anything else.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{short(value)} is not an IP address", where=where)
+    parsed = _address(value, value, where)
+    return str(parsed), parsed.version
+
+
+def parse_network(value: object, where: str) -> tuple[str, int]:
+    """Read a network with its prefix length.
+
+    :returns: canonical form and family.
+    :raises InputError: no network, or one whose address has bits behind its prefix.
+    """
+    if isinstance(value, str) and "/" in value and len(value) < _LONGEST_NETWORK:
+        try:
+            network = ip_network(value)
+        except ValueError:
+            network = None
+        if network is not None:
+            return str(network), network.version
+    raise InputError(
+        f"{short(value)} is not a network",
+        where=where,
+        way_out="write its first address and the prefix length, such as 192.0.2.0/24",
+    )
 
 
 def parse_named(text: object, where: str) -> tuple[str, int | None]:

@@ -15,6 +15,10 @@ _SUNOS = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,30}")
 _NOT_IN_WINDOWS = frozenset('"\\/:*?<>|')
 _LONGEST_IN_WINDOWS = 256
 
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
+
 Mixed = Mapping[object, object]
 
 
@@ -65,6 +69,73 @@ def parse_bool(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"{short(value)} is not true or false", where=where)
     return value
+
+
+def parse_duration(value: object, where: str, least: float = 0.0, most: float = 86400.0) -> float:
+    """Read a span of time: a number of seconds, or a text such as ``500ms``, ``60s``, ``2m``.
+
+    :param least: shortest one that makes sense here, in seconds; `most`: the longest.
+    :returns: seconds.
+    :raises InputError: no span of time, or outside the limits.
+    """
+    seconds: float | None = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        seconds = float(found[1]) * _UNITS[found[2]] if found else None
+    if seconds is None:
+        raise InputError(
+            f"{short(value)} is not a span of time",
+            where=where,
+            way_out="write seconds as a number, or 500ms, 60s, 2m, 1h",
+        )
+    if not least <= seconds <= most:
+        raise InputError(
+            f"{short(value)} is not between {span(least)} and {span(most)}", where=where
+        )
+    return seconds
+
+
+def span(seconds: float) -> str:
+    """Return a span of time for a message: ``80 ms``, ``2.5 s``."""
+    return f"{seconds * 1000:.4g} ms" if 0 < abs(seconds) < 1 else f"{seconds:.6g} s"
+
+
+def parse_share(value: object, where: str) -> float:
+    """Read a share of a whole: ``40%``, or a number from 0 to 1.
+
+    :raises InputError: anything else.
+    """
+    share: float | None = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        share = float(value)
+    elif isinstance(value, str) and (found := _PERCENT.fullmatch(value)):
+        share = float(found[1]) / 100
+    if share is None or not 0 <= share <= 1:
+        raise InputError(
+            f"{short(value)} is not a share", where=where, way_out="write 0% to 100%, or 0 to 1"
+        )
+    return share
+
+
+def parse_int(value: object, where: str, least: int, most: int) -> int:
+    """Read a whole number within limits.
+
+    :raises InputError: no whole number, or outside the limits.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"{short(value)} is not a whole number {least} to {most}", where=where)
+    return value
+
+
+def sequence(value: object, where: str) -> list[object]:
+    """Return a list; None counts as empty."""
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{short(value)} is not a list", where=where)
+    return list(value)
 
 
 def mapping(value: object, where: str) -> Mixed:

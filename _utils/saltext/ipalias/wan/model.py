@@ -71,27 +71,44 @@ class Threshold:
     window: float = 60.0
 
 
+class Silence(NamedTuple):
+    """Say how long a line must have been silent to be taken for dead (seconds).
+
+    :param least: on a line that shows no bursts of loss.
+    :param most: on a line that shows them; between the two it follows what was seen.
+    """
+
+    least: float
+    most: float
+
+
 @dataclass(frozen=True)
 class ProbeConfig:
     """Say how a line is watched; all times in seconds.
 
+    There are two ways. With `confirm` targets are asked in turn, the first late answer is
+    followed at once by a burst of questions, and the line is down when it stayed silent for
+    as long as `silence` and the loss seen demand. Without, all targets are asked once in each
+    round, and `fall` bad rounds in a row take the line down.
+
     :param interval: between two calm probes of one target.
     :param timeout: after which a probe without answer is a miss; with `adaptive` the most
         it can be, for it then follows the measured round trip and its variance.
-    :param fall: rounds in a row without enough answers until the line is down.
+    :param silence: how long it must be silent; only with `confirm`.
+    :param fall: rounds in a row without enough answers until the line is down; only without
+        `confirm`.
     :param rise: rounds in a row with enough answers until it is up again.
     :param hold_down: the least time between a line's going down and its coming back.
-    :param confirm: answer the first miss at once with a burst to several targets, sized by
-        the loss seen, instead of waiting for `fall` rounds.
     :param adaptive: let the timeout follow the round trip.
     """
 
-    interval: float = 1.0
-    timeout: float = 1.0
+    interval: float = 0.5
+    timeout: float = 2.0
     fall: int = 2
-    rise: int = 2
+    rise: int = 3
     hold_down: float = 5.0
-    confirm: bool = False
+    confirm: bool = True
+    silence: Silence = field(default_factory=lambda: Silence(0.3, 2.5))
     adaptive: bool = True
     loss: Threshold | None = None
     latency: Threshold | None = None
@@ -277,9 +294,56 @@ class Wanted(NamedTuple):
     """Hold what the default route of each family shall be: lines with weights, best tier only.
 
     :param lines: family → lines that carry it, with their weights; never empty for a
-        family that had a default route before.
+        family that had a default route of ours before. A family that is left out has had
+        none, and what stands there is left alone.
     :param because: for the log: why these.
     """
 
     lines: Mapping[int, tuple[tuple[Line, int], ...]]
     because: str = ""
+
+
+FAIL, RESTORE, DRAIN = "fail", "restore", "drain"
+#: What an operator may say of a line.
+VERBS = (FAIL, RESTORE, DRAIN)
+
+
+class Carrier(NamedTuple):
+    """Hold what the kernel says of an interface: whether it can carry packets."""
+
+    interface: str
+    up: bool
+
+
+class Command(NamedTuple):
+    """Hold an operator's word about an uplink.
+
+    :param verb: ``fail`` takes its lines down, ``drain`` gives them no new flows, ``restore``
+        takes either back.
+    :param until: boot clock at which it ends by itself; None: at `restore` only.
+    :param family: one family of it, or None for all.
+    :param by: who said so, for the journal.
+    """
+
+    verb: str
+    uplink: str
+    until: float | None = None
+    family: int | None = None
+    by: str = ""
+
+
+class Decision(NamedTuple):
+    """Hold what follows from what happened: what to send, to write down and to route.
+
+    :param probes: to send now.
+    :param transitions: to write down, in this order; `acted` is left to who acts.
+    :param wanted: the default routes from now on; None: as before.
+    :param warnings: for the log.
+    :param wake: boot clock at which to ask again, if nothing happens before.
+    """
+
+    probes: tuple[Probe, ...]
+    transitions: tuple[Transition, ...]
+    wanted: Wanted | None
+    warnings: tuple[str, ...]
+    wake: float
