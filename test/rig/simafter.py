@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from rig import plat, simsysctl
+from rig import plat, simsysctl, simwan
 from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
@@ -68,6 +68,8 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
     if fresh.proc.values:
         fresh.proc.fill(sorted(fresh.net.links))
     fresh.services.clear()
+    if fresh.wan is not None:
+        fresh.wan.kernel = simwan.HOST
     for path in list(fresh.files.nodes):
         if path.startswith("/run/") and not path.startswith("/run/systemd/"):
             fresh.files.nodes.pop(path)
@@ -82,6 +84,9 @@ def bring_up(host: SimHost) -> None:
     programs, net = host.programs, host.net
     if host.owner == "sysctl":
         simsysctl.boot(host)
+        net.add4("eth0", SimAddress("192.0.2.2", 24))
+    if host.owner == "wan":
+        simwan.boot(host)
         net.add4("eth0", SimAddress("192.0.2.2", 24))
     if host.owner in plat.NAMES:
         plat.load(host.owner).bring_up(host)

@@ -30,10 +30,12 @@ from saltext.ipalias.effects import (
     ReadClock,
     ReadFile,
     ReadLive,
+    ReadWan,
     RemoveFolder,
     Rename,
     Run,
     Send,
+    SetWan,
     StartGuard,
     SyncFile,
     SyncFolder,
@@ -49,7 +51,18 @@ from saltext.ipalias.live import tools
 #: A program: takes its arguments and standard input.
 Program = Callable[[Sequence[str], "str | None"], Result]
 #: Effects that change nothing, or nothing that a change has to undo (the frozen copy).
-READING = (ReadFile, ReadLive, ReadClock, Pause, Identify, AwaitArmed, Check, Probe, Freeze)
+READING = (
+    ReadFile,
+    ReadLive,
+    ReadClock,
+    Pause,
+    Identify,
+    AwaitArmed,
+    Check,
+    Probe,
+    Freeze,
+    ReadWan,
+)
 STATE = "/var/lib/ipalias"
 
 
@@ -94,6 +107,8 @@ class SimHost:
         self.proc = SimProc()
         #: Services that run, of those that anything here starts.
         self.services: set[str] = set()
+        #: Its part of multi-WAN, see `rig.simwan`; None where nothing asks for it.
+        self.wan: Any = None
         self.log: list[Effect] = []
         self.frames: list[Send] = []
         #: Who acts: process id, its start time; and which boot this is.
@@ -245,6 +260,10 @@ class SimHost:
                 self.frames.append(effect)
             case Freeze():
                 return "/usr/local/lib/ipalias/0-0"
+            case ReadWan(text):
+                return self.wan.found(text)
+            case SetWan(before, after):
+                return self.wan.set(before, after)
             case Identify():
                 return self.pid, self.started, self.boot
             case StartGuard(ident):
@@ -313,6 +332,7 @@ class SimHost:
             "promote": {name: link.promote for name, link in self.net.links.items()},
             "settings": dict(self.proc.values),
             "services": sorted(self.services),
+            "wan": self.wan.state() if self.wan is not None else None,
             "ledger": ledger.text if ledger is not None else None,
         }
 

@@ -50,9 +50,7 @@ class Loop(RuleBasedStateMachine):
         standing=st.sets(uplinks),
         seed=st.integers(0, 999),
     )
-    def begin(
-        self, probe: Any, require: str, policy: str, standing: set[str], seed: int
-    ) -> None:
+    def begin(self, probe: Any, require: str, policy: str, standing: set[str], seed: int) -> None:
         self.config = wan(3, 3, probe, require=require, policy=policy)
         self.rng = random.Random(seed)
         self.now = 1000.0
@@ -218,6 +216,7 @@ class Loop(RuleBasedStateMachine):
         up = {name for name, state in self.state.items() if state == UP}
         if up:
             assert set(self.wanted) <= up
+
 
 TestLoop = Loop.TestCase
 TestLoop.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

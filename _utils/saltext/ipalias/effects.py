@@ -155,6 +155,26 @@ class Freeze(NamedTuple):
     """Make the frozen copy of the library current; answers its folder, or None for none."""
 
 
+class ReadWan(NamedTuple):
+    """Read what a multi-WAN configuration is held against; answers a `wan.live.Found`.
+
+    :param text: the configuration as it lies on the disk (`wan.stored`).
+    """
+
+    text: str
+
+
+class SetWan(NamedTuple):
+    """Bring the kernel from one multi-WAN configuration to another; answers a `wan.switch.Done`.
+
+    :param before: text of the one in force; empty: none.
+    :param after: text of the one that shall be; empty: none.
+    """
+
+    before: str
+    after: str
+
+
 class Check(NamedTuple):
     """Run checks side by side; answers a problem for each, or an empty string."""
 
@@ -197,6 +217,8 @@ Effect = (
     | StartGuard
     | AwaitArmed
     | Freeze
+    | ReadWan
+    | SetWan
     | Check
     | Probe
 )

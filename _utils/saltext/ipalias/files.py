@@ -24,7 +24,15 @@ from .model import File
 from .paths import Paths
 
 #: Folders that exist for our files alone: removed with the last of them.
-OUR_FOLDERS = (".network.d", "/etc/network/ipalias", "/etc/ipalias", "/sysinit.target.d")
+OUR_FOLDERS = (
+    ".network.d",
+    "/etc/network/ipalias",
+    "/etc/ipalias",
+    "/sysinit.target.d",
+    "/multi-user.target.d",
+    "/networkd.conf.d",
+    "/ipalias/wan",
+)
 #: A leading dot and this ending: no daemon that reads folders takes it for its own.
 TEMPORARY = ".ipalias-new"
 

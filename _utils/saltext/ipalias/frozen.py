@@ -26,9 +26,13 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 if __name__ == "__main__":
-    from ipalias_frozen import outlive
+    # The monitor runs for years and needs none of what puts files back.
+    if sys.argv[1:2] == ["wan"]:
+        from ipalias_frozen.wan import service as part
+    else:
+        from ipalias_frozen import outlive as part
 
-    sys.exit(outlive.main(sys.argv[1:]))
+    sys.exit(part.main(sys.argv[1:]))
 '''
 
 

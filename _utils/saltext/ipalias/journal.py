@@ -21,7 +21,7 @@ from .model import Alias, Evidence
 from .sysctl import Held, parse_held
 
 #: 2: `Record.routes` holds ways to subnets too, which a reader of 1 takes for default routes.
-#: 3: `Record.tuned` and `Record.listener`, which a reader of 2 would leave as they are.
+#: 3: `Record.tuned`, `listener` and `wan`, which a reader of 2 would leave as they are.
 SCHEMA = 3
 OPEN, WAITING, FIRING, COMMITTED = "open", "waiting", "firing", "committed"
 #: States in which a change is neither done nor undone.
@@ -56,6 +56,20 @@ class Part:
 
 
 @dataclass(frozen=True)
+class WanPart:
+    """Hold what a change does to multi-WAN.
+
+    :param before: text of the configuration that was in force; empty: none.
+    :param after: text of the one that the change brings; empty: none.
+    :param started_by: what starts the monitor's service (`platforms.init`), or empty.
+    """
+
+    before: str
+    after: str
+    started_by: str
+
+
+@dataclass(frozen=True)
 class Record:
     """Hold a change as it must be undone.
 
@@ -77,6 +91,7 @@ class Record:
         order in which they are put back (`sysctl.Store`).
     :param listener: what starts services (`platforms.init`), where the change installs or
         removes the listener of `sysctl.service`; empty where it does neither.
+    :param wan: what it does to multi-WAN, or None.
     """
 
     id: str
@@ -93,6 +108,7 @@ class Record:
     beside: Mapping[str, tuple[LiveAddress, ...]] = field(default_factory=dict)
     tuned: Mapping[str, Held] = field(default_factory=dict)
     listener: str = ""
+    wan: WanPart | None = None
 
     def name(self, state: str) -> str:
         """Return the file name of the record in a state."""
@@ -123,6 +139,7 @@ def render_record(record: Record) -> str:
     data["beside"] = {name: _live_data(listed) for name, listed in record.beside.items()}
     data["tuned"] = {key: list(held) for key, held in record.tuned.items()}
     data["listener"] = record.listener
+    data["wan"] = None if record.wan is None else asdict(record.wan)
     return json.dumps(data) + "\n"
 
 
@@ -161,6 +178,7 @@ def parse_record(text: str, path: str) -> Record:
             },
             tuned={str(key): parse_held(row) for key, row in data.get("tuned", {}).items()},
             listener=str(data.get("listener", "")),
+            wan=WanPart(**data["wan"]) if data.get("wan") else None,
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None

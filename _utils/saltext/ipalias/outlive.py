@@ -57,6 +57,8 @@ def guard(paths: Paths, ident: str) -> int:
     for part in record.parts:
         load(part.backend)
     sysctl.load(host.system)
+    if record.wan is not None:
+        pass
     disk.say(paths.armed(ident), "armed\n")
     try:
         while not _is_due(host, paths, record):

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from . import sysctl
 from .backends import Backend, load
-from .effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink, WriteKernel
+from .effects import Effects, FileState, ReadFile, ReadLive, Run, SetWan, Unlink, WriteKernel
 from .errors import EffectError, IpaliasError
 from .files import place_file, settle_folders, temporary_name, tidy_folder
 from .host import Host
-from .journal import Part, Record
+from .journal import Part, Record, WanPart
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
 from .model import Activation, Change, Command, Evidence, File
@@ -51,6 +51,8 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     folders: dict[str, bool] = {}
     steps = _listener_steps(record, live=live)
     yield from attempt(steps.before, problems)
+    monitor = _monitor_steps(record, live=live)
+    yield from attempt(monitor.before, problems)
     for path, image in record.files.items():
         yield from _noted(_restore(path, image, path in record.owned, folders), problems)
     for folder, tidy in folders.items():
@@ -61,8 +63,11 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     if record.tuned:
         yield from _restore_tuned(record, host, problems, live=live)
     if live:
+        if record.wan is not None:
+            yield from _noted(_restore_wan(record.wan), problems)
         yield from _restore_kernel(record, host, problems)
     yield from attempt(steps.after, problems)
+    yield from attempt(monitor.after, problems)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
@@ -80,6 +85,23 @@ def _listener_steps(record: Record, *, live: bool) -> service.Steps:
     was_there = any(record.files.get(path) is not None for path in paths)
     steps = service.starting if was_there else service.stopping
     return steps(record.listener, wait=live)
+
+
+def _monitor_steps(record: Record, *, live: bool) -> service.Steps:
+    """Return what brings the monitor of multi-WAN back to run, or not to, as it did."""
+    if record.wan is None:
+        return service.Steps()
+    from .wan import start
+
+    return start.steps(record.wan.started_by, runs=bool(record.wan.before), wait=live)
+
+
+def _restore_wan(part: WanPart) -> Effects[None]:
+    """Bring the kernel back to the former configuration; after a boot there is nothing of it."""
+    done = yield SetWan(part.after, part.before)
+    refused = [problem for problem in done.problems if not problem.startswith("not ours")]
+    if refused:
+        raise EffectError("; ".join(refused[:5]), where="kernel")
 
 
 def _restore_tuned(record: Record, host: Host, problems: list[str], *, live: bool) -> Effects[None]:

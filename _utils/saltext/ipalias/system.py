@@ -30,10 +30,12 @@ from .effects import (
     ReadClock,
     ReadFile,
     ReadLive,
+    ReadWan,
     RemoveFolder,
     Rename,
     Run,
     Send,
+    SetWan,
     StartGuard,
     SyncFile,
     SyncFolder,
@@ -172,7 +174,24 @@ class RealHost:
                 self._await_armed(ident)
             case Freeze():
                 return freeze.freeze(self._paths, self._environment)
+            case ReadWan() | SetWan():
+                return self._wan(effect)
         return None
+
+    def _wan(self, effect: ReadWan | SetWan) -> Any:
+        """Read or change the kernel's part of multi-WAN, which most hosts never load."""
+        from .wan import live
+
+        def ask(argv: Sequence[str]) -> str:
+            return self.command(argv, None, 15.0).out
+
+        def nft(text: str) -> str:
+            result = self.command(["nft", "-f", "-"], text, 15.0)
+            return "" if result.code == 0 else _command_error(["nft", "-f", "-"], result).text()
+
+        if isinstance(effect, ReadWan):
+            return live.read_wan(effect.text, ask)
+        return live.set_wan(effect.before, effect.after, nft)
 
     def _run_checks(self, specs: Sequence[CheckSpec]) -> list[str]:
         """Run checks side by side: one that waits for its time limit delays no other."""

@@ -195,7 +195,7 @@ class Tuner:
         text = self.host.read(path)
         if text is not None:
             return parse_ledger(text, path)
-        ours = self.store.read_ours(self.host)
+        ours = self.store.read_ours(self.host) if sysctl.is_known(self.host.system) else {}
         return {key: Entry(value, (UNKNOWN,)) for key, value in ours.items()}
 
     # -- what requests share ------------------------------------------------------------
@@ -221,6 +221,10 @@ class Tuner:
     ) -> Answer:
         """Show a change (`test`) or make it, and answer with plain data."""
         before = self.entries()
+        if not (before or asked):
+            # A host without any: most of them.
+            told = ". ".join([report.NOTHING, *self._settled])
+            return {"result": True, "changes": {}, "notes": self._settled, "comment": told}
         where = {key: setting.where for key, setting in asked.items()}
         self.store.check(self.host, where)
         wanted = {key: (setting.value, setting.where) for key, setting in asked.items()}

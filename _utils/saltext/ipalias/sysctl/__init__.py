@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from ..effects import Effects
@@ -177,3 +178,8 @@ def same_value(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return one is other
     return one.split() == other.split()
+
+
+def is_known(system: str) -> bool:
+    """Tell whether there is a store for a system."""
+    return find_spec(f"{__package__}.{STORES[system]}") is not None

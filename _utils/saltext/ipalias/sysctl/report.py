@@ -11,6 +11,7 @@ from .plan import Plan
 
 #: Settings and files that a comment names; the rest is counted.
 MAX_NAMED = 20
+NOTHING = "Nothing of ours is concerned"
 
 
 def row(key: str, held: Held, lasting: Lasting, entry: Entry | None) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def comment(plan: Plan, *, test: bool, stored: bool) -> str:
     gone = [key for key in plan.before if key not in plan.after]
     if not plan.touches_host:
         if not plan.after:
-            return "Nothing of ours is concerned"
+            return NOTHING
         waiting = sum(plan.now[key].live is None for key in plan.after)
         wait = f"; {waiting} wait for their interface" if waiting else ""
         place = "in the store" if stored else "in the file"

@@ -174,6 +174,9 @@ class Numbers:
     :param priority: of the first policy rule.
     :param protocol: of our routes, rules and nexthops.
     :param nexthop: id of the first nexthop object.
+
+    Ours are: a table for each uplink and one for the default routes behind them; five
+    priorities; a group for each family and, behind them, a nexthop object for each line.
     """
 
     mark_shift: int = 16
@@ -195,6 +198,24 @@ class Numbers:
     def table_of(self, index: int) -> int:
         """Return an uplink's routing table."""
         return self.table + index - 1
+
+    @property
+    def indexes(self) -> int:
+        """Return how many uplinks can be numbered, with 0 for none."""
+        return 1 << min(self.mark_bits, 11)
+
+    @property
+    def default_table(self) -> int:
+        """Return the table of our default routes: behind that of the last possible uplink."""
+        return self.table + self.indexes - 1
+
+    def group_of(self, family: int) -> int:
+        """Return the nexthop group of a family's default route."""
+        return self.nexthop + (family == 6)
+
+    def nexthop_of(self, index: int, family: int) -> int:
+        """Return the nexthop object of a line."""
+        return self.nexthop + 2 * index + (family == 6)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The journal of transitions, who has taken note of it, and the record of probes: text alone.
 
-The journal is a file of JSON lines, one a transition, oldest first, appended by one writer. A
+The journal is a file of JSON lines, one a transition, oldest first, appended by one writer;
+where it is known only later who acted on one, a note of its own says so (`render_note`). A
 host that dies while it writes leaves a torn last line: it is passed over, and the next entry
-begins on a line of its own (`append`).
+begins on a line of its own.
 
 Delivery is at least once. A reader sends what `unacknowledged` returns until the master's
 reply names an id, and stores the `Position` that `acknowledge` gives. Acting is once for each
@@ -36,18 +37,18 @@ def render_entry(transition: Transition) -> str:
     return json.dumps(event_data(transition), separators=(",", ":")) + "\n"
 
 
-def append(tail: str, transition: Transition) -> str:
-    """Return what to append to a journal whose last characters are `tail`."""
-    torn = bool(tail) and not tail.endswith("\n")
-    return ("\n" if torn else "") + render_entry(transition)
-
-
 def event_data(transition: Transition) -> dict[str, Any]:
     """Return a transition as plain data, as events carry it."""
     line = transition.line
     data: dict[str, Any] = {"schema": SCHEMA, "id": transition.ident}
     data |= {"uplink": line.uplink, "family": line.family, "state": transition.state}
     return data | {key: getattr(transition, key) for key in _FIELDS}
+
+
+def render_note(ident: str, acted: str) -> str:
+    """Return the line that says who changed the kernel for a transition written before."""
+    data = {"schema": SCHEMA, "of": ident, "acted": acted}
+    return json.dumps(data, separators=(",", ":")) + "\n"
 
 
 def parse_entry(data: object) -> Transition:
@@ -98,6 +99,7 @@ def parse_journal(text: str, path: str) -> Journal:
     :raises ParseError: an entry of a later schema than this version knows.
     """
     entries: dict[str, Transition] = {}
+    acted: dict[str, str] = {}
     unreadable = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -112,12 +114,16 @@ def parse_journal(text: str, path: str) -> Journal:
                     f"schema {schema} is newer than {SCHEMA}, which this version knows",
                     way_out="install the version that wrote it, or a newer one",
                 )
+            if isinstance(data, dict) and "of" in data:
+                acted[_text(data["of"])] = _text(data["acted"])
+                continue
             entry = parse_entry(data)
         except MALFORMED:
             unreadable.append(number)
             continue
         entries.setdefault(entry.ident, entry)
-    return Journal(tuple(entries.values()), tuple(unreadable))
+    told = (e._replace(acted=acted.get(e.ident, e.acted)) for e in entries.values())
+    return Journal(tuple(told), tuple(unreadable))
 
 
 def last_counter(entries: Iterable[Transition], boot: str) -> int:
