@@ -45,7 +45,7 @@ def _setup(pillar):
     if not isinstance(block, dict):
         raise CommandExecutionError(f"{pillar}: is not a mapping")
     library = formula.library("wan.setup")
-    return library.Setup(data=block, root=pillar, **formula.surroundings())
+    return library.make(data=block, root=pillar, **formula.surroundings())
 
 
 def _ask(request):

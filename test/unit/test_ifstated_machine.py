@@ -14,6 +14,7 @@ from saltext.ipalias.wan import ifstated, note, openbsd
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.model import Line, WanConfig
 
+LATENCY = {"down": 1, "up": 0.5, "window": "300s"}
 #: The guide's own file, its addresses exchanged.
 GUIDE = """
 init-state all_ok
@@ -225,12 +226,12 @@ def mutated(text: str) -> list[tuple[str, str]]:
             ("delete -inet", "add -inet"),
             ("=up", "=down"),
             ("=down", "=up"),
-            ("98.51.100.1\"", "98.51.100.2\""),
-            ("98.51.100.2\"", "98.51.100.1\""),
+            ('98.51.100.1"', '98.51.100.2"'),
+            ('98.51.100.2"', '98.51.100.1"'),
             ("$wan1_ok", "$wan2_ok"),
             ("$always && ", ""),
             ("run ", "else run "),
-            (" {", " { run \"x\" }"),
+            (" {", ' { run "x" }'),
             ("every 30", "every 30s"),
         ):
             if old in row:
@@ -359,7 +360,10 @@ def test_names_that_parse_y_could_mistake_are_numbered() -> None:
         ({"react": "event"}, ("react: `event`",)),
         ({"failback": "flush"}, ("failback",)),
         ({"numbers": {"table": 100}}, ("numbers",)),
-        ({"probe": {"profile": "guide", "latency": {"down": 1, "up": 0.5, "window": "300s"}}}, ("latency",)),
+        (
+            {"probe": {"profile": "guide", "latency": {"down": 1, "up": 0.5, "window": "300s"}}},
+            ("latency",),
+        ),
     ],
 )
 def test_what_ifstated_cannot_do_is_refused_by_name(
@@ -409,7 +413,7 @@ def test_more_lines_than_states_can_be_made_for_are_refused() -> None:
         for n in range(1, 6)
     }
     made = parse_wan({"uplinks": uplinks, "probe": {"profile": "guide"}}, system="openbsd")
-    with pytest.raises(UnsupportedError, match="5 lines .* need 32 states"):
+    with pytest.raises(UnsupportedError, match=r"5 lines .* need 32 states"):
         ifstated.refuse_inexpressible(made)
 
 
