@@ -109,3 +109,24 @@ def owners(pillar="ipalias"):
         salt gw1 ipalias_wan.owners
     """
     return _formula().call(_setup(pillar).owners)
+
+
+def status(pillar="ipalias"):
+    """
+    Show each line: its state and since when, whether it carries traffic, how much it was used.
+
+    OpenBSD and FreeBSD; ``use`` is the column of that name of ``route show`` (OpenBSD alone).
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt fw1 ipalias_wan.status
+    """
+    setup = _setup(pillar)
+    if not hasattr(setup, "status"):
+        raise CommandExecutionError("status of lines: not on this system")
+    return _formula().call(setup.status)

@@ -1,4 +1,4 @@
-"""Several ways out brought to a simulated OpenBSD: files, routes, pf, ifstated, and the way back."""
+"""Several ways out on a simulated OpenBSD: files, routes, pf, ifstated, and the way back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rig import simopenwan
 from rig.bsdlines import block
 from rig.simhost import Fault, SimHost
 from rig.simopenwan import CONF, PF, RC, Programs
-from saltext.ipalias.effects import Run
+from saltext.ipalias.effects import Rename, Run
 from saltext.ipalias.errors import (
     EffectError,
     InputError,
@@ -94,13 +94,17 @@ def test_it_comes_and_goes_and_a_second_run_changes_nothing(host: SimHost) -> No
 
 def test_every_text_is_looked_at_before_a_file_is_written(host: SimHost) -> None:
     setup(host).managed()
-    lines = ran(host)
-    looked = [lines.index("ifstated -n -f /dev/stdin"), lines.index("pfctl -n -f -")]
-    kinds = [
-        at for at, effect in enumerate(host.log) if getattr(effect, "path", "").startswith("/etc/h")
+    order = [
+        " ".join(e.command.argv) if isinstance(e, Run) else f"written {e.target}"
+        for e in host.log
+        if isinstance(e, (Run, Rename))
     ]
-    first = next(at for at, e in enumerate(host.log) if isinstance(e, Run) and "-n" in ran(host)[0])
-    assert max(looked) < lines.index("rcctl stop ifstated") and first is not None and kinds
+    at = {line: order.index(line) for line in dict.fromkeys(order)}
+    looked = max(at["ifstated -n -f /dev/stdin"], at["pfctl -n -f -"])
+    # The settings are a change of their own, before this one.
+    assert all(looked < at[f"written {p}"] for p in ("/etc/hostname.re0", CONF, PF, RC))
+    assert looked < at["rcctl stop ifstated"] < at[f"written {CONF}"]
+    lines = ran(host)
     assert lines[-1] == "rcctl restart ifstated"
     assert lines.index("pfctl -f /etc/pf.conf") < lines.index("rcctl restart ifstated")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..bootunit import Program
 from ..effects import Effects, FileState, Freeze, ReadFile, ReadLive, Run
@@ -23,7 +24,7 @@ from ..paths import Settings
 from ..recover import kept_routes
 from ..tuning import Setting
 from . import apply as wan_apply
-from . import bsdroutes, ifstated
+from . import bsdroutes, bsdstatus, ifstated
 from .bsdroutes import Dialect, Stored, parse_stored, render_stored
 from .config import refuse_misplaced
 from .ifstated import FIRST_LINE, VERB, detection, refuse_inexpressible
@@ -88,6 +89,9 @@ class BsdSetup(Setup):
                     where=config.where,
                     way_out="on FreeBSD it is the package net/ifstated; pfctl is part of the base",
                 )
+        # What the files refuse, before the settings are touched.
+        old = self._stored()
+        dialect.boot_files(host, config, old.config if old is not None else None)
         return [
             f"{way.line.text()}: a fault shows within {detection(config, way.line):g} s"
             for _, way in config.ways()
@@ -134,6 +138,10 @@ class BsdSetup(Setup):
         folder: str | None = None if test else self.host.perform(Freeze())
         frozen = folder.rsplit("/", 1)[0] if folder else paths.frozen
         return Program(self.interpreter, frozen, paths.state, VERB, CURRENT)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return a row for each line, see `bsdstatus.status`."""
+        return bsdstatus.status(self.host, self.settings.paths.state)
 
     def _change(self, planned: wan_apply.Plan) -> Effects[Verdict]:
         assert isinstance(planned, Plan)
