@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -96,6 +97,8 @@ def walk(made: WanConfig, steps: tuple[tuple[Line, ...], ...], text: str | None 
             after = world.routes
         check(world, after, steps[: at + 1])
         assert len(world.journal) - entries == len(step), steps
+        # A state a line, and none between.
+        assert len(world.daemon.entries) == 2 + sum(map(len, steps[: at + 1])), steps
 
 
 def orders(lines: list[Line], length: int) -> list[tuple[tuple[Line, ...], ...]]:
@@ -243,10 +246,19 @@ def mutated(text: str) -> list[tuple[str, str]]:
 def found(made: WanConfig, text: str) -> bool:
     """Tell whether a text is refused, or walks wrong."""
     lines = [way.line for _, way in made.ways()]
+    first, second = ((line,) for line in lines)
     try:
-        for steps in orders(lines, 3):
+        for steps in itertools.product((first, second), repeat=4):
             walk(made, steps, text)
-            hurry(made, (*steps, *steps), text)
+        for steps in ((lines, lines), (first, lines, lines), (second, lines, second)):
+            walk(made, tuple(map(tuple, steps)), text)
+        # Each state for the second time, and a change in its first round.
+        for one, other in ((first, second), (second, first)):
+            for rounds in (1, 2, 3):
+                hurry(made, (one, one, one, other), text, rounds)
+                hurry(made, (one, other, other, one, other), text, rounds)
+                hurry(made, (one, other, one, other, one, other, other), text, rounds)
+                hurry(made, (one, other, one, other, other, one, one), text, rounds)
         for count in range(3):
             for down in itertools.combinations(lines, count):
                 _start(made, text, down)
@@ -264,6 +276,19 @@ def _start(made: WanConfig, text: str, down: tuple[Line, ...]) -> None:
         world.restart()
         up = {way.gateway for _, way in made.ways() if way.line in world.working()}
         check(world, {4: up or left}, (down, left))
+        assert len(world.daemon.entries) == 2 and len(world.journal) == len(down)
+
+
+#: Slips that change nothing that can be seen: the state that is taken without being told is the
+#: first one, which is this one; where two conditions hold, the last ``set-state`` wins, and what
+#: it leaves out the next state sees; of a state's conditions the first brings the test that
+#: keeps its list in order, and the start is left at once.
+HARMLESS = (
+    r"without line 2: init-state start",
+    r"line 9: .*'\$wan1_ok' to '\$wan2_ok'",
+    r"line \d+: \tif \$always && .*\$wan1_ok && .*: '\$always && ' to ''",
+    r"line \d+: \tif \$always && .*\$wan1_ok && (! )?\$wan2_ok {: '\$wan1_ok' to '\$wan2_ok'",
+)
 
 
 def test_every_slip_in_the_file_is_refused_or_found() -> None:
@@ -271,7 +296,8 @@ def test_every_slip_in_the_file_is_refused_or_found() -> None:
     text = ifstated.render(made, openbsd.commands(PROGRAM))
     slips = mutated(text)
     assert len(slips) > 150 and not found(made, text)
-    assert [said for said, slip in slips if not found(made, slip)] == []
+    left = [said for said, slip in slips if not found(made, slip)]
+    assert [said for said in left if not any(re.match(way, said) for way in HARMLESS)] == []
 
 
 @pytest.mark.parametrize(
@@ -293,13 +319,18 @@ def test_the_interpreter_refuses_what_ifstated_refuses(old: str, new: str, said:
         daemon.parse(text.replace(old, new))
 
 
-def hurry(made: WanConfig, steps: tuple[tuple[Line, ...], ...], text: str | None) -> None:
-    """Let lines change while a state has hardly been entered; look when all is settled."""
+def hurry(
+    made: WanConfig, steps: tuple[tuple[Line, ...], ...], text: str | None, rounds: int = 1
+) -> None:
+    """Let lines change while a state has hardly been entered; look when all is settled.
+
+    :param rounds: timers that fire between two changes.
+    """
     world = World(made, text)
     for step in steps:
         for line in step:
             (world.fail if line in world.working() else world.heal)(line)
-        world.settle(1)
+        world.settle(rounds)
     world.settle(6)
     up = {way.gateway for _, way in made.ways() if way.line in world.working()}
     assert world.routes[4], steps
@@ -308,8 +339,9 @@ def hurry(made: WanConfig, steps: tuple[tuple[Line, ...], ...], text: str | None
 
 def test_changes_in_the_first_round_of_a_state_are_seen() -> None:
     made = config(2)
-    for steps in orders([way.line for _, way in made.ways()], 6):
-        hurry(made, steps, None)
+    for steps in orders([way.line for _, way in made.ways()], 5):
+        for rounds in (1, 2, 3):
+            hurry(made, steps, None, rounds)
 
 
 def test_without_the_test_that_never_runs_a_change_is_lost() -> None:
@@ -318,9 +350,9 @@ def test_without_the_test_that_never_runs_a_change_is_lost() -> None:
     first, second = (way.line for _, way in made.ways())
     # Into wan1_down for the second time, and wan2 fails in its first round.
     steps = ((first,), (first,), (first,), (second,))
-    hurry(made, steps, None)
+    hurry(made, steps, None, 2)
     with pytest.raises(AssertionError):
-        hurry(made, steps, text)
+        hurry(made, steps, text, 2)
 
 
 # The file

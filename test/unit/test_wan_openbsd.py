@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rig import simopenwan
+from rig import simafter, simopenwan
 from rig.bsdlines import block
-from rig.simhost import Fault, SimHost
+from rig.simhost import Crash, Fault, SimHost
 from rig.simopenwan import CONF, PF, RC, Programs
 from saltext.ipalias.effects import Rename, Run
 from saltext.ipalias.errors import (
@@ -20,6 +20,7 @@ from saltext.ipalias.errors import (
     RefusedError,
     UnsupportedError,
 )
+from saltext.ipalias.wan import bsdstatus
 from saltext.ipalias.wan.bsdsetup import BsdSetup
 from saltext.ipalias.wan.setup import make
 
@@ -145,6 +146,30 @@ def test_a_fault_at_any_effect_puts_everything_back(host: SimHost) -> None:
             assert {key for key in after if after[key] != before[key]} == set(), done.log[at]
 
 
+def test_a_change_cut_short_at_any_effect_is_put_back_or_completed(host: SimHost) -> None:
+    host.run(["pfctl", "-f", PF])
+    done = host.twin()
+    setup(done).managed()
+    old, new = without_own(host.state()), without_own(done.state())
+    for at in range(len(done.log)):
+        for way in (simafter.settle, simafter.dead_man):
+            still = host.twin()
+            still.faults = [Fault(at, crash=True)]
+            with pytest.raises(Crash):
+                setup(still).managed()
+            after = still.successor()
+            way(after)
+            state = without_own(after.state())
+            # The settings are a change of their own, and come first.
+            for key in ("routes", "services"):
+                assert state[key] in (old[key], new[key]), (at, done.log[at])
+            assert state["stored"]["pf"] in (old["stored"]["pf"], new["stored"]["pf"])
+            whole = state["routes"] == new["routes"]
+            assert ("ifstated" in state["services"]) == whole, (at, done.log[at])
+        setup(after).managed()
+        assert without_own(after.state()) == new, (at, done.log[at])
+
+
 def test_a_line_that_is_down_stays_out_when_the_configuration_changes(host: SimHost) -> None:
     setup(host).managed()
     host.run(["route", "-n", "delete", "-inet", "-mpath", "default", "198.51.100.1"])
@@ -173,6 +198,41 @@ def test_tiers_boot_with_the_best_alone(host: SimHost) -> None:
     text = host.files.read("/etc/hostname.re0") or ""
     assert "!route add -mpath default 198.51.100.1\n" in text
     assert "default 198.51.100.2" not in text
+
+
+# What it says of itself
+
+
+def test_status_quotes_the_use_of_each_default_route(host: SimHost) -> None:
+    setup(host).managed()
+    journal = '{"schema":1,"id":"b-1","uplink":"wan2","family":4,"state":"down","at":5.0,'
+    journal += '"boot_at":1.0,"reason":"r","outage":0.0,"bound":60.0,"acted":"monitor"}\n'
+    host.files.put("/var/lib/ipalias/wan/journal", journal)
+    shown = host.run(["route", "-n", "show", "-inet"]).out
+    rows = setup(host).status()
+    assert [(row["line"], row["state"], row["since"]) for row in rows] == [
+        ("wan1", "up", None),
+        ("wan2", "down", 5.0),
+    ]
+    for row in rows:
+        (line,) = [r for r in shown.splitlines() if r.startswith("default") and row["gateway"] in r]
+        assert line.split()[4] == str(row["use"]) and row["carries"] and row["runs"]
+    assert rows[0]["probe"][0] == "ping -q -c 1 -w 5 203.0.113.1"
+    assert setup(simopenwan.machine()).status() == []
+
+
+#: The guide's own output, its addresses exchanged.
+SHOWN = """Routing tables
+Internet:
+Destination Gateway Flags Refs Use Mtu Prio Iface
+default 198.51.100.1 UGSP 4 1214298 - 8 wan
+default 198.51.100.2 UGSP 37 43925 - 8 wan
+"""
+
+
+def test_the_guides_table_is_read() -> None:
+    assert bsdstatus.parse_use(SHOWN) == {"198.51.100.1": 1214298, "198.51.100.2": 43925}
+    assert bsdstatus.parse_use(SHOWN.replace("Use", "Nhop#")) == {}
 
 
 # What is refused
