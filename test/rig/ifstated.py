@@ -396,6 +396,8 @@ class Ifstated:
         self.ask, self.run = ask, run
         self.now = 1000.0
         self.entries: list[str] = []
+        #: Tests that run, by command: when each ends, and how.
+        self.running: dict[str, tuple[float, int]] = {}
         self.next = start
         self.state = State("")
 
@@ -414,6 +416,8 @@ class Ifstated:
             entered += 1
             assert entered < 50, "states without an end"
             self.state.entered = float(int(self.now))
+            # The tests of a state that is left are killed.
+            self.running.clear()
             for test in self.state.tests:
                 test.status, lasts = self.ask(test.command)
                 self.now += lasts
@@ -442,21 +446,23 @@ class Ifstated:
                 self._do(action.actions)
 
     def round(self) -> None:
-        """Run every test whose timer fires next, and take each as it ends."""
-        state = self.state
-        due = min(test.due for test in state.tests)
-        self.now = max(self.now, due)
-        ending = []
-        for test in list(state.tests):
-            if test.due <= self.now:
-                test.due += test.every
-                status, lasts = self.ask(test.command)
-                ending.append((self.now + lasts, status, test))
-        for ends, status, test in sorted(ending, key=lambda item: item[0]):
-            self.now = max(self.now, ends)
-            self._ended(test, status)
-            if self.state is not state:
-                return  # the other tests of a state that is left are killed
+        """Go on until a test has ended: timers fire, and the quickest test ends first."""
+        state, ended = self.state, False
+        while not ended and self.state is state:
+            fires = min(state.tests, key=lambda test: test.due)
+            running = [test for test in state.tests if test.command in self.running]
+            ends = min(running, key=lambda test: self.running[test.command][0], default=None)
+            if ends is not None and self.running[ends.command][0] <= fires.due:
+                until, status = self.running.pop(ends.command)
+                self.now = max(self.now, until)
+                self._ended(ends, status)
+                ended = True
+            else:
+                self.now = max(self.now, fires.due)
+                fires.due += fires.every
+                # One that still runs is killed, and tells nothing.
+                status, lasts = self.ask(fires.command)
+                self.running[fires.command] = (self.now + lasts, status)
 
     def _ended(self, test: Test, status: int) -> None:
         """check_external_status and eval_state."""
