@@ -79,13 +79,7 @@ def settings(config: WanConfig) -> list[tuple[str, str]]:
     found = [("net.route.multipath", "1")]
     if config.lan or config.nat.networks or config.nat.networks6:
         for family in sorted({way.line.family for _, way in config.ways()}):
-            found.append(
-                (
-                    f"net.inet{'' if family == 4 else '6'}.ip{'' if family == 4 else '6'}"
-                    ".forwarding",
-                    "1",
-                )
-            )
+            found.append((f"net.inet{'6.ip6' if family == 6 else '.ip'}.forwarding", "1"))
     return found
 
 

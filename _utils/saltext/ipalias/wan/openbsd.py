@@ -78,12 +78,10 @@ def host_argv(verb: str, route: Route) -> tuple[str, ...]:
 def settings(config: WanConfig) -> list[tuple[str, str]]:
     """Return kernel settings, sysctl(2): several routes to one place, and forwarding."""
     inside = bool(config.lan or config.nat.networks or config.nat.networks6)
-    found = []
+    found = [(f"{name}.multipath", "1") for name in ("net.inet.ip", "net.inet6.ip6")]
     for family in sorted({way.line.family for _, way in config.ways()}):
-        name = "net.inet.ip" if family == 4 else "net.inet6.ip6"
-        found.append((f"{name}.multipath", "1"))
         if inside:
-            found.append((f"{name}.forwarding", "1"))
+            found.append((f"net.inet{'6.ip6' if family == 6 else '.ip'}.forwarding", "1"))
     return found
 
 
