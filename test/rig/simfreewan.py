@@ -24,6 +24,7 @@ ifconfig_eth0="inet 192.0.2.2 netmask 255.255.255.0"
 ifconfig_re0="inet 198.51.100.10 netmask 255.255.255.128"
 ifconfig_re1="inet 198.51.100.130 netmask 255.255.255.128"
 defaultrouter="198.51.100.1"
+pf_enable="YES"
 # kept
 static_routes="lab"
 route_lab="-net 10.9.0.0/16 192.0.2.9"

@@ -108,6 +108,15 @@ def test_what_a_program_refuses_puts_everything_back(host: SimHost, name: str) -
     assert {key for key in after if after[key] != before[key]} == set()
 
 
+def test_another_weight_of_a_route_that_is_there_is_set(host: SimHost) -> None:
+    setup(host).managed()
+    wan = weighted()
+    wan["uplinks"]["wan2"]["weight"] = 7
+    setup(host, wan).managed()
+    assert host.stored["weights"]["198.51.100.2"] == "7"
+    assert gateways(host) == {"198.51.100.1", "198.51.100.2"}
+
+
 def test_the_machine_speaks_as_this_system_does() -> None:
     text = ifstated.render(parse_wan(weighted(), system="freebsd"), freebsd.commands(PROGRAM))
     daemon.parse(text)
@@ -140,6 +149,9 @@ def test_what_freebsd_cannot_do_is_refused(host: SimHost) -> None:
     with pytest.raises(UnsupportedError, match=r"FreeBSD 12\.4-RELEASE has no"):
         setup(host).managed()
     host.programs["uname"] = uname
+    host.files.put(RC, simfreewan.RC_TEXT.replace('pf_enable="YES"\n', ""))
+    with pytest.raises(RefusedError, match="pf does not run here"):
+        setup(host).managed()
     host.files.put(RC, simfreewan.RC_TEXT)
     del host.programs["ifstated"]
     with pytest.raises(RefusedError, match="ifstated is not installed"):

@@ -296,6 +296,10 @@ def test_what_openbsd_cannot_do_is_refused(host: SimHost) -> None:
     off["uplinks"]["wan2"]["gateway"] = "203.0.113.200"
     with pytest.raises(InputError, match="not on the link"):
         setup(host, off).managed()
+    host.files.put(RC, "pf=NO\n")
+    with pytest.raises(RefusedError, match=r"rc\.conf\.local:1: pf is turned off"):
+        setup(host).managed()
+    host.files.nodes.pop(RC)
     host.files.nodes.pop("/etc/hostname.re1")
     with pytest.raises(RefusedError, match=r"there is no /etc/hostname\.re1"):
         setup(host, block(3)).managed()

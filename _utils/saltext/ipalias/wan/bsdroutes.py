@@ -178,7 +178,15 @@ def plan_routes(
     for place, route in {_place(route): route for route in ours}.items():
         if place in live and place not in keep:
             gone.append(Command(dialect.default_argv("delete", route, 1)))
-    return [*first, *added, *(command for command in gone if command not in first)]
+    # One at a time, and only beside another: what is there has no weight that could be read.
+    former = _weights(dialect, before)
+    turned: list[Command] = []
+    for route in wanted if len(wanted) > 1 else ():
+        weight = weights.get(_place(route), 1)
+        if _place(route) in live and weight != former.get(_place(route), 1):
+            turned.append(Command(dialect.default_argv("delete", route, 1)))
+            turned.append(Command(dialect.default_argv("add", route, weight)))
+    return [*first, *added, *(command for command in gone if command not in first), *turned]
 
 
 def _weights(dialect: Dialect, stored: Stored | None) -> dict[tuple[int, str, str], int]:

@@ -87,7 +87,7 @@ def refuse(host: Host, config: WanConfig) -> None:
     """Refuse what this system cannot do, or what stands in the way on this host.
 
     :raises UnsupportedError: a release without multipath routes.
-    :raises RefusedError: rc.conf has another default router.
+    :raises RefusedError: rc.conf has another default router, or pf is not to run.
     """
     release = host.run(("uname", "-r")).out.strip()
     major = release.partition(".")[0]
@@ -99,6 +99,12 @@ def refuse(host: Host, config: WanConfig) -> None:
         )
     pf.refuse_ambiguous(config)
     rc = read_rc(host)
+    if config.nat.networks and rc.value("pf_enable").upper() != "YES":
+        raise RefusedError(
+            "pf does not run here, and NAT is its work",
+            where=f"{config.where}:nat",
+            way_out='set pf_enable="YES" in rc.conf and start it (`service pf start`)',
+        )
     for family, name in _ROUTERS.items():
         ours = {via(way) for _, way in config.ways() if way.line.family == family}
         router = rc.value(name)

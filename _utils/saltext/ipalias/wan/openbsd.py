@@ -89,7 +89,7 @@ def refuse(host: Host, config: WanConfig) -> None:
     """Refuse what this system cannot do, or what stands in the way on this host.
 
     :raises UnsupportedError: weights.
-    :raises RefusedError: another gateway in mygate.
+    :raises RefusedError: another gateway in mygate; pf turned off.
     """
     for uplink in config.uplinks:
         if uplink.weight != 1:
@@ -99,6 +99,13 @@ def refuse(host: Host, config: WanConfig) -> None:
                 way_out="leave it out",
             )
     pf.refuse_ambiguous(config)
+    rows = [row.partition("#")[0].strip() for row in (host.read(RC) or "").splitlines()]
+    if config.nat.networks and "pf=NO" in rows:
+        raise RefusedError(
+            "pf is turned off, and NAT is its work",
+            where=f"{RC}:{rows.index('pf=NO') + 1}",
+            way_out="take the line out and run `pfctl -e`",
+        )
     families = {way.line.family for _, way in config.ways()}
     ours = {via(way) for _, way in config.ways()}
     for gateway in _mygate(host):

@@ -135,7 +135,7 @@ class Setup:
     def _refuse_system(self) -> None:
         if self.host.system != "linux":
             raise UnsupportedError(
-                f"nexthops, rules and nftables are Linux's, this is {self.host.system}",
+                f"several ways out are for Linux, OpenBSD and FreeBSD; this is {self.host.system}",
                 where=f"{self.root}:wan",
             )
 
