@@ -27,7 +27,7 @@ defaultrouter="198.51.100.1"
 pf_enable="YES"
 # kept
 static_routes="lab"
-route_lab="-net 10.9.0.0/16 192.0.2.9"
+route_lab="-net 203.0.113.192/26 192.0.2.9"
 """
 PF_TEXT = "set skip on lo\n\nblock return\npass\n"
 WEIGHT = "{weight:[0-9]{1,3}}"

@@ -9,6 +9,7 @@ import pytest
 
 from rig import simafter, simopenwan
 from rig.bsdlines import block
+from rig.simforms import survivors
 from rig.simhost import Crash, Fault, SimHost
 from rig.simopenwan import CONF, PF, RC, Programs
 from saltext.ipalias.effects import Rename, Run
@@ -168,6 +169,16 @@ def test_a_change_cut_short_at_any_effect_is_put_back_or_completed(host: SimHost
             assert ("ifstated" in state["services"]) == whole, (at, done.log[at])
         setup(after).managed()
         assert without_own(after.state()) == new, (at, done.log[at])
+
+
+def test_no_slip_in_a_command_would_be_taken(host: SimHost) -> None:
+    setup(host, block(3, nat=NAT)).managed()
+    setup(host).absent()
+    for name in ("route", "pfctl", "rcctl", "ifstated"):
+        program: Any = host.programs[name]
+        assert program.refused == []
+        slips, left = survivors(program, program.taken)
+        assert slips > 3 and left == [], name
 
 
 def test_a_line_that_is_down_stays_out_when_the_configuration_changes(host: SimHost) -> None:
