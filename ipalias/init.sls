@@ -5,3 +5,4 @@ include:
   - ipalias.alias
   - ipalias.dsr
   - ipalias.platform
+  - ipalias.wan

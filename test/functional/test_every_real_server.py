@@ -83,3 +83,29 @@ def test_the_check_finds_all_as_it_should_be(server: SimMinion) -> None:
     assert told["result"] is True, told
     assert [vip["ours"] for vip in told["vips"]] == [True, True]
     assert all(source["ours"] for row in told["settings"] for source in row["sources"]), told
+
+
+#: A setting of each system, as its pillar names it, that is not so at the start.
+SETTING = {
+    "freebsd": ("net.inet.ip.forwarding", 1),
+    "openbsd": ("net.inet.ip.forwarding", 1),
+    "solaris": ("ip/ip_def_ttl", 64),
+    "ipadm": ("ipv4/hostmodel", "strong"),
+    "windows": ("ipv4/eth0/weakhostreceive", "enabled"),
+}
+
+
+def test_a_setting_of_the_pillar_is_kept_and_given_up(server: SimMinion, request: Any) -> None:
+    key, value = SETTING[request.node.callspec.params["server"]]
+    before = look(server)
+    server.pillar = {"sysctl": {key: value}}
+    shown = server.apply("ipalias.sysctl", test=True)
+    assert [ret["result"] for ret in shown.values()] == [None], shown
+    assert look(server) == before
+    assert all(ret["result"] for ret in server.apply("ipalias.sysctl").values())
+    (row,) = server.call("ipalias_sysctl.effective", key)
+    assert (row["live"], row["after_boot"], row["ours"]) == (str(value), str(value), True)
+    assert not any(ret["changes"] for ret in server.apply("ipalias.sysctl").values())
+    server.pillar = {"sysctl": {}}
+    server.apply("ipalias.sysctl")
+    assert look(server) == before

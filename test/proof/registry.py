@@ -77,10 +77,12 @@ class Check:
 
 #: Checks by number.
 Book = dict[int, Check]
-#: The promises about aliases, about safety, and about the platforms of the alias guide.
+#: The promises about aliases, about safety, about the platforms of the alias guide, and about
+#: real servers behind a balancer.
 CHECKS: Book = {}
 SAFETY: Book = {}
 PLATFORMS: Book = {}
+DSR: Book = {}
 
 
 def cases(setups: Sequence[str] = tuple(SETUPS), suites: Sequence[str] = SUITES) -> list[Case]:

@@ -15,8 +15,10 @@ from rig.host import BootedHost
 from rig.netns import CHECKOUT, NetHost, Segment
 from rig.setups import SETUPS
 
-#: Where the dialects' files lie; nothing else of a host is the owner's configuration.
+#: Where the dialects' files lie, and ours for an lo that has no owner; nothing else of a host
+#: is the owner's configuration.
 FOLDERS = (
+    "/etc/ipalias",
     "/etc/network",
     "/etc/netplan",
     "/etc/systemd/network",

@@ -101,6 +101,9 @@ class BootedHost(SaltMinion):
         self.number = number
         self.primary = f"192.0.2.{number}"
         self.port = ""
+        #: True for a network card that comes once the settings of the files have been applied,
+        #: as one does whose driver is loaded late.
+        self.late_card = False
         #: Addresses `boot` waits for; a set-up adds those it configures.
         self.awaited: list[str] = []
         self._dad = dad
@@ -182,9 +185,13 @@ class BootedHost(SaltMinion):
         setup = f"mount -t tmpfs tmpfs /run\n{'' if self._dad else NO_DAD}{self._mounting()}"
         self._holder = Holder(self.name, setup, groups)
         try:
-            self.port = self.segment.plug(self._holder.pid, self.number)
+            if not self.late_card:
+                self.port = self.segment.plug(self._holder.pid, self.number)
             self._supervisor = self._start(groups)
             self._leader = wait_until(self._first_process, "the first process", timeout=timeout)
+            if self.late_card:
+                wait_until(self._has_settings, "systemd-sysctl to be done", timeout=timeout)
+                self.port = self.segment.plug(self._holder.pid, self.number)
             wait_until(self._is_up, "systemd to be running", timeout=timeout, step=0.05)
             self.await_addresses(*self.awaited, timeout=timeout)
         except BaseException as error:
@@ -240,6 +247,16 @@ class BootedHost(SaltMinion):
     def _is_up(self) -> bool:
         done = self.run(["systemctl", "is-system-running"], check=False)
         return done.out.strip() in ("running", "degraded")
+
+    def _has_settings(self) -> bool:
+        unit = "systemd-sysctl.service"
+        return self.run(["systemctl", "is-active", unit], check=False).code == 0
+
+    def plug(self, interface: str) -> str:
+        """Give the running host another card on its segment; return the hardware address."""
+        number = self.segment.number()
+        self.segment.plug(self.pid, number, interface)
+        return f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"
 
     def console(self) -> str:
         """Return what the host has written to its console."""

@@ -95,11 +95,19 @@ def wan(uplinks: int = 2, targets: int = 2, probe: Any = "fast", **more: Any) ->
     return parse_wan({"uplinks": blocks, "probe": probe, **more})
 
 
-def start(config: WanConfig, now: float = 0.0, up: Iterable[str] | None = None) -> Start:
-    """Return a start at which the lines named carry the default route; None: all."""
+def start(
+    config: WanConfig, now: float = 0.0, up: Iterable[str] | None = None, known: bool = True
+) -> Start:
+    """Return a start at which the lines named carry the default route; None: all.
+
+    :param known: whether the lines are known from before, or have to be learnt.
+    """
     names = {u.name for u in config.uplinks} if up is None else set(up)
     standing: dict[int, tuple[Line, ...]] = {}
     for _, way in config.ways():
         if way.line.uplink in names:
             standing[way.line.family] = (*standing.get(way.line.family, ()), way.line)
-    return Start(now, 1.7e9, "boot", standing=standing)
+    seen = {"seen": 1000.0, "calm": 0.0, "lost": 0.0, "gaps": []}
+    lines = {way.line.text(): {"gaps": seen} for _, way in config.ways() if known}
+    remembered = {"boot": "boot", "now": now, "lines": lines}
+    return Start(now, 1.7e9, "boot", standing=standing, remembered=remembered)

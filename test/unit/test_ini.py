@@ -160,3 +160,12 @@ def test_a_backslash_in_a_key_file_continues_nothing_so_the_blank_line_behind_it
     again = ini.parse(document.text(), "x", ini.KEYFILE)
     again.remove_section(again.sections[1])
     assert again.text() == before
+
+
+@pytest.mark.parametrize("before", ["# x\n\r", "\r", "# x\n\r\r", "# x\r\n\r"])
+def test_a_carriage_return_without_a_line_end_is_kept(before: str) -> None:
+    document = ini.parse(before, "x", ini.KEYFILE)
+    document.add_section("ipv4", [("method", "auto")])
+    again = ini.parse(document.text(), "x", ini.KEYFILE)
+    again.remove_section(again.sections[0])
+    assert again.text() == before

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from proof import sabotage, sabotage_platforms, sabotage_safety
+from proof import sabotage, sabotage_dsr, sabotage_platforms, sabotage_safety
 
 LIBRARY = Path(__file__).parents[2] / sabotage.LIBRARY
 PROOFS = {
     "alias": sabotage.SABOTAGES,
     "safety": sabotage_safety.SABOTAGES,
     "platforms": sabotage_platforms.SABOTAGES,
+    "dsr": sabotage_dsr.SABOTAGES,
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from saltext.ipalias.effects import (
+    AskAll,
     FileState,
     MakeFolder,
     ReadClock,
@@ -213,6 +214,19 @@ def test_a_command_that_fails_says_what_it_said(host: RealHost) -> None:
 def test_no_shell_ever_reads_a_command(host: RealHost) -> None:
     script = "import sys; print(sys.argv[1])"
     assert host.perform(Run(command(script, "$(id); `id` *"))).out == "$(id); `id` *\n"
+
+
+def test_questions_are_asked_side_by_side_and_answered_in_order(
+    host: RealHost, tmp_path: Path
+) -> None:
+    """Each of two waits for the other: one after another, neither would end."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    wait = "touch {}; until test -e {}; do sleep 0.01; done; echo {}"
+    asked = (("sh", "-c", wait.format(one, two, 1)), ("sh", "-c", wait.format(two, one, 2)))
+    answers = host.perform(AskAll((*map(Command, asked), Command(("no-such",))), 2))
+    assert [answer.out for answer in answers] == ["1\n", "2\n", ""]
+    assert answers[2].code == NOT_FOUND
+    assert host.perform(AskAll((), 2)) == []
 
 
 def test_an_absent_program_and_a_hung_one_have_their_codes(host: RealHost) -> None:

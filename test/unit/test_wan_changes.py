@@ -127,6 +127,18 @@ def test_what_cannot_be_meant_is_refused_before_the_settings_are_touched(host: S
         setup(host).managed()
 
 
+def test_a_pillar_without_the_block_is_nothing_unless_something_is_there(host: SimHost) -> None:
+    without = Setup(host, {"interfaces": {}}, interpreter="/usr/bin/python3")
+    assert without.managed()["changes"] == {} and host.mutating == []
+    setup(host).managed()
+    with pytest.raises(InputError, match=r"ipalias\.wan\.clean"):
+        without.managed()
+    elsewhere = linux()
+    elsewhere.system = "freebsd"
+    assert Setup(elsewhere, {}).managed()["result"] is Setup(elsewhere, {}).absent()["result"]
+    assert elsewhere.log == []
+
+
 def test_a_line_without_an_address_is_noted_and_not_refused(host: SimHost) -> None:
     host.net.link("wan2").addresses4.clear()
     answer = setup(host).managed()

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.values import parse_duration, parse_share, span
-from saltext.ipalias.wan.config import parse_wan, refuse_misplaced
+from saltext.ipalias.wan.config import (
+    NAT_KEYS,
+    NUMBER_KEYS,
+    UPLINK_KEYS,
+    WAN_KEYS,
+    parse_wan,
+    refuse_misplaced,
+)
+from saltext.ipalias.wan.config_probe import PROBE_KEYS
+from saltext.ipalias.wan.config_targets import TARGET_KEYS
 from saltext.ipalias.wan.model import Line, Silence, Threshold, WanConfig
 from saltext.ipalias.wan.profiles import DEFAULT, FAST, GUIDE
 
@@ -174,6 +186,37 @@ def test_two_link_local_gateways_may_be_alike_on_two_links():
     one = {**FIRST, "gateway6": "fe80::1", "targets": [*FIRST["targets"], "2001:db8::7"]}
     two = {**SECOND, "gateway6": "fe80::1", "targets": [*SECOND["targets"], "2001:db8::7"]}
     assert len(parse_wan({"uplinks": {"wan1": one, "wan2": two}}).ways()) == 4
+
+
+EXAMPLE = (Path(__file__).resolve().parents[2] / "pillar.example").read_text(encoding="utf-8")
+GUIDE_PAGE = (Path(__file__).resolve().parents[2] / "docs/wan.md").read_text(encoding="utf-8")
+
+
+def example(settings: bool) -> Any:
+    """Return the block of the example, with the settings that are commented out twice, or not."""
+    text = EXAMPLE[EXAMPLE.index("  # wan:\n") :]
+    text = re.sub(r"^  # ", "", text, flags=re.MULTILINE)
+    if settings:
+        keys = "|".join({*PROBE_KEYS} - {"fall"})
+        text = re.sub(rf"^( +)# ((?:{keys}): )", r"\1\2", text, flags=re.MULTILINE)
+    return yaml.safe_load(text)["wan"]
+
+
+@pytest.mark.parametrize("settings", [False, True])
+def test_the_example_is_what_the_library_reads(settings: bool):
+    config = parse_wan(example(settings))
+    assert [u.name for u in config.uplinks] == ["wan1", "wan2"]
+    assert len(config.uplinks[0].ways[0].targets) == 5
+    assert config.uplinks[0].probe.silence == FAST.silence
+    assert (config.uplinks[0].probe.latency is not None) == settings
+
+
+KEYS = {*WAN_KEYS, *UPLINK_KEYS, *PROBE_KEYS, *TARGET_KEYS, *NAT_KEYS, *NUMBER_KEYS}
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_the_reference_explains(key: str):
+    assert re.search(rf"`[^`]*\b{key}\b[^`]*`", GUIDE_PAGE), "docs/wan.md"
 
 
 # What is refused, by name

@@ -135,6 +135,7 @@ class Loop(RuleBasedStateMachine):
         """Ask with an earlier moment: the boot clock never does, and nothing must follow."""
         decision = self.policy.step(self.now - back, 0)
         assert not decision.transitions
+        self.wake = decision.wake
         for probe in decision.probes:
             self.send(probe)
 

@@ -7,18 +7,21 @@ process that made it has died.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rig import plat, simafter
-from rig.simengine import live, only_present
+from rig.plat import freebsd
+from rig.simengine import block, engine, live, only_present
 from rig.simhost import Crash, Fault, SimHost
 from rig.simnet import SimAddress, SimRoute
 from rig.simnm import OWNERS
 from rig.simscenes import FOREIGN_LIVE, comparable, differences, leftovers, scene_of
 from saltext.ipalias.backends import ELSEWHERE
 from saltext.ipalias.effects import Effect, Run
+from saltext.ipalias.errors import RefusedError
 from saltext.ipalias.host import TIMED_OUT, Result
 from saltext.ipalias.live.batch import BATCH
 
@@ -190,3 +193,22 @@ def test_a_change_itself_still_stops_at_the_first_line_that_fails() -> None:
     change(host)
     batches = [effect for effect in host.log if isinstance(effect, Run) and _is_batch(effect)]
     assert [effect.command.argv for effect in batches] == [BATCH]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_without_an_id_the_clock_tells_a_later_boot(same: bool) -> None:
+    """A change that waited when the host went down does not keep the next ones waiting."""
+    host = freebsd.host()
+    host.boot, host.net.now = "", 5000.0
+    asked = engine(host, block("203.0.113.1"))
+    asked.settings = replace(asked.settings, confirm=True)
+    asked.managed()
+    host.net.now = 5030.0 if same else 40.0
+    if same:
+        with pytest.raises(RefusedError, match="waits to be confirmed"):
+            engine(host, block("203.0.113.2")).managed()
+        return
+    answer = engine(host, block("203.0.113.2")).managed()
+    assert "was put back first" in answer["comment"]
+    assert live(host) >= {"203.0.113.2/32"}
+    assert "203.0.113.1/32" not in live(host)

@@ -7,6 +7,7 @@ the dead man says ``armed``.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
@@ -114,6 +115,10 @@ def boot(paths: Paths, *, live: bool = False) -> int:
         said = run(put_back_at_boot(host, paths, live=live), host.perform)
     for sentence in said:
         processes.log(sentence)
+        # Before the network nothing may listen to syslog yet: SMF keeps what is written here,
+        # rc(8) and OpenRC show it on the console. The journal of systemd has both.
+        if "JOURNAL_STREAM" not in os.environ and sys.stderr is not None:
+            print(f"ipalias: {sentence}", file=sys.stderr, flush=True)
     if any("not put back" in sentence for sentence in said):
         return IN_PART
     return RESTORED if said else COMMITTED

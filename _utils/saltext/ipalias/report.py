@@ -183,6 +183,12 @@ def uses(engine: Engine, name: str) -> bool:
     )
 
 
+def in_use(engine: Engine) -> list[str]:
+    """Return the dialects that own an interface of the pillar or of the ledger now."""
+    found = [s.backend.NAME for s in situations(engine) if s.evidence.strength >= RUNS]
+    return list(dict.fromkeys(found))
+
+
 def ours(engine: Engine) -> dict[str, Row]:
     """Return what is ours, interface by interface, with origin and state."""
     listed: dict[str, Row] = {}

@@ -174,18 +174,24 @@ class Document:
         result = [line + end for line in self._inserted.get(0, ())]
         for number, line in enumerate(self._lines, 1):
             if number not in self._dropped:
-                result.append(line if _has_end(line) else line + end)
+                result.append(line if self._has_end(line) else line + end)
             result.extend(line + end for line in self._inserted.get(number, ()))
-        if result and self._lines and not _has_end(self._lines[-1]):
-            result[-1] = re.sub(r"(?:\r\n|\n|\r)\Z", "", result[-1])
+        if result and self._lines and not self._has_end(self._lines[-1]):
+            # Only what was put there: a carriage return before it may be the file's own.
+            last = result[-1]
+            bare = re.sub(r"(?:\r\n|\n|\r)\Z", "", last)
+            result[-1] = last[: -len(end)] if last.endswith(end) else bare
         return "".join(result)
 
     def _is_blank(self, number: int) -> bool:
         return 0 < number <= len(self._lines) and not self._lines[number - 1].strip(_BLANK)
 
+    def _has_end(self, line: str) -> bool:
+        return line.endswith(("\n", "\r") if self._syntax.lone_cr else "\n")
+
     def _line_end(self) -> str:
-        for line in self._lines:
-            if _has_end(line):
+        for line in reversed(self._lines):
+            if self._has_end(line):
                 return "\r\n" if line.endswith("\r\n") else line[-1]
         return "\n"
 
@@ -273,7 +279,3 @@ def _section_name(header: str, path: str, line: int) -> str:
             way_out="correct the header; its reader refuses the whole file",
         )
     return header[1:-1]
-
-
-def _has_end(line: str) -> bool:
-    return line.endswith(("\n", "\r"))

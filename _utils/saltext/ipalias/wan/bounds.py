@@ -102,18 +102,23 @@ def detection(
 
 def now_bound(uplink: Uplink, way: Way, watch: Watch, now: float) -> float:
     """Return the worst-case detection time of a line as it is now (seconds)."""
-    trips: list[Trip] = [asked.rtt for asked in watch.asked if asked.rtt.mean is not None]
     silence = watch.gaps.required(now) if isinstance(watch, SilenceWatch) else None
     live = [asked for asked in watch.asked if not asked.dead] or list(watch.asked)
-    worst = max(trips, key=lambda trip: (trip.mean or 0.0) + HARD * trip.deviation, default=None)
+    trips: list[Trip] = [asked.rtt for asked in live]
+    worst = max(trips, key=_longest)
     return detection(
         uplink.probe,
         way,
         silence=silence,
-        mean=None if worst is None else worst.mean,
-        deviation=0.0 if worst is None else worst.deviation,
+        mean=worst.mean,
+        deviation=worst.deviation,
         loss=min(asked.loss.share for asked in live),
     )
+
+
+def _longest(trip: Trip) -> float:
+    """Return how long an answer may take; one that was never measured takes longest."""
+    return math.inf if trip.mean is None else trip.mean + HARD * trip.deviation
 
 
 def promise(uplink: Uplink, way: Way) -> float:

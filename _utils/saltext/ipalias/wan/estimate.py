@@ -18,14 +18,14 @@ SOFT, HARD = 2.0, 4.0
 PRIOR_LOSS, LEAST_LOSS, MOST_LOSS = 0.02, 0.01, 0.6
 #: Of the misses of calm probes the last hundred or so count.
 _LOSS_GAIN = 1 / 64
-#: Chance at which a row of misses is no longer taken for random loss.
-EVIDENCE = -math.log(1e-8)
+#: What proves a row of misses to be no random loss: minus the logarithm of a chance of 1e-8.
+EVIDENCE = 18.42
 #: Bursts of loss are remembered so long (seconds), and so many.
 MEMORY, REMEMBERED = 600.0, 256
 #: False alarms an hour that bursts may cause, as far as they can be foreseen.
-PER_HOUR = 0.1
+PER_HOUR = 0.02
 #: A line is being learnt for so long (seconds) and meanwhile taken for one with bursts.
-LEARNING, CAUTION = 30.0, 0.8
+LEARNING, CAUTION = 60.0, 0.8
 #: Chance below which rows of misses are no longer put down to random loss.
 _UNLIKELY = 0.01
 #: Rows are compared up to this length, and what was learnt is computed anew at most this

@@ -73,8 +73,10 @@ class Setup:
         :raises IpaliasError: see `config`, `collisions`, `tuning` and `guarded`; everything
             is as it was.
         """
-        config = self.config()
         block = mapping(self.data, self.root).get("wan")
+        if block is None and not self._text():
+            return _nothing("The pillar has no `wan`")
+        config = self.config()
         text = self._render(block)
         # Whatever is refused is refused before the settings are touched.
         notes = self._checked(config, text)
@@ -91,7 +93,8 @@ class Setup:
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take everything of ours away: service, kernel, files, then the settings."""
-        self._refuse_system()
+        if self.host.system != "linux":
+            return _nothing("Nothing of ours is concerned")
         answer = self.bring(None, "", test=test)
         tuned = self._tuner().absent(None, wanted_by=WAN, test=test)
         return _joined(answer, tuned)
@@ -303,6 +306,10 @@ def make(**surroundings: Any) -> Setup:
 
         return BsdSetup(**surroundings)
     return Setup(**surroundings)
+
+
+def _nothing(comment: str) -> Answer:
+    return {"result": True, "changes": {}, "notes": [], "comment": comment}
 
 
 def _comment(planned: Plan, test: bool) -> str:

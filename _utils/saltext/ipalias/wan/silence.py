@@ -5,8 +5,8 @@ as an answer is later than usual, targets are asked every 10 to 50 ms, until one
 line is held for dead. That takes three things at once:
 
 - *Time*: between the first and the last question that went unanswered lies at least the
-  silence that the line's bursts of loss demand (`estimate.Gaps`), and no answer came in for
-  as long. A short outage is not worth a switch, and a burst of loss ends.
+  silence that the line's bursts of loss demand (`estimate.Gaps`). A short outage is not worth
+  a switch, and a burst of loss ends.
 - *Evidence*: so many misses that random loss of the size seen gives them once in 10^8.
 - *Breadth*: several targets, each with a miss of its own.
 
@@ -68,6 +68,7 @@ class SilenceWatch:
         self._good_since: float | None = None
         self._seen = now
         self._measured = False
+        self._fallen: list[float] = []
         self._calm_asked: set[int] = set()
         self._paces: tuple[list[Asked], list[Asked]] | None = None
 
@@ -94,7 +95,12 @@ class SilenceWatch:
         asked.rtt.add(rtt)
         self.gaps.begin(now)
         if self.suspect is not None and not self.down:
-            self._note_gap(sent, now)
+            self._note_gap(self._lost_before(sent, now), sent, now)
+        elif self._fallen:
+            # The line was taken down by what was but a burst: one that must be learnt most.
+            if sent.at - self._fallen[0] <= self.probe.silence.most:
+                self._note_gap([*self._fallen, *self._lost_before(sent, now)], sent, now)
+            self._fallen = []
         asked.answered = max(asked.answered, sent.at)
         asked.heard = self.last_heard = max(self.last_heard, min(now, sent.at + rtt))
         asked.row, asked.error = 0, ""
@@ -172,11 +178,10 @@ class SilenceWatch:
         self._settle(now, stalls)
 
     def _missing_at(self, sent: _Sent, stalls: Stalls, now: float) -> float:
-        """Return when a question is a miss: a timeout that has grown since holds for it too."""
+        """Return when a question is a miss: time in which nobody looked does not count."""
         if sent.failed:
             return sent.deadline
-        deadline = max(sent.deadline, sent.at + sent.asked.rtt.hard())
-        return deadline + stalls.within(sent.at, now)
+        return sent.deadline + stalls.within(sent.at, now)
 
     def _settle(self, now: float, stalls: Stalls) -> None:
         """Count misses that a later answer has outlived; forget what is too old to come."""
@@ -232,18 +237,16 @@ class SilenceWatch:
         if not expired:
             return
         last = max(sent.at for sent in expired)
-        quiet = now - max(asked.heard for asked in stream)
-        quiet -= stalls.within(now - quiet, now)
         span = last - first - stalls.within(first, last)
         required = self.gaps.required(now)
         shown = {id(sent.asked) for sent in expired}
         if (
             span >= required + self._extra(required)
-            and quiet >= required
             and sum(sent.asked.loss.weight() for sent in expired) >= EVIDENCE
             and len(shown) >= min(BREADTH, len(members))
         ):
             self.why = _reason(expired, span)
+            self._fallen = [sent.at for sent in missed]
 
     def _extra(self, required: float) -> float:
         """Return what is added to a silence in time of sending.
@@ -254,21 +257,20 @@ class SilenceWatch:
         means = [asked.rtt.mean for asked in self.asked if asked.rtt.mean is not None]
         return min(min(means), required) if means else 0.0
 
-    def _note_gap(self, answered: _Sent, now: float) -> None:
-        """Learn from a silence that this answer ends."""
-        first = self.suspect
-        lost = [
+    def _lost_before(self, answered: _Sent, now: float) -> list[float]:
+        """Return when the questions were sent that this answer leaves behind."""
+        first = self.suspect or 0.0
+        return [
             sent.at
             for sent in self._pending.values()
-            if first is not None
-            and first <= sent.at < answered.at
-            and sent.late <= now
-            and not sent.asked.dead
+            if first <= sent.at < answered.at and sent.late <= now and not sent.asked.dead
         ]
+
+    def _note_gap(self, lost: Sequence[float], answered: _Sent, now: float) -> None:
+        """Learn from a silence that this answer ends."""
         if len(lost) > 1:
-            self.gaps.add(
-                Gap(now, len(lost), lost[1] - lost[0], lost[-1] - lost[1], answered.at - lost[-1])
-            )
+            age, survived = lost[1] - lost[0], lost[-1] - lost[1]
+            self.gaps.add(Gap(now, len(lost), age, survived, answered.at - lost[-1]))
 
     def _rise(self, now: float) -> None:
         """Tell whether a line that is down has begun to answer well."""
