@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from rig import ifstated as daemon
-from rig import simfreewan
+from rig import simafter, simfreewan
 from rig.bsdlines import PROGRAM, block
 from rig.simfreewan import CONF, PF, RC
-from rig.simhost import Fault, SimHost
+from rig.simhost import Crash, Fault, SimHost
 from saltext.ipalias.errors import EffectError, IpaliasError, RefusedError, UnsupportedError
 from saltext.ipalias.host import Result
 from saltext.ipalias.wan import bsdstatus, freebsd, ifstated
@@ -126,6 +126,48 @@ def test_the_machine_speaks_as_this_system_does() -> None:
     assert "-mpath" not in text
 
 
+@pytest.mark.parametrize("several", [True, False], ids=["multipath", "told to hold one"])
+def test_the_machine_never_loses_the_last_default_route(several: bool) -> None:
+    made = parse_wan(weighted(), system="freebsd")
+    states, _ = daemon.parse(ifstated.render(made, freebsd.commands(PROGRAM)))
+    held = {"198.51.100.1"}
+    for name, wanted in (
+        ("wan1_down", "198.51.100.2"),
+        ("all_down", "198.51.100.2"),
+        ("wan2_down", "198.51.100.1"),
+        ("all_ok", "198.51.100.2"),
+        ("wan1_down", "198.51.100.2"),
+    ):
+        for action in states[name].init:
+            words = action.text.split()
+            if words[0] == "/sbin/route" and words[2] == "delete":
+                held.discard(words[5])
+            elif words[0] == "/sbin/route" and (several or not held):
+                held.add(words[5])
+        assert held and (wanted in held or name == "all_ok"), name
+
+
+@pytest.mark.parametrize("way", [simafter.settle, simafter.dead_man], ids=["run", "dead man"])
+def test_a_change_cut_short_at_any_effect_is_put_back_or_completed(host: SimHost, way: Any) -> None:
+    host.run(["pfctl", "-f", PF])
+    done = host.twin()
+    setup(done).managed()
+    old, new = without_own(host.state()), without_own(done.state())
+    for at in range(len(done.log)):
+        still = host.twin()
+        still.faults = [Fault(at, crash=True)]
+        with pytest.raises(Crash):
+            setup(still).managed()
+        after = still.successor()
+        way(after)
+        state = without_own(after.state())
+        for key in ("routes", "services"):
+            assert state[key] in (old[key], new[key]), (at, done.log[at])
+        assert ("ifstated" in state["services"]) == (state["routes"] == new["routes"])
+        setup(after).managed()
+        assert without_own(after.state()) == new, (at, done.log[at])
+
+
 def test_status_has_no_use_for_the_kernel_counts_none(host: SimHost) -> None:
     setup(host).managed()
     rows = bsdstatus.status(host, "/var/lib/ipalias")
@@ -153,6 +195,10 @@ def test_what_freebsd_cannot_do_is_refused(host: SimHost) -> None:
     with pytest.raises(RefusedError, match="pf does not run here"):
         setup(host).managed()
     host.files.put(RC, simfreewan.RC_TEXT)
+    held = host.files.nodes.pop(PF)
+    with pytest.raises(RefusedError, match=r"/etc/pf\.conf: there is no such file"):
+        setup(host).managed()
+    host.files.nodes[PF] = held
     del host.programs["ifstated"]
     with pytest.raises(RefusedError, match="ifstated is not installed"):
         setup(host).managed()

@@ -232,6 +232,13 @@ def test_status_quotes_the_use_of_each_default_route(host: SimHost) -> None:
     assert setup(simopenwan.machine()).status() == []
 
 
+def test_owners_names_the_line_of_each_default_route(host: SimHost) -> None:
+    assert [(row["gateway"], row["line"]) for row in setup(host).owners()] == [("198.51.100.1", "")]
+    setup(host).managed()
+    rows = {row["gateway"]: row["line"] for row in setup(host).owners()}
+    assert rows == {"198.51.100.1": "wan1", "198.51.100.2": "wan2"}
+
+
 #: The guide's own output, its addresses exchanged.
 SHOWN = """Routing tables
 Internet:

@@ -89,6 +89,12 @@ class BsdSetup(Setup):
                     where=config.where,
                     way_out="on FreeBSD it is the package net/ifstated; pfctl is part of the base",
                 )
+        if bsdroutes.has_nat(text) and host.read(dialect.PF) is None:
+            raise RefusedError(
+                "there is no such file, and NAT would be the only rule in it",
+                where=dialect.PF,
+                way_out="write the filter rules of this host first; `pass` alone is one",
+            )
         # What the files refuse, before the settings are touched.
         old = self._stored()
         dialect.boot_files(host, config, old.config if old is not None else None)
@@ -138,6 +144,24 @@ class BsdSetup(Setup):
         folder: str | None = None if test else self.host.perform(Freeze())
         frozen = folder.rsplit("/", 1)[0] if folder else paths.frozen
         return Program(self.interpreter, frozen, paths.state, VERB, CURRENT)
+
+    def owners(self) -> list[dict[str, Any]]:
+        """Return a row for each default route, with the line whose it is."""
+        snapshot: Snapshot = self.host.perform(ReadLive())
+        stored = self._stored()
+        ways = stored.config.ways() if stored is not None else ()
+        lines = {self.dialect.via(way): way.line.text() for _, way in ways}
+        return [
+            {
+                "family": route.family,
+                "gateway": route.gateway or "",
+                "interface": route.interface,
+                "protocol": route.protocol,
+                "line": lines.get(route.gateway or "", ""),
+            }
+            for family in (4, 6)
+            for route in snapshot.defaults(family)
+        ]
 
     def status(self) -> list[dict[str, Any]]:
         """Return a row for each line, see `bsdstatus.status`."""

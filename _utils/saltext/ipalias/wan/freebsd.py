@@ -60,7 +60,7 @@ def _ping(address: str, timeout: int, source: str) -> tuple[str, ...]:
 
 def commands(program: Program) -> Commands:
     """Return how this system says what the machine does."""
-    return Commands(_add, _delete, _ping, program)
+    return Commands(_add, _delete, _ping, program, again=True)
 
 
 def default_argv(verb: str, route: Route, weight: int) -> tuple[str, ...]:

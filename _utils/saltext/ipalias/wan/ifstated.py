@@ -53,12 +53,15 @@ class Commands(NamedTuple):
     :param delete: takes that one away.
     :param ping: asks an address once: address, seconds, source or empty.
     :param program: of the frozen copy; its verb is `VERB`.
+    :param again: say additions again behind what is taken away, for a kernel that may have
+        been told to hold one default route alone and then refuses a second.
     """
 
     add: Callable[[Uplink, Way], tuple[str, ...]]
     delete: Callable[[Uplink, Way], tuple[str, ...]]
     ping: Callable[[str, int, str], tuple[str, ...]]
     program: Program
+    again: bool = False
 
 
 # What cannot be said
@@ -302,6 +305,8 @@ def _init(config: WanConfig, up: frozenset[Line], name: str, commands: Commands)
         gone = [(u, w) for u, w in ways if carries and w.line not in carries]
         yield from (_run(commands.add(u, w)) for u, w in adds)
         yield from (_run(commands.delete(u, w)) for u, w in gone)
+        if gone and commands.again:
+            yield from (_run(commands.add(u, w)) for u, w in adds)
         if not carries:
             left = f"no line of IPv{family} answers; its default routes stay as they are"
             yield _run(("/usr/bin/logger", "-p", "daemon.warning", "-t", "ifstated", left))

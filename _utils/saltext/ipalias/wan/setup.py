@@ -93,7 +93,7 @@ class Setup:
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take everything of ours away: service, kernel, files, then the settings."""
-        if self.host.system != "linux":
+        if self.host.system not in ("linux", *BSD):
             return _nothing("Nothing of ours is concerned")
         answer = self.bring(None, "", test=test)
         tuned = self._tuner().absent(None, wanted_by=WAN, test=test)
