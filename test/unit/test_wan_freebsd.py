@@ -81,14 +81,15 @@ def test_a_boot_brings_the_same_again(host: SimHost) -> None:
     assert host.services == {"ifstated"} and host.stored["ifstated"] == host.files.read(CONF)
 
 
-def test_a_fault_at_any_effect_puts_everything_back(host: SimHost) -> None:
+@pytest.mark.parametrize("done_first", [False, True], ids=["undone", "done all the same"])
+def test_a_fault_at_any_effect_puts_everything_back(host: SimHost, done_first: bool) -> None:
     host.run(["pfctl", "-f", PF])
     done = host.twin()
     setup(done).managed()
     before = without_own(host.state())
     for at in range(len(done.log)):
         still = host.twin()
-        still.faults = [Fault(at)]
+        still.faults = [Fault(at, done=done_first)]
         try:
             setup(still).managed()
         except IpaliasError:
