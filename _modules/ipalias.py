@@ -406,14 +406,14 @@ def detect(interface=None, pillar="ipalias"):
     return _call(_library("report").explain, _engine(pillar), interface)
 
 
-def uses(backend, pillar="ipalias"):
+def uses(backend=None, pillar="ipalias"):
     """
     Tell whether a backend owns an interface of the pillar now; a guard for states.
 
     A configuration file whose daemon does not run is no ownership here.
 
     backend
-        Dialect name.
+        Dialect name; none: those that do are listed.
 
     pillar
         Pillar path of the formula's block.
@@ -424,10 +424,13 @@ def uses(backend, pillar="ipalias"):
 
         salt '*' ipalias.uses networkd
     """
+    report = _library("report")
     try:
-        return _library("report").uses(_engine(pillar), backend)
+        if backend is None:
+            return report.in_use(_engine(pillar))
+        return report.uses(_engine(pillar), backend)
     except _library("errors").IpaliasError:
-        return False
+        return [] if backend is None else False
 
 
 def backends():
@@ -530,11 +533,14 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
     """
     Put back the original of a file as it was before our first edit, and show the difference.
 
+    Where addresses lie in a store (Windows, ``ipadm``), what our changes did to that is undone,
+    in one guarded change.
+
     path
-        File; none: every original that is kept.
+        File, or what is kept of a store; none: every original that is kept.
 
     force
-        Put it back even where somebody else changed the file after us.
+        Put it back even where somebody else changed the same after us.
 
     pillar
         Pillar path of the formula's block.

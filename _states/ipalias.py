@@ -177,17 +177,17 @@ def absent(name, interface=None, pillar="ipalias"):
     return _state(name, "ipalias.remove", address=name, interface=interface, pillar=pillar)
 
 
-def boot_service(name, backend, pillar="ipalias"):
+def boot_service(name, services, pillar="ipalias"):
     """
-    Keep the service that reads the files started at boot, where a backend owns an interface.
+    Keep the services that read the files started at boot, where their dialect owns an interface.
 
     Not ``service.enabled`` with an ``onlyif``: that guard alone takes Salt over a second.
 
     name
-        Service.
+        Anything.
 
-    backend
-        Dialect name; nothing is done where it owns no interface of the pillar.
+    services
+        Dialect name → service. Only those count whose dialect owns an interface of the pillar.
 
     pillar
         Pillar path of the formula's block.
@@ -196,20 +196,26 @@ def boot_service(name, backend, pillar="ipalias"):
 
     .. code-block:: bash
 
-        salt '*' state.single ipalias.boot_service systemd-networkd backend=networkd
+        salt '*' state.single ipalias.boot_service x services='{networkd: systemd-networkd}'
     """
-    ret = {"name": name, "changes": {}, "result": True}
-    if not __salt__["ipalias.uses"](backend, pillar):
-        ret["comment"] = f"{backend} owns no interface of the pillar"
-    elif "service.enabled" not in __salt__:
-        ret["comment"] = f"{name}: this platform has no service module in Salt; left as it is"
-    elif __salt__["service.enabled"](name):
-        ret["comment"] = f"{name} is enabled"
-    elif __opts__["test"]:
-        ret.update(result=None, comment=f"{name} would be enabled")
-    elif __salt__["service.enable"](name):
-        ret.update(changes={name: {"old": "disabled", "new": "enabled"}})
-        ret["comment"] = f"{name} was enabled: without it no alias comes back at boot"
-    else:
-        ret.update(result=False, comment=f"{name} could not be enabled")
+    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    used = __salt__["ipalias.uses"](pillar=pillar)
+    said = [_started_at_boot(services[dialect], ret) for dialect in used if services.get(dialect)]
+    ret["comment"] = ". ".join(said) or f"{', '.join(used) or 'no dialect'}: no service of its own"
     return ret
+
+
+def _started_at_boot(name, ret):
+    """Keep one service started at boot; return a sentence on it."""
+    if "service.enabled" not in __salt__:
+        return f"{name}: this platform has no service module in Salt; left as it is"
+    if __salt__["service.enabled"](name):
+        return f"{name} is enabled"
+    if __opts__["test"]:
+        ret["result"] = ret["result"] and None
+        return f"{name} would be enabled"
+    if not __salt__["service.enable"](name):
+        ret["result"] = False
+        return f"{name} could not be enabled"
+    ret["changes"][name] = {"old": "disabled", "new": "enabled"}
+    return f"{name} was enabled: without it no alias comes back at boot"

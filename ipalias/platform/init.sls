@@ -1,18 +1,20 @@
-# What each dialect needs around the files: its service, started at boot. Looked at only after
-# a change; whether a dialect owns an interface of the pillar is the module's own detection.
+# What the dialects need around the files: their service, started at boot. Looked at only after
+# a change; which dialects own an interface of the pillar the state finds by itself.
 # One SLS for all of them: Salt takes as long to render one more as the run that finds
 # nothing to do.
 {%- from "ipalias/map.jinja" import parameters with context %}
-include:
-  - ipalias.alias
+{%- set services = {} %}
 {%- for dialect, needs in parameters["platform"] | dictsort %}
 {%- if needs.get("service") %}
-
-{{ ("ipalias-platform-" ~ dialect ~ "-service") | json }}:
-  ipalias.boot_service:
-    - name: {{ needs["service"] | json }}
-    - backend: {{ dialect | json }}
-    - onchanges:
-      - sls: ipalias.alias
+{%- do services.update({dialect: needs["service"]}) %}
 {%- endif %}
 {%- endfor %}
+include:
+  - ipalias.alias
+
+ipalias-platform-service:
+  ipalias.boot_service:
+    - name: ipalias
+    - services: {{ services | json }}
+    - onchanges:
+      - sls: ipalias.alias

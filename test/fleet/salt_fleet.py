@@ -128,6 +128,8 @@ class Fleet:
                     ]
                 }
             ],
+            # What a real server has another minion do for it, and nothing else.
+            "peer": {"web2": ["ipalias_dsr.probe"]},
             "pytest-master": {"log": {"level": logs.log_level}},
         }
         master = self.factories.salt_master_daemon(
@@ -168,9 +170,10 @@ class Fleet:
         with ThreadPoolExecutor(len(MINIONS)) as pool:
             list(pool.map(SaltMinion.start, self.minions.values()))
         # Beyond the event of its start: a minion may miss what is published right after that.
-        wait_until(self._all_answer, "both minions to answer", timeout=120, step=0.5)
+        wait_until(self.all_answer, "both minions to answer", timeout=120, step=0.5)
 
-    def _all_answer(self) -> bool:
+    def all_answer(self) -> bool:
+        """Tell whether both minions answer the master now."""
         return self.salt("*", "test.ping", timeout=10) == dict.fromkeys(MINIONS, True)
 
     def pillar(self, name: str, data: Mapping[str, Any]) -> None:

@@ -113,9 +113,13 @@ class TwoWays:
         members = {m["id"] for each in objects for m in each.get("group", ())}
         return {each["dev"] for each in objects if each["id"] in members}
 
+    def _text(self, path: str) -> str:
+        """Return a file that may come at any moment; empty: not yet."""
+        return self.host.run(["cat", path], check=False).out
+
     def journal(self) -> tuple[Transition, ...]:
         """Return the monitor's journal."""
-        return parse_journal(self.host.read(f"{STATE}/journal") or "", "journal").entries
+        return parse_journal(self._text(f"{STATE}/journal"), "journal").entries
 
     def last(self, name: str, state: str, after: int) -> Transition:
         """Wait for a transition beyond so many entries, and for who has acted on it."""
@@ -133,12 +137,12 @@ class TwoWays:
 
     def owed(self) -> set[str]:
         """Return the ids that the master has not acknowledged."""
-        position = parse_position(self.host.read(f"{STATE}/acknowledged") or "")
+        position = parse_position(self._text(f"{STATE}/acknowledged"))
         return {entry.ident for entry in unacknowledged(self.journal(), position)}
 
     def acted(self) -> list[str]:
         """Return the ids that web1 has acted on as a reaction."""
-        return list(parse_acted(self.host.read(f"{STATE}/acted") or "", "acted").idents)
+        return list(parse_acted(self._text(f"{STATE}/acted"), "acted").idents)
 
     def told(self) -> int:
         """Return how often web2 has acted on being told."""

@@ -89,6 +89,7 @@ def test_a_highstate_brings_shows_keeps_and_takes_away(platform: SimMinion) -> N
     assert platform.host() == before
     ran = platform.apply()
     assert all(ret["result"] is True for ret in ran.values()), ran
+    assert [name for name in ran if "platform" in name] == ["ipalias-platform-service"]
     assert ran["ipalias-alias-eth0"]["changes"] == shown["ipalias-alias-eth0"]["changes"]
     live = json.dumps(platform.host()["addresses"])
     wanted = [item if isinstance(item, str) else item["address"] for item in ITEMS]

@@ -42,7 +42,7 @@ HOSTILE = [
 ]
 DIALECTS = ("ifupdown", "netplan", "networkd", "networkmanager", "ifcfg_suse", "cpanel")
 #: Every state module of the formula.
-OURS = {"ipalias", "ipalias_sysctl", "ipalias_wan"}
+OURS = {"ipalias", "ipalias_dsr", "ipalias_sysctl", "ipalias_wan"}
 
 
 def shown(returned):
@@ -174,9 +174,10 @@ def test_pruned_and_cleaned(minion):
 
 def test_boot_service_leaves_a_service_alone_whose_backend_owns_nothing(minion):
     minion.pillar = block("198.51.100.10")
-    ret = minion.state("ipalias.boot_service", "NetworkManager", backend="networkmanager")
+    services = {"networkmanager": "NetworkManager", "netplan": None}
+    ret = minion.state("ipalias.boot_service", "x", services=services)
     assert (ret["result"], ret["changes"]) == (True, {})
-    assert "owns no interface" in ret["comment"]
+    assert ret["comment"] == "no dialect: no service of its own"
 
 
 @pytest.mark.parametrize(

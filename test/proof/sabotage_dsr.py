@@ -41,9 +41,9 @@ SABOTAGES: dict[int, Sabotage] = {
         "the VIPs come first, the settings second",
         (
             "dsrsteps.py",
-            "            silenced = self.tuning.present(wishes, config.where, test)\n",
-            "            self._add_vips(config, carrier)\n"
-            "            silenced = self.tuning.present(wishes, config.where, test)\n",
+            "            silenced = self.tuning.present(wishes, vips, config.where, test)\n",
+            "            self._add_vips(config, whole, carrier)\n"
+            "            silenced = self.tuning.present(wishes, vips, config.where, test)\n",
         ),
         _NOT_LOOKED,
     ),
@@ -87,6 +87,16 @@ SABOTAGES: dict[int, Sabotage] = {
         "networkd",
         "the listener does not hear of interfaces that come",
         ("sysctl/listener.py", "channel.bind((0, GROUP))", "channel.bind((0, 0))"),
+    ),
+    303: broken(
+        "trixie",
+        "networkd",
+        "the whole host is said to be silenced, and eth0 alone is",
+        (
+            "silence/linux.py",
+            'return ["all"] if config.scope == SCOPE_ALL else list(config.interfaces)',
+            "return list(config.interfaces)",
+        ),
     ),
     401: broken(
         "",

@@ -61,7 +61,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "",
         "windows",
         "test=True says that all is as wanted",
-        ("engine.py", 'answer["result"] = None if todo else True', 'answer["result"] = True'),
+        ("surroundings.py", 'answer["result"] = None if todo else True', 'answer["result"] = True'),
     ),
     9: broken(
         "",

@@ -29,7 +29,7 @@ FOLDERS = (
     f"{STATE}/ledger.json",
 )
 #: Effects that change nothing; whatever else there is, or comes to be, is a point to stop at.
-READING = ("ReadFile", "ReadLive", "ReadClock", "Pause", "Identify", "Check", "Probe")
+READING = ("ReadFile", "ReadLive", "ReadClock", "Pause", "Identify", "AskAll", "Check", "Probe")
 #: Written by a process that came to the effect at which it is ended.
 REACHED = Path("/run/ipalias-reached")
 #: Bound in seconds for what may never happen.

@@ -16,8 +16,9 @@ from rig.simfiles import FILE, FOLDER, Node, SimFiles
 from rig.simip import Ip
 from rig.simnet import SimLink, SimNet
 from rig.simproc import ROOT, SimProc
-from saltext.ipalias.checks import CheckSpec
+from saltext.ipalias.checks import GATEWAY, CheckSpec
 from saltext.ipalias.effects import (
+    AskAll,
     AwaitArmed,
     Check,
     Effect,
@@ -58,6 +59,7 @@ READING = (
     Pause,
     Identify,
     AwaitArmed,
+    AskAll,
     Check,
     Probe,
     Freeze,
@@ -118,6 +120,8 @@ class SimHost:
         #: What a check says, by its text, and hardware addresses by taken address.
         self.votes: Callable[[CheckSpec], str] = _passes
         self.taken: dict[str, str] = {}
+        #: Gateways that no longer answer, where the system's own programs ask.
+        self.gone: set[str] = set()
         #: What a store of the platform holds beside the files; it outlasts a boot.
         self.stored: dict[str, Any] = {}
         self.guard_works = True
@@ -256,6 +260,8 @@ class SimHost:
                 return self._write_kernel(path, value)
             case Run(command):
                 return _checked(effect, self.run(command.argv, command.stdin, command.timeout))
+            case AskAll(commands):
+                return [self.run(c.argv, c.stdin, c.timeout) for c in commands]
             case Send():
                 self.frames.append(effect)
             case Freeze():
@@ -270,11 +276,21 @@ class SimHost:
                 self.guards.append(ident)
                 return self.guard_works
             case Check(specs):
-                return [self.votes(spec) for spec in specs]
+                return [self.votes(spec) or self._gateway(spec) for spec in specs]
             case Probe():
                 taken = {a: self.taken[a] for a in effect.asked if a in self.taken}
                 return {a: [mac] for a, mac in taken.items()} if effect.every else taken
         return None
+
+    def _gateway(self, spec: CheckSpec) -> str:
+        """Ask a gateway by the programs of the system, where it has some."""
+        tool = tools.load(self.system)
+        if spec.kind != GATEWAY or tool.FRAMES:
+            return ""
+        try:
+            return tool.check_gateway(self, spec.address, spec.interface)
+        except EffectError as error:
+            return error.what
 
     def _state(self, path: str) -> FileState | None:
         real = self.files.real(path)

@@ -96,6 +96,26 @@ def services(
     host.programs["svcprop"] = Cited(host, "svcprop", forms, ("Usage: svcprop [-aCcfqtv]", 2))
 
 
+def _ping(host: SimHost, slots: Slots, stdin: str | None) -> Result:
+    address, timeout = slots["address"], slots["timeout"]
+    gateways = {r.gateway for r in host.net.routes if r.destination == "default"}
+    if address in gateways - host.gone:
+        return Result(0, f"{address} is alive\n", "")
+    return Result(1, "", f"no answer from {address}\n" if timeout else "")
+
+
+def ping(host: SimHost) -> Cited:
+    """Return ``ping``."""
+    cite = "ping(8), host [timeout]: `host is alive`, `no answer from host`; exit status 0, else 1"
+    act, seconds = partial(_ping, host), "{timeout:[1-9][0-9]?}"
+    forms = [
+        Form(f"ping {ADDRESS4} {seconds}", cite, act),
+        Form(f"ping {ADDRESS6} {seconds}", cite, act),
+        Form(f"ping -i {LINK} {{address:fe80:[0-9a-f:]+}} {seconds}", f"{cite}; -i", act),
+    ]
+    return Cited(host, "ping", forms, ("usage: ping host [timeout]", 1))
+
+
 def _limit(kernel: Kernel, slots: Slots, stdin: str | None) -> Result:
     return Result(0, f"{kernel.limit}\n", "")
 
@@ -121,6 +141,7 @@ def sun(files: dict[str, str], *, links: Sequence[str], shows_tentative: bool) -
     host.programs["netstat"] = netstat(host)
     host.programs["route"] = route(host)
     host.programs["ndd"] = tunables(host, kernel)
+    host.programs["ping"] = ping(host)
     return host
 
 

@@ -72,7 +72,9 @@ def test_a_word_of_the_command_line_is_never_taken_apart_by_a_shell():
 
 @pytest.mark.parametrize("started_by", sorted(UNITS))
 def test_a_dead_man_is_started_apart_from_the_minion(started_by):
-    commands = platforms.apart(started_by, ["/py", "-I", "/run.py"], "ipalias-guard-7")
+    argv, path = ["/py", "-I", "/run.py"], "/state/ipalias-guard-7.xml"
+    commands = platforms.apart(started_by, argv, "ipalias-guard-7", path)
+    assert bool(platforms.apart_definition(started_by, argv, "x")) == (started_by == "tasks")
     first = commands[0][0] if commands else ""
     wanted = {"systemd": "systemd-run", "smf": "ctrun", "tasks": "schtasks"}
     assert first == wanted.get(started_by, "")
@@ -83,11 +85,35 @@ def test_a_dead_man_is_started_apart_from_the_minion(started_by):
 
 def test_a_task_of_the_scheduler_is_taken_away_by_its_name():
     """It lasts, and there is one for each change."""
-    (make, *_) = platforms.apart("tasks", ["/py"], "ipalias-guard-7")
+    (make, *_) = platforms.apart("tasks", ["/py"], "ipalias-guard-7", "/x.xml")
     ((*delete, name, force),) = platforms.apart_ended("tasks", "ipalias-guard-7")
     assert make[2:4] == ["/TN", name]
     assert [*delete, force] == ["schtasks", "/Delete", "/TN", "/F"]
     assert not any(platforms.apart_ended(other, "x") for other in UNITS if other != "tasks")
+
+
+NAMESPACE = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
+
+
+def test_a_task_starts_on_batteries_and_with_a_command_line_of_any_length():
+    """``schtasks /TR`` takes 261 characters, and its tasks stop when the mains fail."""
+    argv = ["C:/Program Files/Salt/python.exe", "-I", "C:/x/" + 300 * "y" + "/run.py", "a & b"]
+    name, path = "ipalias-guard-7", "C:/ProgramData/ipalias/ipalias-guard-7.xml"
+    make, start = platforms.apart("tasks", argv, name, path)
+    assert make[-3:] == ["/XML", "C:\\ProgramData\\ipalias\\ipalias-guard-7.xml", "/F"]
+    assert start == ["schtasks", "/Run", "/TN", name]
+    for text in (platforms.apart_definition("tasks", argv, name), UNITS["tasks"](PROGRAM).text):
+        task = ElementTree.fromstring(text)
+        settings = task.find("t:Settings", NAMESPACE)
+        for key in ("DisallowStartIfOnBatteries", "StopIfGoingOnBatteries"):
+            assert settings.findtext(f"t:{key}", None, NAMESPACE) == "false"
+    task = ElementTree.fromstring(platforms.apart_definition("tasks", argv, name))
+    assert list(task.find("t:Triggers", NAMESPACE)) == []
+    assert task.findtext("t:Settings/t:ExecutionTimeLimit", None, NAMESPACE) == "PT0S"
+    assert task.findtext("t:Actions/t:Exec/t:Command", None, NAMESPACE) == argv[0]
+    line = " ".join(f'"{word}"' for word in argv[1:])
+    assert task.findtext("t:Actions/t:Exec/t:Arguments", None, NAMESPACE) == line
+    assert task.findtext("t:Principals/t:Principal/t:UserId", None, NAMESPACE) == "S-1-5-18"
 
 
 @pytest.mark.parametrize(

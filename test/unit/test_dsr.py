@@ -73,7 +73,7 @@ def test_an_address_is_taken_in_any_writing() -> None:
         ({"vips": [VIP4], "interfaces": ["eth0", "eth0"]}, "interfaces[1]", "stands twice"),
         ({"vips": [VIP4], "interfaces": ["default"]}, "interfaces[0]", "no receiving interface"),
         ({"vips": [VIP4], "interfaces": ["../x"]}, "interfaces[0]", "is not an interface name"),
-        ({"vips": [VIP4], "interfaces": []}, "interfaces", "is not a list of interfaces"),
+        ({"vips": [VIP4], "interfaces": []}, "interfaces", "the list is empty"),
         ({"vips": [VIP4], "scope": "interfaces"}, "dsr", "`scope: interfaces` names none"),
         ({"vips": [VIP4], "scope": "lo"}, "scope", "is unknown"),
         ({"vips": [VIP4], "vip": VIP4}, "dsr", "did you mean `vips`?"),

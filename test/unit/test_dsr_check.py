@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from rig.simdsr import VIPS, block, dsr, host_of
+from rig.simengine import engine
 from rig.simhost import SimHost, answers
 from rig.simnet import SimAddress
 from saltext.ipalias import dsrcheck, dsrfirewall
 from saltext.ipalias.errors import InputError
+from saltext.ipalias.model import Alias
 
 V4, V6 = VIPS
 PILLAR = block(*VIPS, interfaces=["eth0"])
@@ -179,6 +181,12 @@ def test_what_was_looked_at_is_said(host: SimHost) -> None:
 def test_what_the_prober_is_asked(host: SimHost) -> None:
     words = dsrcheck.probe_words(dsr(host, PILLAR))
     assert words == [f"{V4},{V6}", "", "192.0.2.2,2001:db8::2", "02-00-00-00-00-02"]
+
+
+def test_an_alias_is_no_address_to_know_the_server_by(host: SimHost) -> None:
+    engine(host).add([Alias("2001:db8:1::10", 128, "eth0")])
+    assert host.net.link("eth0").addresses6[0].address == "2001:db8:1::10", "the newest first"
+    assert dsrcheck.probe_words(dsr(host, PILLAR))[2] == "192.0.2.2,2001:db8::2"
 
 
 @pytest.mark.parametrize("said", [{}, None, {"web2": None}, {"web2": "not available"}, "x"])

@@ -95,6 +95,7 @@ records = st.builds(
     started=number,
     deadline=st.one_of(st.none(), st.floats(0, 1e9)),
     boot=word,
+    opened=st.one_of(st.none(), st.floats(0, 1e9)),
     files=st.dictionaries(text, st.one_of(st.none(), files), max_size=3),
     owned=st.lists(text, max_size=2).map(tuple),
     parts=st.lists(parts, max_size=2).map(tuple),

@@ -9,7 +9,8 @@ import pytest
 from rig.simengine import block, engine
 from rig.simnm import OWNERS
 from saltext.ipalias.errors import RefusedError
-from saltext.ipalias.lifeline import parse_connections, parse_netstat
+from saltext.ipalias.host import Result
+from saltext.ipalias.lifeline import parse_connections, parse_netstat, spoken_from
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n"
 
@@ -79,6 +80,24 @@ def test_connections_of_other_systems_are_read(system):
     assert local == ("2001:db8::2" if six else "192.0.2.2")
     assert remote == ("2001:db8::9" if six else "198.51.100.1")
     assert port in (4505, 4506)
+
+
+def test_freebsd_is_asked_for_whole_addresses():
+    """In its columns the second of two that begin alike would be cut to the first."""
+    asked = []
+    local, remote = "2001:db8:1:2:3:4:5:6666", "2001:db8:9:8:7:6:5:4444"
+
+    class Host:
+        system = "freebsd"
+
+        def run(self, argv):
+            asked.append(argv)
+            width = 99 if "W" in argv[1] else 21
+            ends = f"{local + '.51234':.{width}} {remote + '.4506':.{width}}"
+            return Result(0, f"tcp6  0  0 {ends} ESTABLISHED\n", "")
+
+    assert spoken_from(Host(), (remote, 4506)) == {local}
+    assert asked == [("netstat", "-anW")]
 
 
 def test_a_listener_is_no_connection():

@@ -59,17 +59,21 @@ def run_of(form: str, host: SimHost) -> list[Run]:
 # The scripts
 
 
-def test_there_are_two_scripts_and_no_value_in_them() -> None:
+def test_there_are_three_scripts_and_no_value_in_them() -> None:
     seen = set()
     for name in ("eth0", "Connexion au réseau local"):
         host = windows.rename(windows.host(), name) if name != "eth0" else windows.host()
         engine(host, block("198.51.100.10", interface=name)).managed()
         seen |= {e.command.argv for e in host.log if isinstance(e, Run)}
     assert seen == {powershell_scripts.CHANGE}
-    assert powershell_scripts.READ[:-1] == powershell_scripts.CHANGE[:-1]
+    scripts = (powershell_scripts.READ, powershell_scripts.CHANGE, powershell_scripts.ASK)
+    assert len({script[:-1] for script in scripts}) == 1
+    assert len({script[-1] for script in scripts}) == 3
 
 
-@pytest.mark.parametrize("argv", [powershell_scripts.READ, powershell_scripts.CHANGE])
+@pytest.mark.parametrize(
+    "argv", [powershell_scripts.READ, powershell_scripts.CHANGE, powershell_scripts.ASK]
+)
 def test_a_script_fits_a_command_line_and_its_quoting(argv: tuple[str, ...]) -> None:
     assert argv[-1].isascii()
     assert '"' not in argv[-1]
@@ -81,7 +85,8 @@ def test_a_script_fits_a_command_line_and_its_quoting(argv: tuple[str, ...]) -> 
 
 def test_each_cmdlet_is_cited_with_its_parameters() -> None:
     used: dict[str, set[str]] = {}
-    for script in (powershell_scripts.READ[-1], powershell_scripts.CHANGE[-1]):
+    scripts = (powershell_scripts.READ, powershell_scripts.CHANGE, powershell_scripts.ASK)
+    for script in (each[-1] for each in scripts):
         joined = script.replace("`\n", " ")
         for found in re.finditer(r"\b((?:Get|New|Set|Remove|Restart)-[A-Z]\w+)([^|{}\n]*)", joined):
             words = {word for word in re.findall(r"\s-([A-Z]\w+)", found[2])}

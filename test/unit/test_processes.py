@@ -41,7 +41,7 @@ def test_nobody_waits_for_what_a_program_started_apart_writes_to(
     told, ended = tmp_path / "pid", tmp_path / "ended"
     line = f"{{ sleep 5; echo > {ended}; }} & echo $! > {told}"
     monkeypatch.setattr(platforms, "apart", lambda *_: [["sh", "-c", line]])
-    assert processes.start_apart(["/none"], "x", {"PATH": os.environ["PATH"]})
+    assert processes.start_apart(["/none"], "x", {"PATH": os.environ["PATH"]}, str(tmp_path))
     assert not ended.exists()
     os.kill(int(told.read_text()), 9)
 
@@ -55,7 +55,7 @@ def test_what_is_left_of_a_start_apart_is_taken_away(
     line = ["sh", "-c", f'echo "$0" >> {told}']
     monkeypatch.setattr(platforms, "apart_ended", lambda by, name: [[*line, name]])
     environment = {"PATH": os.environ["PATH"]}
-    assert processes.start_apart(["true"], "first", environment)
+    assert processes.start_apart(["true"], "first", environment, str(tmp_path))
     assert told.read_text() == "first\n"
     state = tmp_path / "state"
     state.mkdir()
@@ -64,6 +64,60 @@ def test_what_is_left_of_a_start_apart_is_taken_away(
     monkeypatch.setattr(outlive, "_put_back", lambda *_: outlive.RESTORED)
     assert outlive.main(["guard", str(state), "7"]) == outlive.RESTORED
     assert told.read_text() == "first\nipalias-guard-7\n"
+
+
+def test_a_definition_lies_there_until_the_system_has_taken_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed to others, for it says what SYSTEM shall run; gone also where it is refused."""
+    state, seen = tmp_path / "state", tmp_path / "seen"
+    state.mkdir()
+    environment = {"PATH": os.environ["PATH"]}
+    monkeypatch.setattr(platforms, "init", lambda *_: "tasks")
+    for last in ("true", "false"):
+        line = f'cp "$0" {seen}; stat -c %a "$0" >> {seen}; {last}'
+        monkeypatch.setattr(platforms, "apart", lambda *a, line=line: [["sh", "-c", line, a[3]]])
+        assert processes.start_apart(["true", "a"], "x", environment, str(state))
+        text = seen.read_text()
+        assert "<Command>true</Command>" in text
+        assert text.endswith("600\n")
+        assert list(state.iterdir()) == []
+
+
+def test_windows_event_log_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setitem(sys.modules, "syslog", None)
+    monkeypatch.setattr(processes, "succeeds", lambda argv, environment: ran.append(argv))
+    processes.log("/first word\0 of two\nlines")
+    (argv,) = ran
+    assert argv[0] == "eventcreate"
+    assert dict(zip(argv[1::2], argv[2::2], strict=True)) == {
+        "/T": "WARNING",
+        "/ID": "1",
+        "/L": "APPLICATION",
+        "/SO": "ipalias",
+        "/D": "ipalias: /first word of two lines",
+    }
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_what_a_boot_puts_back_is_said_where_no_syslog_listens_yet(
+    journal: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(processes, "log", told.append)
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    if journal:
+        monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    path = Paths(str(tmp_path)).record(OPEN, "7")
+    Path(path).write_text(render_record(Record("7", "ipalias.apply eth0")))
+    assert outlive.boot(Paths(str(tmp_path))) == outlive.RESTORED
+    said = ["ipalias.apply eth0: cut short, its files were put back"]
+    assert told == said
+    assert capsys.readouterr().err == ("" if journal else f"ipalias: {said[0]}\n")
 
 
 def test_a_name_that_looks_like_a_field_is_no_hindrance(tmp_path: Path) -> None:
@@ -103,7 +157,7 @@ def test_a_process_started_apart_outlives_the_one_that_started_it(
         "from saltext.ipalias import processes\n"
         "os.path.isdir = lambda path: False\n"
         "argv = ['/bin/sh', '-c', 'echo $$ > \"$1.new\"; mv \"$1.new\" \"$1\"; sleep 600', 'x']\n"
-        "processes.start_apart([*argv, sys.argv[1]], 'x', {'PATH': os.environ['PATH']})\n"
+        "processes.start_apart([*argv, sys.argv[1]], 'x', {'PATH': os.environ['PATH']}, '/')\n"
         "sys.stdin.read()\n"
     )
     told = tmp_path / "pid"

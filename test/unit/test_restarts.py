@@ -12,7 +12,7 @@ from rig.simhost import SimHost
 from rig.simnet import SimAddress
 from rig.simowners import ifupdown
 from rig.simscenes import comparable, differences, leftovers
-from saltext.ipalias.errors import IpaliasError
+from saltext.ipalias.errors import IpaliasError, VerifyError
 from saltext.ipalias.host import Result
 from saltext.ipalias.upkeep import restart
 
@@ -164,3 +164,48 @@ def test_one_that_fails_puts_back_what_fell_elsewhere(whole: SimHost) -> None:
         restart(engine(whole), name="eth1", scope="network")
     assert {name: live(whole, name) for name in names} == before
     assert leftovers(whole) == []
+
+
+# What somebody else had set, on other interfaces
+
+
+def vips(host: SimHost) -> None:
+    """Have an address of a stranger's on two interfaces, in no file."""
+    host.net.add4("eth0", SimAddress("198.51.100.201", 32))
+    host.net.add4("eth2", SimAddress("198.51.100.202", 32))
+
+
+def test_a_strangers_address_that_falls_elsewhere_fails_the_change(whole: SimHost) -> None:
+    """As one on the interface itself does: the restart is ours, and nobody asked for that."""
+    vips(whole)
+    names = ("eth0", "eth1", "eth2")
+    before = {name: live(whole, name) for name in names}
+    with pytest.raises(VerifyError, match=r"198\.51\.100\.201/32 of eth0 was live before the rest"):
+        engine(whole, block("203.0.113.10", interface="eth1", restart="network")).managed()
+    assert {name: live(whole, name) for name in names} == before
+    assert leftovers(whole) == []
+
+
+def test_one_that_its_owner_brings_back_late_is_waited_for(whole: SimHost) -> None:
+    vips(whole)
+    before, started = live(whole, "eth2"), whole.net.now
+
+    def watch(at: int, effect: object) -> None:
+        if whole.net.now > started + 2 and not live(whole, "eth2") >= before:
+            vips(whole)
+
+    whole.watch = watch
+    pillar = block("203.0.113.10", interface="eth1", restart="network")
+    assert engine(whole, pillar).managed()["result"] is True
+    assert live(whole, "eth2") == before
+
+
+def test_by_hand_it_is_told(whole: SimHost) -> None:
+    """A person who wants the files read anew may have taken it out of them."""
+    vips(whole)
+    whole.net.add4("eth1", SimAddress("198.51.100.203", 32))
+    told = restart(engine(whole), name="eth1", scope="network")
+    assert told["result"] is True
+    for number in (1, 2, 3):
+        name = f"198.51.100.20{number}/32 of eth{(0, 2, 1)[number - 1]}"
+        assert f"{name} was live before the restart: it is gone" in told["comment"]

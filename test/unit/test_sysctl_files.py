@@ -187,3 +187,35 @@ def test_our_file_sorts_behind_what_others_call_last() -> None:
         "tuned.conf",
     ):
         assert theirs < name
+
+
+@pytest.mark.parametrize("end", ["\r", "\0", "\r\n"])
+def test_what_ends_a_line_is_the_readers_to_say(end: str) -> None:
+    """systemd also ends one at a carriage return or a zero byte, procps does not."""
+    text = f"# x{end}net.ipv4.ip_forward = 1{end}"
+    host = SimHost(SimFiles({"/etc/sysctl.d/x.conf": text}))
+    taken = {
+        reader: [line.value for line in files.read_lines(host, reader)]
+        for reader in (files.SYSTEMD, files.PROCPS)
+    }
+    assert taken[files.SYSTEMD] == ["1"]
+    assert taken[files.PROCPS] == (["1"] if "\n" in end else [])
+
+
+@pytest.mark.parametrize(
+    ("reader", "family", "after"),
+    [
+        (files.PROCPS, "ipv4", "1"),
+        (files.PROCPS, "ipv6", "0"),
+        (files.PLAIN, "ipv6", "0"),
+        (files.SYSTEMD, "ipv6", "1"),
+    ],
+)
+def test_what_all_writes_along_though_it_was_so_already(
+    reader: str, family: str, after: str
+) -> None:
+    """IPv6 writes every interface's anew, IPv4 where all changes; systemd only what changes."""
+    text = f"net.{family}.conf.eth0.forwarding = 1\nnet.{family}.conf.all.forwarding = 0\n"
+    lines = list(files.parse_lines(text, "/etc/sysctl.d/x.conf"))
+    told = files.lasting(lines, f"net.{family}.conf.eth0.forwarding", reader)
+    assert told.value == after

@@ -7,11 +7,13 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from saltext.ipalias.effects import (
+    AskAll,
     FileState,
     MakeFolder,
     ReadClock,
@@ -65,6 +67,21 @@ def test_what_is_not_a_file_reads_as_none(host: RealHost, tmp_path: Path) -> Non
     for path in (tmp_path, tmp_path / "absent", tmp_path / "file" / "below"):
         assert host.read(str(path)) is None
         assert host.perform(ReadFile(str(path))) is None
+
+
+def test_a_named_pipe_that_nobody_writes_into_is_not_waited_for(
+    host: RealHost, tmp_path: Path
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    found: list[str | None] = []
+    reader = threading.Thread(target=lambda: found.append(host.read(str(path))), daemon=True)
+    reader.start()
+    reader.join(30)
+    if reader.is_alive():
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        pytest.fail("it waits")
+    assert found == [""]
 
 
 def test_a_file_keeps_its_mode_owner_and_link(host: RealHost, tmp_path: Path) -> None:
@@ -213,6 +230,19 @@ def test_a_command_that_fails_says_what_it_said(host: RealHost) -> None:
 def test_no_shell_ever_reads_a_command(host: RealHost) -> None:
     script = "import sys; print(sys.argv[1])"
     assert host.perform(Run(command(script, "$(id); `id` *"))).out == "$(id); `id` *\n"
+
+
+def test_questions_are_asked_side_by_side_and_answered_in_order(
+    host: RealHost, tmp_path: Path
+) -> None:
+    """Each of two waits for the other: one after another, neither would end."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    wait = "touch {}; until test -e {}; do sleep 0.01; done; echo {}"
+    asked = (("sh", "-c", wait.format(one, two, 1)), ("sh", "-c", wait.format(two, one, 2)))
+    answers = host.perform(AskAll((*map(Command, asked), Command(("no-such",))), 2))
+    assert [answer.out for answer in answers] == ["1\n", "2\n", ""]
+    assert answers[2].code == NOT_FOUND
+    assert host.perform(AskAll((), 2)) == []
 
 
 def test_an_absent_program_and_a_hung_one_have_their_codes(host: RealHost) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from . import tasks
 from .files import TEMPORARY
 from .frozen import CURRENT, RUN
 
@@ -194,7 +195,7 @@ def render_smf(program: Program) -> str:
     Behind what serves ``ipadm`` (``network/ip-interface-management``), for its addresses lie
     there; where that is missing it is no dependency.
     """
-    start = _xml(shell_words(program.argv))
+    start = tasks.xml(shell_words(program.argv))
     return f"""<?xml version="1.0"?>
 <!DOCTYPE service_bundle SYSTEM "/usr/share/lib/xml/dtd/service_bundle.dtd.1">
 <!-- Written by the ipalias formula. -->
@@ -227,40 +228,9 @@ def render_smf(program: Program) -> str:
 
 
 def render_task(program: Program) -> str:
-    """Return the definition of a task that runs at start-up as SYSTEM.
-
-    Format: the Task Scheduler's XML schema, version 1.2 (Windows Vista and later).
-    """
-    command, *arguments = program.argv
-    line = " ".join(f'"{word}"' for word in arguments)
-    return f"""<?xml version="1.0"?>
-<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
-  <RegistrationInfo><Description>Written by the ipalias formula: put back a network change \
-that was cut short</Description></RegistrationInfo>
-  <Triggers><BootTrigger><Enabled>true</Enabled></BootTrigger></Triggers>
-  <Principals><Principal id="Author"><UserId>S-1-5-18</UserId>\
-<RunLevel>HighestAvailable</RunLevel></Principal></Principals>
-  <Settings>
-    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
-    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
-    <ExecutionTimeLimit>PT10M</ExecutionTimeLimit>
-  </Settings>
-  <Actions Context="Author"><Exec>
-    <Command>{_xml(command)}</Command>
-    <Arguments>{_xml(line)}</Arguments>
-  </Exec></Actions>
-</Task>
-"""
-
-
-def _xml(text: str) -> str:
-    """Return a text as it stands between quotes in XML.
-
-    Not by xml.sax: that brings urllib along, and with it each run a tenth of its time.
-    """
-    for sign, word in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(sign, word)
-    return text
+    """Return the definition of a task that runs at start-up as SYSTEM; see `tasks`."""
+    said = "put back a network change that was cut short"
+    return tasks.render_task(program.argv, said, tasks.AT_BOOT, "PT10M")
 
 
 def _systemd(program: Program) -> BootUnit:
@@ -295,7 +265,7 @@ def _smf(program: Program) -> BootUnit:
 
 def _task(program: Program) -> BootUnit:
     path = f"{program.state}/{NAME}.xml"
-    take = (("schtasks", "/Create", "/TN", NAME, "/XML", path, "/F"),)
+    take = (tuple(tasks.create(NAME, path)),)
     return BootUnit(path, render_task(program), program.state, register=take)
 
 

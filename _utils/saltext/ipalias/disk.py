@@ -20,6 +20,11 @@ def slashed(path: str) -> str:
     return path.replace(os.sep, "/")
 
 
+def open_now(path: str, flags: int) -> int:
+    """Open a file without waiting: a named pipe that nobody writes into is an empty one."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def read_state(path: str) -> FileState | None:
     """Read a file with owner and mode."""
     real = slashed(os.path.realpath(path))

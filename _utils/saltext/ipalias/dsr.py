@@ -168,8 +168,11 @@ def _interfaces(value: object, where: str, system: str) -> tuple[str, ...]:
     if listed is None:
         return ()
     if not isinstance(listed, (list, tuple)) or not listed:
+        what = (
+            "the list is empty" if listed == [] else f"{short(value)} is not a list of interfaces"
+        )
         raise InputError(
-            f"{short(value)} is not a list of interfaces",
+            what,
             where=where,
             way_out="write [eth0], or leave it out",
         )
@@ -199,15 +202,9 @@ def refuse_vips(aliases: Iterable[Alias], data: object, root: str) -> None:
     :param data: the block ``dsr`` as Salt gives it.
     :raises InputError: naming both places.
     """
-    listed = data.get("vips") if isinstance(data, Mapping) else None
-    if isinstance(listed, str):
-        listed = [listed]
-    if not isinstance(listed, (list, tuple)):
-        return
     places = {
         canonical_address(item.partition("/")[0]): f"{root}:dsr:vips[{index}]"
-        for index, item in enumerate(listed)
-        if isinstance(item, str)
+        for index, item in enumerate(listed_vips({"dsr": data}))
     }
     for alias in aliases:
         if alias.address in places:
@@ -217,3 +214,17 @@ def refuse_vips(aliases: Iterable[Alias], data: object, root: str) -> None:
                 where=alias.where,
                 way_out="leave it out of one of the two",
             )
+
+
+def listed_vips(data: object) -> list[str]:
+    """Return the VIPs of the block ``ipalias`` as they are written, unchecked.
+
+    What is no text stands as nothing, so that each keeps its place in the list.
+    """
+    block = data.get("dsr") if isinstance(data, Mapping) else None
+    listed = block.get("vips") if isinstance(block, Mapping) else None
+    if isinstance(listed, str):
+        return [listed]
+    if not isinstance(listed, (list, tuple)):
+        return []
+    return [item if isinstance(item, str) else "" for item in listed]

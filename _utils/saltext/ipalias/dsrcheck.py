@@ -9,7 +9,7 @@ from typing import Any
 
 from . import dsrfirewall, silence
 from .dsr import DSR, DsrConfig
-from .dsrsteps import Dsr, refuse_interfaces
+from .dsrsteps import Dsr, boot_values, refuse_interfaces
 from .errors import InputError
 from .host import SYSTEMS, Host
 from .live import Snapshot
@@ -36,8 +36,7 @@ def check(dsr: Dsr) -> Answer:
     keys = dsr.system.keys(config, snapshot)
     rows = dsr.tuning.rows(keys)
     now = {row["key"]: row["live"] for row in rows}
-    # What no file sets is what the kernel begins with, and that answers.
-    boot = {row["key"]: row["after_boot"] or (row["live"] and "0") for row in rows}
+    boot = boot_values(rows)
     vips, faults = _vips(dsr, config, carrier, snapshot)
     faults += dsr.system.faults(config, snapshot, now)
     faults += [f"after a boot: {one}" for one in dsr.system.faults(config, snapshot, boot)]
@@ -75,8 +74,11 @@ def _config(dsr: Dsr) -> DsrConfig:
     if not config.vips:
         listed = [vip for found in held(dsr.engine.ledger()).values() for vip in found]
         there = f"; {', '.join(listed[:5])} is still there of an earlier one" if listed else ""
+        # By hand a minion answers with the pillar that it keeps, which a state run leaves alone.
         raise InputError(
-            f"no VIP is asked for{there}", where=f"{config.where}:vips", way_out="list them there"
+            f"no VIP is asked for{there}",
+            where=f"{config.where}:vips",
+            way_out="list them there, or run `saltutil.refresh_pillar` where they are listed",
         )
     return config
 
@@ -174,11 +176,15 @@ def probe_words(dsr: Dsr) -> list[str]:
     snapshot = dsr.engine.snapshot()
     carrier = dsr.system.loopback(config, snapshot)
     names = silence.receiving(config, snapshot, carrier)
+    # An alias may be another host's tomorrow: it tells nothing of this one.
+    aliases = {
+        e.alias.address for on in dsr.engine.ledger().interfaces.values() for e in on.values()
+    }
     real: dict[int, str] = {}
     for name in names:
         for live in snapshot.on(name):
             usual = live.scope in ("global", "site") and not live.flags & {"temporary"}
-            if usual and live.address not in config.addresses:
+            if usual and live.address not in {*config.addresses, *aliases}:
                 real.setdefault(live.family, live.address)
     if not real:
         raise InputError(
@@ -208,8 +214,13 @@ def with_probe(answer: Answer, prober: str, words: Sequence[str], said: object) 
         probed: Answer = {"result": False, "comment": fault}
     else:
         probed = dict(told)
-    faults = [] if probed["result"] else [f"{prober}: {probed['comment']}"]
-    comment = answer["comment"] if faults else f"{answer['comment']}; {prober}: {probed['comment']}"
+    told_by = (
+        probed["comment"]
+        if probed["comment"].startswith(prober)
+        else f"{prober}: {probed['comment']}"
+    )
+    faults = [] if probed["result"] else [told_by]
+    comment = answer["comment"] if faults else f"{answer['comment']}; {told_by}"
     return {
         **answer,
         "result": answer["result"] and not faults,

@@ -9,7 +9,7 @@ the other way: the VIPs, and only when none is left the settings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from . import silence, sysctl
@@ -18,7 +18,7 @@ from .effects import Run, run
 from .engine import Answer, Engine
 from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
 from .host import Result
-from .ledger import Ledger
+from .ledger import ORIGIN_UNKNOWN, Ledger
 from .live import Snapshot, tools
 from .model import Command
 from .pillar import Config
@@ -33,14 +33,22 @@ from .vips import held
 class Tuning(Protocol):
     """What is asked of the settings' engine; all of it on DSR's word."""
 
-    def present(self, wishes: Sequence[Wish], where: str, test: bool) -> Answer:
-        """Bring settings about, on disk and live.
+    def present(
+        self, wishes: Sequence[Wish], vips: Sequence[str], where: str, test: bool
+    ) -> Answer:
+        """Bring settings about, on disk and live, and remember for which addresses.
 
         :raises RefusedError: a file that sets another value later, or another wanter.
         """
 
     def absent(self, keys: Sequence[str], test: bool) -> Answer:
         """Give settings up; the value found before comes back where nobody else wants one."""
+
+    def without(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return the live values that giving settings up would bring, by key."""
+
+    def vips(self) -> set[str]:
+        """Return the addresses that DSR's settings were wanted for."""
 
     def values(self, keys: Sequence[str]) -> dict[str, str | None]:
         """Return live values."""
@@ -120,12 +128,18 @@ class Dsr:
         refuse_interfaces(config, snapshot, carrier)
         commands = self.system.prepare(config, host, snapshot)
         refuse_primaries(config, snapshot, carrier)
-        values = self.tuning.values(self.system.keys(config, snapshot))
-        wishes = self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
+        refuse_gateways(config, snapshot)
+        whole = self._with_foreign(config, carrier, snapshot)
+        vips = whole.addresses
+        rows = self.tuning.rows(self.system.keys(whole, snapshot))
+        values = {row["key"]: row["live"] for row in rows}
+        wishes = self.system.wishes(whole, snapshot, {**values, **self.tuning.wanted()})
         plan = None
         if carrier in snapshot.by_link and self._is_ready(carrier, wishes, values):
             plan = self._plan(config, carrier, snapshot)
-        loud = self.system.faults(config, snapshot, {**values, **dict(wishes)})
+        loud = self.system.faults(whole, snapshot, {**values, **dict(wishes)})
+        boot = self.system.faults(whole, snapshot, {**boot_values(rows), **dict(wishes)})
+        loud += [f"after a boot: {one}" for one in boot if one not in loud]
         if loud:
             raise RefusedError(
                 f"this host would answer for the VIPs: {'; '.join(loud)}",
@@ -135,7 +149,7 @@ class Dsr:
             )
         try:
             self._run("prepared", commands, test)
-            silenced = self.tuning.present(wishes, config.where, test)
+            silenced = self.tuning.present(wishes, vips, config.where, test)
         except IpaliasError:
             self._back(config, carrier, test)
             raise
@@ -143,22 +157,54 @@ class Dsr:
             silenced = _without_waiting(silenced, carrier)
         self._done.append(("silence", silenced))
         if not test:
-            self._add_vips(config, carrier)
+            self._add_vips(config, whole, carrier)
         elif plan is not None:
             self._carry_out("VIPs", plan, test)
         else:
             changes = {"addresses": {"added": [vip.cidr for vip in config.vips]}}
             said = f"Would add {len(config.vips)} VIPs to {carrier}, which is still to be prepared"
             self._done.append(("VIPs", {"result": None, "changes": changes, "comment": said}))
-        kept = dict(wishes)
-        self._give_up([key for key in self.tuning.wanted() if key not in kept], test)
+        self._narrow(whole, snapshot, dict(wishes), test)
+
+    def _with_foreign(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> DsrConfig:
+        """Return the block with the VIPs of before that somebody else's line keeps on lo.
+
+        They are taken away by nobody, and have to be kept unanswered for as long as they are.
+        """
+        theirs = self._foreign(carrier, snapshot) - {*config.addresses}
+        return replace(config, vips=(*config.vips, *parse_vips(sorted(theirs), config.where)))
+
+    def _foreign(self, carrier: str, snapshot: Snapshot) -> set[str]:
+        """Return the addresses that were VIPs once and are live on the carrier without us."""
+        known = {entry.alias.address for entry in self.engine.ledger().on(carrier).values()}
+        return self.tuning.vips() & {live.address for live in snapshot.on(carrier)} - known
+
+    def _narrow(
+        self, config: DsrConfig, snapshot: Snapshot, kept: Mapping[str, str], test: bool
+    ) -> None:
+        """Give up what an earlier scope had set, unless what comes back then would answer."""
+        going = [key for key in self.tuning.wanted() if key not in kept]
+        if not going:
+            return
+        now = {**self.tuning.values(self.system.keys(config, snapshot)), **kept}
+
+        def answers(keys: Sequence[str]) -> list[str]:
+            return self.system.faults(config, snapshot, {**now, **self.tuning.without(keys)})
+
+        silent = [key for key in going if not answers([key])]
+        staying = [key for key in going if key not in silent or answers(silent)]
+        for key in staying:
+            back = self.tuning.without([key]).get(key)
+            said = f"{key} stays: what would come back, {back}, answers for the VIPs"
+            self._done.append(("silence", {**_said(said), "notes": [said]}))
+        self._give_up([key for key in going if key not in staying], test)
 
     def _is_ready(self, carrier: str, wishes: Sequence[Wish], values: silence.Values) -> bool:
         """Tell whether the carrier itself has what is wished for: else it takes no VIP yet."""
         about = sysctl.load(self.engine.host.system).interface_of
         return all(values.get(key) == want for key, want in wishes if about(key) == carrier)
 
-    def _add_vips(self, config: DsrConfig, carrier: str) -> None:
+    def _add_vips(self, config: DsrConfig, whole: DsrConfig, carrier: str) -> None:
         """Add the VIPs to a host that is silent by what is live now.
 
         A host that was to be silenced for VIPs which then cannot be added, and has none, gets
@@ -166,8 +212,8 @@ class Dsr:
         """
         try:
             snapshot = self.engine.snapshot()
-            values = self.tuning.values(self.system.keys(config, snapshot))
-            loud = self.system.faults(config, snapshot, values)
+            values = self.tuning.values(self.system.keys(whole, snapshot))
+            loud = self.system.faults(whole, snapshot, values)
             if loud:
                 raise VerifyError(
                     f"the settings are set, and this host would answer all the same: "
@@ -207,7 +253,13 @@ class Dsr:
     def _remove(self, config: DsrConfig, vips: Sequence[str] | None, test: bool) -> None:
         """Take VIPs away wherever the ledger has them, then the settings if none is left."""
         ledger, snapshot, alias = self.engine.ledger(), self.engine.snapshot(), self._alias()
+        # Read before anything is taken away: a damaged ledger changes nothing.
+        settings = list(self.tuning.wanted())
+        carrier_now = self.system.loopback(config, snapshot)
+        found = self._unlisted(carrier_now, alias, {*(vips or ()), *self.tuning.vips()})
         ours = held(ledger)
+        if found:
+            ours = {**ours, carrier_now: [*ours.get(carrier_now, ()), *found]}
         going = set(vips) if vips is not None else {a for listed in ours.values() for a in listed}
         for vip in sorted(going - {a for listed in ours.values() for a in listed}):
             self._done.append(("VIPs", _said(f"{short(vip)} is no VIP of ours")))
@@ -224,17 +276,38 @@ class Dsr:
                 for entry in ledger.on(carrier).values()
                 if entry.origin == DSR and entry.alias.address not in going
             ]
-            plan = self.engine.plan(situation, vips_target(situation, staying), block)
+            target = vips_target(situation, staying)
+            left_over = tuple(e for e in target.entries if e.alias.address not in found & going)
+            plan = self.engine.plan(situation, replace(target, entries=left_over), block)
             self._carry_out("VIPs", plan, test)
             ledger = ledger if test else self.engine.ledger()
         carrier = self.system.loopback(config, snapshot)
         left = self._left(config, carrier, going if test else frozenset())
         if left:
             said = f"The settings stay: {', '.join(sorted(left)[:5])} is still on {carrier}"
+            theirs = sorted(left & self._foreign(carrier, snapshot) - going)
+            if theirs:
+                said += f"; {', '.join(theirs[:5])} is not ours: take it away, then run this again"
             self._done.append(("silence", _said(said)))
             return
-        self._give_up(list(self.tuning.wanted()), test)
+        self._give_up(settings, test)
         self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
+
+    def _unlisted(self, carrier: str, alias: Config, vips: set[str]) -> set[str]:
+        """Return the VIPs that a file of ours holds and the ledger, which was lost, does not.
+
+        :param vips: what has been a VIP, or is named as one.
+        """
+        ledger, snapshot = self.engine.ledger(), self.engine.snapshot()
+        known = {entry.alias.address for entry in ledger.on(carrier).values()}
+        if carrier not in snapshot.by_link or not vips - known:
+            return set()
+        block = self.engine.settings_of(carrier, alias, ledger)
+        situation = self.engine.situation(carrier, block, ledger, snapshot)
+        unknown = {
+            e.alias.address for e in situation.entries.values() if e.origin == ORIGIN_UNKNOWN
+        }
+        return unknown & vips
 
     def _forget(self, carrier: str, going: set[str], ledger: Ledger, test: bool) -> Ledger:
         """Forget VIPs of an interface that somebody has taken away: they went with it."""
@@ -254,8 +327,9 @@ class Dsr:
     ) -> set[str]:
         """Return the VIPs that are left: in the ledger, or live on the carrier all the same."""
         known = {a for listed in held(self.engine.ledger()).values() for a in listed}
-        live = {live.address for live in self.engine.snapshot().on(carrier)}
-        return (known | (live & set(config.addresses))) - going
+        snapshot = self.engine.snapshot()
+        live = {live.address for live in snapshot.on(carrier)}
+        return (known | (live & {*config.addresses}) | self._foreign(carrier, snapshot)) - going
 
     def _alias(self) -> Config:
         try:
@@ -333,6 +407,27 @@ def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> No
                 f"{name} {what}",
                 where=f"{config.where}:interfaces[{index}]",
                 way_out=f"it has {', '.join(known[:20]) or 'none'}",
+            )
+
+
+def boot_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Return what a boot makes of settings; what no file sets is what the kernel begins with."""
+    return {row["key"]: row["after_boot"] or (row["live"] and "0") for row in rows}
+
+
+def refuse_gateways(config: DsrConfig, snapshot: Snapshot) -> None:
+    """Refuse a VIP that routes lead to: on the loopback it would swallow all they carry.
+
+    :raises InputError: naming the route's interface.
+    """
+    ways = {route.gateway: route for route in snapshot.routes if route.gateway}
+    for vip in config.vips:
+        way = ways.get(vip.address)
+        if way is not None:
+            raise InputError(
+                f"{vip.address} is the gateway of {way.destination} by {way.interface}",
+                where=vip.where,
+                way_out="as an address of this host it would cut that route off",
             )
 
 

@@ -23,16 +23,27 @@ class Kept:
     def __init__(self, tuner: Tuner) -> None:
         self._tuner = tuner
 
-    def present(self, wishes: Sequence[Wish], where: str, test: bool) -> Answer:
+    def present(
+        self, wishes: Sequence[Wish], vips: Sequence[str], where: str, test: bool
+    ) -> Answer:
         """Bring settings about, on disk and live."""
         if not wishes:
             return {"result": True, "changes": {}, "comment": "no setting is needed"}
-        settings = [Setting(key, value, where) for key, value in wishes]
+        settings = [Setting(key, value, where, tuple(vips)) for key, value in wishes]
         return self._tuner.present(settings, wanted_by=DSR, test=test)
 
     def absent(self, keys: Sequence[str], test: bool) -> Answer:
         """Give settings up."""
         return self._tuner.absent(keys, wanted_by=DSR, test=test)
+
+    def without(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return the live values that giving settings up would bring."""
+        return self._tuner.without(keys, wanted_by=DSR)
+
+    def vips(self) -> set[str]:
+        """Return the addresses that DSR's settings were wanted for."""
+        entries = self._tuner.entries().values()
+        return {vip for entry in entries if DSR in entry.wanted_by for vip in entry.vips}
 
     def values(self, keys: Sequence[str]) -> dict[str, str | None]:
         """Return live values."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .effects import Effects, Probe
 from .errors import EffectError, RefusedError
+from .host import Host
 from .live import Link, Snapshot, tools
 from .plan import Plan
 from .probe import render_probe
@@ -16,16 +17,16 @@ ROUNDS = 2
 LISTEN = 0.12
 
 
-def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot) -> Effects[None]:
+def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot, host: Host) -> Effects[list[str]]:
     """Refuse addresses that another host answers for: all asked at once, in parallel.
 
-    Where no frames can be sent, the kernel itself looks when it adds an address; `verify`
-    reads what it found.
+    Where no frames can be sent, the kernel itself looks when it adds an address, and `verify`
+    reads what it found; where it does not, the system's programs ask (`tools.taken`).
 
+    :return: what is to be said: addresses that could not be asked for.
     :raises RefusedError: naming address and hardware address of who answered.
     """
-    if not tools.load(snapshot.system).FRAMES:
-        return
+    notes: list[str] = []
     ours = {live.address for live in snapshot.addresses}
     for plan in plans:
         link = snapshot.by_link.get(plan.interface)
@@ -34,11 +35,9 @@ def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot) -> Effects[None]:
         asked = {address: alias for address, alias in asked.items() if address not in ours}
         if not asked or link is None or not probed(link):
             continue
-        frames = tuple(render_probe(link.mac, address) for address in asked)
         try:
-            taken: dict[str, str] = yield Probe(
-                plan.interface, link.mac, tuple(asked), frames, ROUNDS, LISTEN
-            )
+            taken, said = yield from _asked(link, tuple(asked), snapshot, host)
+            notes += said
         except EffectError as error:
             raise EffectError(
                 f"duplicates could not be looked for: {error.what}",
@@ -54,6 +53,18 @@ def refuse_taken(plans: Sequence[Plan], snapshot: Snapshot) -> Effects[None]:
                 way_out="nothing was written; take it off that host, "
                 "or set `check_duplicates: false` for a planned move",
             )
+    return notes
+
+
+def _asked(
+    link: Link, asked: tuple[str, ...], snapshot: Snapshot, host: Host
+) -> Effects[tuple[dict[str, str], list[str]]]:
+    """Ask a segment; return who has what, and what is to be said."""
+    if not tools.load(snapshot.system).FRAMES:
+        return (yield from tools.taken(link.name, asked, snapshot, host))
+    frames = tuple(render_probe(link.mac, address) for address in asked)
+    taken: dict[str, str] = yield Probe(link.name, link.mac, asked, frames, ROUNDS, LISTEN)
+    return taken, []
 
 
 def probed(link: Link) -> bool:

@@ -122,6 +122,16 @@ class Run(NamedTuple):
     check: bool = True
 
 
+class AskAll(NamedTuple):
+    """Run commands that only ask, side by side; answers a `host.Result` for each.
+
+    :param at_once: most processes at a time.
+    """
+
+    commands: tuple[Command, ...]
+    at_once: int
+
+
 @dataclass(frozen=True)
 class Send:
     """Send Ethernet frames on an interface, the whole list `count` times.
@@ -212,6 +222,7 @@ Effect = (
     | RemoveFolder
     | WriteKernel
     | Run
+    | AskAll
     | Send
     | Identify
     | StartGuard

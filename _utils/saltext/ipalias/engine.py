@@ -1,137 +1,31 @@
 """Carry out one request on one host: read, decide, apply, tell.
 
-Everything a loader module calls is a method of `Engine` here or a function of `report`;
-plain data goes in and comes out, because no class survives a reload of the library.
+Everything a loader module calls is a method of `Engine` here or a function of `report`; what
+its verbs share is in `surroundings`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from . import restarts, targets
+from . import targets
 from .backends import load
-from .checks import patience
-from .effects import Effect, ReadLive, run
 from .errors import InputError, RefusedError
-from .files import write_state
-from .guarded import settle
-from .host import Host, Overlay
-from .ledger import Ledger, parse_ledger
-from .lifeline import refuse_cuts, refuse_used
+from .ledger import Ledger
 from .live import Snapshot
-from .model import Alias, File, Wanted
-from .owner import choose, require_link, resolve_default
-from .paths import Paths, Settings
-from .pillar import (
-    AUTO,
-    DEFAULT,
-    Announce,
-    Config,
-    InterfaceConfig,
-    interface_names,
-    parse_pillar,
-)
-from .plan import Plan, activation_of, cap, describe, make_plan
-from .situation import Situation, Target
-from .transaction import apply, final_ledger, write_ledger
+from .model import Alias
+from .owner import resolve_default
+from .pillar import AUTO, DEFAULT, Announce, Config, InterfaceConfig, interface_names
+from .plan import Plan
+from .surroundings import Answer, Machine, Surroundings
 from .values import is_interface, parse_interface
 
-Answer = dict[str, Any]
-#: Files that a comment names; the rest is counted.
-MAX_NAMED = 20
+__all__ = ["Answer", "Engine", "Machine", "refuse_unprivileged"]
 
 
-class Machine(Host, Protocol):
-    """A host that can also be changed."""
-
-    def perform(self, effect: Effect) -> Any:
-        """Perform one effect."""
-
-
-@dataclass
-class Engine:
-    """Hold a request's surroundings.
-
-    :param data: pillar block ``ipalias`` as Salt gives it.
-    :param root: pillar path of that block.
-    :param locked: gives the lock of this host for a purpose.
-    :param new_id: gives an id for a journal entry.
-    :param forced: addresses to be taken away even if this host is reached by them, or an
-        account of a control panel uses them.
-    """
-
-    host: Machine
-    data: object = None
-    root: str = "ipalias"
-    settings: Settings = field(default_factory=Settings)
-    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
-    new_id: Callable[[], str] = lambda: "0"
-    forced: frozenset[str] = frozenset()
-    _purpose: str = ""
-    _settled: list[str] = field(default_factory=list)
-
-    @property
-    def paths(self) -> Paths:
-        """Return where our state lies."""
-        return self.settings.paths
-
-    # -- reading ------------------------------------------------------------------------
-
-    def config(self) -> Config:
-        """Return the pillar, checked."""
-        return parse_pillar(self.data, self.root, self.host.system)
-
-    def ledger(self, *, entries: bool = True) -> Ledger:
-        """Return the ledger; without `entries`, only what interfaces it knows."""
-        text = self.host.read(self.paths.ledger)
-        return parse_ledger(text, self.paths.ledger, entries=entries)
-
-    def snapshot(self) -> Snapshot:
-        """Return what the kernel holds."""
-        snapshot: Snapshot = self.host.perform(ReadLive())
-        return snapshot
-
-    def situation(
-        self, interface: str, config: InterfaceConfig, ledger: Ledger, snapshot: Snapshot
-    ) -> Situation:
-        """Return all that is known of an interface."""
-        where = config.where if config.name else f"{self.root}:interfaces:{interface}"
-        require_link(snapshot, interface, where)
-        backend, evidence = choose(self.host, interface, config.backend, ledger, where)
-        found = tuple(backend.parse(self.host, evidence))
-        return Situation(interface, backend, evidence, snapshot, ledger, found, self.root)
-
-    def plan(
-        self,
-        situation: Situation,
-        target: Target,
-        config: InterfaceConfig,
-        before: Sequence[Plan] = (),
-    ) -> Plan:
-        """Return a plan.
-
-        :param before: plans carried out first; their files are seen as they will be.
-        """
-        planned = {file.path: file.text for plan in before for file in plan.files}
-        host = Overlay(self.host, planned) if planned else self.host
-        leave = self._left_behind(situation, host)
-        return make_plan(situation, target, host, config.options, leave, config.restart)
-
-    def _left_behind(self, situation: Situation, host: Host) -> list[File]:
-        """Return the files of the dialect that owned the interface before, emptied of ours."""
-        before = situation.ledger.backends.get(situation.interface)
-        if before is None or before == situation.backend.NAME:
-            return []
-        backend = load(before)
-        evidence = backend.assume(host, situation.interface)
-        former = tuple(e.alias for e in situation.ledger.on(situation.interface).values() if e.file)
-        return backend.render(Wanted(situation.interface, (), evidence, former), host)
-
-    # -- requests -----------------------------------------------------------------------
+class Engine(Surroundings):
+    """Answer what is asked of a host: a method a verb."""
 
     def managed(self, name: str | None = None, *, test: bool = False) -> Answer:
         """Bring one interface of the pillar, or ``default``, or all, to the whole list.
@@ -240,7 +134,7 @@ class Engine:
         if not (persist or live):
             raise InputError("neither persist nor live: there is nothing to do", where="persist")
         with self.lock("ipalias.add", test):
-            config = self.config()
+            config = self.config_by_hand()
             ledger, snapshot = self.ledger(), self.snapshot()
             families = {alias.family for alias in aliases if alias.interface == DEFAULT}
             resolved = resolve_default(families, snapshot, ledger, (), "interface")
@@ -249,6 +143,7 @@ class Engine:
             for alias in aliases:
                 name = resolved[alias.family] if alias.interface == DEFAULT else alias.interface
                 by_interface.setdefault(name, []).append(replace(alias, interface=name))
+            self._refuse_wanted_elsewhere(by_interface, config, ledger, snapshot)
             plans: list[Plan] = []
             for name, listed in by_interface.items():
                 settings = self.settings_of(name, config, ledger)
@@ -261,6 +156,32 @@ class Engine:
             if announce is not None:
                 how = replace(how, announce=announce)
             return self.carry_out(plans, config, how, test)
+
+    def _refuse_wanted_elsewhere(
+        self,
+        by_interface: Mapping[str, Sequence[Alias]],
+        config: Config,
+        ledger: Ledger,
+        snapshot: Snapshot,
+    ) -> None:
+        """Refuse by hand what the pillar gives to another interface: the next run would move it.
+
+        :raises InputError: naming that interface.
+        """
+        asked = {a.address: (name, a) for name, listed in by_interface.items() for a in listed}
+        for block in config.interfaces.values():
+            named = [alias for alias in block.aliases if alias.address in asked]
+            if not named:
+                continue
+            resolved = self._resolve(block, config, ledger, snapshot)
+            for alias in named:
+                name, by_hand = asked[alias.address]
+                if resolved[alias.family] != name:
+                    raise InputError(
+                        f"{alias.address} is {resolved[alias.family]}'s by the pillar",
+                        where=by_hand.where,
+                        way_out=f"add it there, or take it out of {alias.where}",
+                    )
 
     def remove(
         self,
@@ -275,11 +196,12 @@ class Engine:
         :raises RefusedError: an address that is not ours.
         """
         with self.lock("ipalias.remove", test):
-            config = self.config()
+            config = self.config_by_hand()
             ledger, snapshot = self.ledger(), self.snapshot()
             by_interface: dict[str, list[tuple[str, int | None]]] = {}
+            places = {} if interface else _places(ledger, snapshot)
             for address, prefix in addresses:
-                name = interface or _interface_of(address, ledger, snapshot)
+                name = interface or places.get(address)
                 if name is not None:
                     by_interface.setdefault(name, []).append((address, prefix))
             plans: list[Plan] = []
@@ -293,7 +215,7 @@ class Engine:
     def clean(self, *, test: bool = False) -> Answer:
         """Take away everything of ours, whatever its origin, and nothing else."""
         with self.lock("ipalias.clean", test):
-            config = self._config_or_none()
+            config = self.config_or_none()
             ledger, snapshot = self.ledger(), self.snapshot()
             plans: list[Plan] = []
             for name in self._ours(config, ledger, snapshot):
@@ -311,14 +233,13 @@ class Engine:
             plans = [_with_ledger(plan, ledger_after) for plan in plans]
             return self.carry_out(plans, config, config.base, test)
 
-    # -- what requests share ------------------------------------------------------------
+    def restored(self, plans: Sequence[Plan], forget: Sequence[str], test: bool) -> Answer:
+        """Put a store back as plans say; the caller holds the lock, see `restore_store`.
 
-    def _config_or_none(self) -> Config:
-        """Return the pillar, or an empty one where it cannot be read: cleaning needs none."""
-        try:
-            return self.config()
-        except InputError:
-            return Config()
+        :param forget: what is kept of the store; of no use once it is as it was.
+        """
+        config = self.config_or_none()
+        return self.carry_out(plans, config, config.base, test, forget)
 
     def _ours(self, config: Config, ledger: Ledger, snapshot: Snapshot) -> list[str]:
         """Return the interfaces that may hold something of ours."""
@@ -327,92 +248,6 @@ class Engine:
             names += [name for name in config.interfaces if name != DEFAULT]
             names += [route.interface for family in (4, 6) for route in snapshot.defaults(family)]
         return [name for name in dict.fromkeys(names) if name in snapshot.by_link]
-
-    def settings_of(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
-        """Return the pillar's settings for a real interface."""
-        if name in config.interfaces:
-            return config.interfaces[name]
-        if DEFAULT in config.interfaces and name in ledger.default.values():
-            return config.interfaces[DEFAULT]
-        return config.base
-
-    @contextmanager
-    def lock(self, purpose: str, test: bool) -> Iterator[None]:
-        """Hold the lock, and first put back what an earlier run left unfinished."""
-        self._purpose = purpose
-        if test:
-            yield
-            return
-        with self.locked(purpose):
-            self._settled = run(settle(self.host, self.paths), self.host.perform)
-            yield
-
-    def carry_out(
-        self, plans: Sequence[Plan], config: Config, how: InterfaceConfig, test: bool
-    ) -> Answer:
-        """Show plans (`test`) or apply them, and answer with plain data.
-
-        :param how: block whose settings count for announcing and for duplicates.
-        """
-        todo = [plan for plan in plans if plan.touches_host]
-        refuse_cuts(todo, self.host, self.settings.master, self.forced)
-        refuse_used(todo, self.host, self.forced)
-        changes = _merged(describe(plan) for plan in todo)
-        notes = [*self._settled, *(note for plan in plans for note in self._notes(plan, todo))]
-        short, cut = cap(changes)
-        answer: Answer = {"result": True, "changes": short, "notes": notes}
-        if test:
-            answer["result"] = None if todo else True
-            answer["comment"] = _comment(plans, todo, notes, "would be")
-            return answer
-        if todo:
-            # Plans that touch nothing ride along for their ledger entries.
-            ordered = [*todo, *(plan for plan in plans if not plan.touches_host)]
-            notes += self._apply(ordered, config, how)
-        elif plans:
-            run(write_ledger(final_ledger(plans), self.settings), self.host.perform)
-        if cut:
-            answer["journal"] = self._journal(changes)
-            notes.append(f"The whole of it: `ipalias.journal {answer['journal']}`")
-        answer["comment"] = _comment(plans, todo, notes, "were")
-        return answer
-
-    def _apply(self, plans: Sequence[Plan], config: Config, how: InterfaceConfig) -> list[str]:
-        """Apply plans under journal and dead man; return notes."""
-        settings = replace(
-            self.settings,
-            announce=how.announce,
-            guard=config.guard,
-            check_duplicates=how.check_duplicates,
-        )
-        change = apply(plans, self.host, settings, self.new_id(), self._purpose)
-        verdict = run(change, self.host.perform)
-        notes = list(verdict.notes)
-        if verdict.waiting:
-            touched = sum(len(p.live_add) + len(p.recreate) + len(p.live_remove) for p in plans)
-            seconds = f"{patience(config.guard, touched):g} s"
-            notes.append(f"It is undone in {seconds} unless `ipalias.confirm` comes first")
-        return notes
-
-    def _notes(self, plan: Plan, todo: Sequence[Plan]) -> list[str]:
-        """Return what the operator should know of one plan."""
-        notes = list(plan.notes)
-        if plan in todo:
-            activation = activation_of(plan, plan.change, self.host)
-            if activation.note:
-                notes.append(f"{plan.interface}: {activation.note}")
-            if plan.restart in restarts.HARD:
-                said = restarts.cuts(plan.restart, plan.interface)
-                notes.append(f"{plan.interface}: restart: {plan.restart}: {said}")
-        return notes
-
-    def _journal(self, changes: Mapping[str, object]) -> str:
-        """Keep the whole of a change that is too large for an event; return its id."""
-        name = self.new_id()
-        text = json.dumps({"schema": 1, "id": name, "changes": changes}, indent=1) + "\n"
-        path = f"{self.paths.journal}/{name}.json"
-        run(write_state(self.paths, path, text), self.host.perform)
-        return name
 
 
 def _left_pillar(names: Iterable[str], ledger: Ledger) -> list[str]:
@@ -435,57 +270,15 @@ def _with_ledger(plan: Plan, ledger: Ledger) -> Plan:
     return replace(plan, situation=replace(plan.situation, ledger=ledger))
 
 
-def _interface_of(address: str, ledger: Ledger, snapshot: Snapshot) -> str | None:
-    """Return the interface an address is on: by the ledger, else by the kernel."""
+def _places(ledger: Ledger, snapshot: Snapshot) -> dict[str, str]:
+    """Return the interface of each address: by the ledger, else by the kernel."""
+    places: dict[str, str] = {}
     for name, entries in ledger.interfaces.items():
-        if any(entry.alias.address == address for entry in entries.values()):
-            return name
+        for entry in entries.values():
+            places.setdefault(entry.alias.address, name)
     for live in snapshot.addresses:
-        if live.address == address:
-            return live.interface
-    return None
-
-
-def _merged(listed: Iterable[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Join the changes of several plans."""
-    merged: dict[str, dict[str, Any]] = {}
-    for changes in listed:
-        for kind, block in changes.items():
-            into = merged.setdefault(kind, {})
-            for key, value in block.items():
-                into[key] = (
-                    [*into[key], *value] if key in into and isinstance(value, list) else value
-                )
-    return merged
-
-
-def _comment(plans: Sequence[Plan], todo: Sequence[Plan], notes: Sequence[str], verb: str) -> str:
-    """Return one clear sentence or two on what was, or would be, done."""
-    parts = []
-    for plan in todo:
-        what = []
-        if plan.live_add:
-            what.append(f"{len(plan.live_add)} added")
-        if plan.live_remove:
-            what.append(f"{len(plan.live_remove)} removed")
-        if plan.recreate:
-            what.append(f"{len(plan.recreate)} set anew")
-        counts = f"addresses {', '.join(what)}" if what else "no address changed"
-        files = ", ".join(file.path for file in plan.files[:MAX_NAMED])
-        if len(plan.files) > MAX_NAMED:
-            files += f" and {len(plan.files) - MAX_NAMED} more"
-        written = f"; written: {files}" if files else ""
-        parts.append(f"{plan.interface} ({plan.situation.backend.NAME}): {counts}{written}")
-    if parts:
-        head = "; ".join(parts)
-        head = f"Would change {head}" if verb == "would be" else f"Changed {head}"
-    elif plans:
-        count = sum(len(plan.entries) for plan in plans)
-        names = ", ".join(dict.fromkeys(plan.interface for plan in plans))
-        head = f"{names}: all {count} aliases are as wanted, on disk and live"
-    else:
-        head = "Nothing of ours is concerned"
-    return ". ".join([head, *notes])
+        places.setdefault(live.address, live.interface)
+    return places
 
 
 def refuse_unprivileged(root: bool) -> None:

@@ -78,9 +78,9 @@ def guarded(
     paths, guard = settings.paths, settings.guard
     notes: list[str] = []
     pid, started, boot = yield Identify()
-    record = replace(record, pid=pid, started=started, boot=boot)
+    now: float = yield ReadClock()
+    record = replace(record, pid=pid, started=started, boot=boot, opened=now)
     if guard.enabled:
-        now: float = yield ReadClock()
         touched = sum(len(part.touched) for part in record.parts)
         record = replace(record, deadline=now + patience(guard, touched))
     yield from _open(record, paths)
@@ -257,10 +257,16 @@ def settle(host: Host, paths: Paths) -> Effects[list[str]]:
 
 
 def _is_over(record: Record) -> Effects[bool]:
-    """Tell whether a deadline has passed, or belongs to an earlier boot."""
+    """Tell whether a deadline has passed, or belongs to an earlier boot.
+
+    Where boots have no id, the clock tells: it begins anew with each. One that is by now
+    between the two times is taken for the same boot, and the change waits to its deadline.
+    """
     _, _, boot = yield Identify()
     now: float = yield ReadClock()
-    return record.boot != boot or (record.deadline is not None and now >= record.deadline)
+    earlier = record.opened is not None and now < record.opened
+    passed = record.deadline is not None and now >= record.deadline
+    return record.boot != boot or earlier or passed
 
 
 def take_back(state: str, record: Record, host: Host, paths: Paths) -> Effects[list[str]]:

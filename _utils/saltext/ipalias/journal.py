@@ -78,7 +78,9 @@ class Record:
     :param started: that process's start time as the kernel counts it; with the pid it
         names one process for ever.
     :param deadline: seconds of the boot clock at which the dead man fires; None: no dead man.
-    :param boot: id of the boot the deadline belongs to.
+    :param boot: id of the boot the deadline belongs to; empty on systems that have none.
+    :param opened: seconds of the boot clock when the change began: a clock that shows less
+        is that of a later boot.
     :param files: before-images; None: the file was not there.
     :param owned: paths of files that are wholly ours.
     :param routes: routes before, in the order in which they can be added: those to subnets
@@ -100,6 +102,7 @@ class Record:
     started: int = 0
     deadline: float | None = None
     boot: str = ""
+    opened: float | None = None
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     owned: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -128,7 +131,7 @@ def render_record(record: Record) -> str:
     data: dict[str, Any] = {"schema": SCHEMA}
     data |= {
         key: getattr(record, key)
-        for key in ("id", "purpose", "pid", "started", "deadline", "boot", "owned")
+        for key in ("id", "purpose", "pid", "started", "deadline", "boot", "opened", "owned")
     }
     data["files"] = {
         path: None if state is None else asdict(state) for path, state in record.files.items()
@@ -165,6 +168,7 @@ def parse_record(text: str, path: str) -> Record:
             started=int(data["started"]),
             deadline=None if data["deadline"] is None else float(data["deadline"]),
             boot=str(data["boot"]),
+            opened=None if data.get("opened") is None else float(data["opened"]),
             owned=tuple(data["owned"]),
             files={
                 name: None if row is None else FileState(**row)

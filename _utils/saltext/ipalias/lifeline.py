@@ -15,6 +15,8 @@ from .plan import Plan
 _ESTABLISHED = "01"
 #: Kernel tables of TCP connections, proc_net_tcp(5).
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+#: FreeBSD cuts long addresses of IPv6 to its columns unless told not to, netstat(1) ``-W``.
+CONNECTIONS = {"freebsd": ("netstat", "-anW")}
 
 
 def parse_connections(text: str) -> list[tuple[str, str, int]]:
@@ -69,7 +71,7 @@ def spoken_from(host: Host, master: tuple[str, int]) -> set[str]:
     """Return the local addresses that connections to the master are spoken from."""
     publish = {master[1], master[1] - 1}
     if host.system != "linux":
-        said = host.run(("netstat", "-an"))
+        said = host.run(CONNECTIONS.get(host.system, ("netstat", "-an")))
         return {
             local
             for local, remote, port in parse_netstat(said.out)

@@ -146,6 +146,20 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """Hold what a store had of one interface before our first change; see `stores`.
+
+    :param aliases: the addresses that lasted, by address.
+    :param dhcp: True where the IPv4 address came from a lease.
+    :param dns: name servers that a person had set beside a lease.
+    """
+
+    aliases: Mapping[str, Alias]
+    dhcp: bool = False
+    dns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Say why a backend owns, or does not own, an interface.
 
@@ -251,6 +265,7 @@ class Change:
     :param live_after: of the aliases, the ``address/prefix`` that shall be live afterwards; one
         that is added and not among them is for the store alone.
     :param back: True on the way back from a change that was not finished.
+    :param to_dhcp: True where an interface that we made static gets its address by DHCP again.
     """
 
     interface: str
@@ -263,6 +278,7 @@ class Change:
     options: Mapping[str, object] = field(default_factory=dict)
     live_after: frozenset[str] = frozenset()
     back: bool = False
+    to_dhcp: bool = False
 
 
 @dataclass(frozen=True)

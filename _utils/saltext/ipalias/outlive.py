@@ -7,8 +7,10 @@ the dead man says ``armed``.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 
 from . import disk, journal, platforms, processes, sysctl, system
 from .backends import load
@@ -58,7 +60,9 @@ def guard(paths: Paths, ident: str) -> int:
         load(part.backend)
     sysctl.load(host.system)
     if record.wan is not None:
-        pass
+        bsd = host.system in ("openbsd", "freebsd")
+        for name in ("start", "bsdroutes", host.system if bsd else "live"):
+            import_module(f"{__package__}.wan.{name}")
     disk.say(paths.armed(ident), "armed\n")
     try:
         while not _is_due(host, paths, record):
@@ -111,6 +115,10 @@ def boot(paths: Paths, *, live: bool = False) -> int:
         said = run(put_back_at_boot(host, paths, live=live), host.perform)
     for sentence in said:
         processes.log(sentence)
+        # Before the network nothing may listen to syslog yet: SMF keeps what is written here,
+        # rc(8) and OpenRC show it on the console. The journal of systemd has both.
+        if "JOURNAL_STREAM" not in os.environ and sys.stderr is not None:
+            print(f"ipalias: {sentence}", file=sys.stderr, flush=True)
     if any("not put back" in sentence for sentence in said):
         return IN_PART
     return RESTORED if said else COMMITTED

@@ -71,7 +71,6 @@ class Settings:
     :param guard: the dead man and its votes.
     :param master: address and port of the Salt master, where the minion has one.
     :param confirm: True to wait for `ipalias.confirm` instead of committing.
-    :param check_duplicates: ask the segment whether somebody has a new address.
     """
 
     paths: Paths = field(default_factory=Paths)
@@ -80,4 +79,3 @@ class Settings:
     guard: GuardConfig = field(default_factory=GuardConfig)
     master: tuple[str, int] | None = None
     confirm: bool = False
-    check_duplicates: bool = True

@@ -6,6 +6,7 @@ Nothing is looked up on the host here; what depends on the host is checked in `c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from .addresses import parse_item, refuse_duplicates
@@ -99,12 +100,19 @@ def interface_names(data: object, root: str = ROOT) -> tuple[str, ...]:
     return tuple(str(name) for name in blocks)
 
 
-def parse_pillar(data: object, root: str = ROOT, system: str = "linux") -> Config:
+def parse_pillar(
+    data: object,
+    root: str = ROOT,
+    system: str = "linux",
+    faults: list[InputError] | None = None,
+) -> Config:
     """Read the block ``ipalias`` of the pillar.
 
     :param data: the block as Salt gives it; None counts as empty.
     :param root: pillar path it was found at, for messages.
     :param system: the host's (`host.SYSTEMS`); it decides what an interface can be called.
+    :param faults: gets what is wrong with addresses, in place of its being raised: they are
+        left out then. For who needs the settings alone; these have to be right in any case.
     :raises InputError: an unknown key, a value of the wrong kind, an address that cannot
         be meant, the same address twice.
     """
@@ -116,15 +124,33 @@ def parse_pillar(data: object, root: str = ROOT, system: str = "linux") -> Confi
     for name, block in blocks.items():
         where = f"{root}:interfaces:{name}"
         name = parse_interface(name, f"{root}:interfaces", system)
-        interfaces[name] = _interface(name, mapping(block, where), base, where)
-    refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)
-    if "dsr" in top:
-        listed = (alias for config in interfaces.values() for alias in config.aliases)
-        refuse_vips(listed, top["dsr"], root)
+        interfaces[name] = _interface(name, mapping(block, where), base, where, faults)
+    with _collected(faults):
+        refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)
+        if "dsr" in top:
+            listed = (alias for config in interfaces.values() for alias in config.aliases)
+            refuse_vips(listed, top["dsr"], root)
     return Config(interfaces, base, parse_guard(top.get("guard"), f"{root}:guard"))
 
 
-def _interface(name: str, block: Mixed, base: InterfaceConfig, where: str) -> InterfaceConfig:
+@contextmanager
+def _collected(faults: list[InputError] | None) -> Iterator[None]:
+    """Put an error of addresses into a list, where there is one."""
+    try:
+        yield
+    except InputError as error:
+        if faults is None:
+            raise
+        faults.append(error)
+
+
+def _interface(
+    name: str,
+    block: Mixed,
+    base: InterfaceConfig,
+    where: str,
+    faults: list[InputError] | None = None,
+) -> InterfaceConfig:
     """Read one interface's block."""
     refuse_unknown(block, INTERFACE_KEYS, where)
     config = _settings(block, replace(base, name=name, where=where), where)
@@ -132,13 +158,21 @@ def _interface(name: str, block: Mixed, base: InterfaceConfig, where: str) -> In
     path = f"{where}:addresses"
     if listed is None:
         listed = []
-    if not isinstance(listed, (list, tuple)):
-        raise InputError(
-            f"{short(listed)} is not a list", where=path, way_out="start each address with `- `"
-        )
     aliases: list[Alias] = []
-    for index, item in enumerate(listed):
-        aliases.extend(parse_item(item, name, f"{path}[{index}]"))
+    if not isinstance(listed, (list, tuple)):
+        with _collected(faults):
+            raise InputError(
+                f"{short(listed)} is not a list", where=path, way_out="start each address with `- `"
+            )
+        listed = []
+    if faults is None:
+        # Ten thousand of them: a context for each would take as long as reading them.
+        for index, item in enumerate(listed):
+            aliases.extend(parse_item(item, name, f"{path}[{index}]"))
+    else:
+        for index, item in enumerate(listed):
+            with _collected(faults):
+                aliases.extend(parse_item(item, name, f"{path}[{index}]"))
     return replace(config, aliases=tuple(aliases))
 
 

@@ -45,6 +45,7 @@ class Plan:
     :param live_remove: live addresses to take away.
     :param entries: the interface's ledger entries afterwards.
     :param restart: what its owner is told: ``never``, ``alias``, ``interface``, ``network``.
+    :param check_duplicates: ask the segment whether somebody has a new address.
     """
 
     situation: Situation
@@ -58,6 +59,7 @@ class Plan:
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
     restart: str = "alias"
+    check_duplicates: bool = True
 
     @property
     def interface(self) -> str:
@@ -67,8 +69,10 @@ class Plan:
     @property
     def touches_host(self) -> bool:
         """Tell whether a file or the kernel changes."""
-        stored = self.situation.backend.STORED and (self.change.added or self.change.removed)
-        return bool(self.files or self.live_add or self.recreate or self.live_remove or stored)
+        change = self.change
+        stored = self.situation.backend.STORED and (change.added or change.removed)
+        live = self.live_add or self.recreate or self.live_remove
+        return bool(self.files or live or stored or change.to_dhcp)
 
     @property
     def is_empty(self) -> bool:
@@ -147,8 +151,40 @@ def make_plan(
     :raises IpaliasError: see `check_target` and the backend's `render`.
     """
     check_target(situation, target)
-    options = _known(options or {}, situation.backend.OPTIONS)
     entries = _numbered(situation, target.entries)
+    wanted = _wanted(situation, target, entries, options or {})
+    files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
+    label_of = situation.backend.live_label
+    live_wanted = tuple(
+        (entry.alias, label_of(entry.alias, situation.evidence)) for entry in entries if entry.live
+    )
+    live_wanted += _fallen(situation, target)
+    missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)
+    return Plan(
+        situation,
+        _change(situation, target, wanted, entries, files, live_wanted),
+        files,
+        before,
+        live_wanted,
+        missing,
+        differing(situation, live_wanted, situation.live),
+        _live_remove(situation, entries, target),
+        entries,
+        target.notes,
+        restart,
+    )
+
+
+def _wanted(
+    situation: Situation,
+    target: Target,
+    entries: tuple[Entry, ...],
+    options: Mapping[str, object],
+) -> Wanted:
+    """Return what the owner's files shall hold of ours.
+
+    :raises InputError: an alias that the dialect cannot number.
+    """
     aliases = tuple(entry.alias for entry in entries if entry.file)
     for alias in aliases:
         if alias.number is not None:
@@ -158,34 +194,36 @@ def make_plan(
         for cidr, entry in situation.entries.items()
         if entry.file and cidr in situation.in_our_files
     )
-    wanted = Wanted(
+    return Wanted(
         situation.interface,
         aliases,
         situation.evidence,
         former,
         target.adopt,
-        options,
+        _known(options, situation.backend.OPTIONS),
         tuple(entry.alias for entry in entries if not entry.file),
     )
-    files, before = _changed([*situation.backend.render(wanted, host), *leave], host)
-    label_of = situation.backend.live_label
-    live_wanted = tuple(
-        (entry.alias, label_of(entry.alias, situation.evidence)) for entry in entries if entry.live
-    )
-    live_wanted += _fallen(situation, target)
-    missing = tuple(alias for alias, _ in live_wanted if alias.cidr not in situation.live)
-    removed = _live_remove(situation, entries, target)
-    now_cidrs = {alias.cidr for alias in aliases}
+
+
+def _change(
+    situation: Situation,
+    target: Target,
+    wanted: Wanted,
+    entries: tuple[Entry, ...],
+    files: tuple[File, ...],
+    live_wanted: tuple[tuple[Alias, str | None], ...],
+) -> Change:
+    """Return what changes, as the owner has to be told."""
+    now_cidrs = {alias.cidr for alias in wanted.aliases}
     # As one set before the loops: a union in each turn made ten thousand aliases quadratic.
-    not_new = {alias.cidr for alias in former}
+    not_new = {alias.cidr for alias in wanted.former}
     not_new |= {entry.alias.cidr for entry in entries if not entry.live}
     not_foreign = now_cidrs | set(target.drop_live)
-    live_only = tuple(entry.alias.cidr for entry in entries if not entry.file)
-    added = tuple(alias for alias in aliases if alias.cidr not in not_new)
-    gone = tuple(alias for alias in former if alias.cidr not in now_cidrs)
+    added = tuple(alias for alias in wanted.aliases if alias.cidr not in not_new)
+    gone = tuple(alias for alias in wanted.former if alias.cidr not in now_cidrs)
     if situation.backend.STORED:
         added, gone = _stored(situation, wanted)
-    change = Change(
+    return Change(
         situation.interface,
         situation.evidence,
         added,
@@ -194,24 +232,11 @@ def make_plan(
         (
             *(cidr for cidr in situation.foreign_live if cidr not in not_foreign),
             # Ours, but in no file: to the owner it is as foreign as any.
-            *live_only,
+            *(entry.alias.cidr for entry in entries if not entry.file),
         ),
         frozenset(situation.live),
-        options,
+        wanted.options,
         frozenset(alias.cidr for alias, _ in live_wanted),
-    )
-    return Plan(
-        situation,
-        change,
-        files,
-        before,
-        live_wanted,
-        missing,
-        differing(situation, live_wanted, situation.live),
-        removed,
-        entries,
-        target.notes,
-        restart,
     )
 
 
@@ -314,12 +339,12 @@ def _live_remove(
     stay = {entry.alias.cidr for entry in listed if entry.live}
     stay |= {alias.cidr for alias in target.present}
     known = {entry.alias.cidr for entry in listed}
-    going = [
+    going = dict.fromkeys(
         cidr
         for cidr, entry in situation.entries.items()
         if cidr not in stay and (entry.live or cidr not in known) and cidr in situation.live
-    ]
-    going += [cidr for cidr in target.drop_live if cidr in situation.live and cidr not in going]
+    )
+    going |= dict.fromkeys(cidr for cidr in target.drop_live if cidr in situation.live)
     return tuple(situation.live[cidr] for cidr in going)
 
 
@@ -380,6 +405,8 @@ def describe(plan: Plan) -> dict[str, dict[str, object]]:
             "added": [alias.cidr for alias in plan.change.added],
             "removed": [alias.cidr for alias in plan.change.removed],
         }
+    if plan.change.to_dhcp:
+        changes["dhcp"] = {plan.interface: "gives the IPv4 address again"}
     if plan.files:
         changes["files"] = {
             file.path: render_diff(file.path, plan.before[file.path], file.text)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from . import tasks
+
 #: Prefix of `sys.platform` → name of `host.SYSTEMS`. illumos and Solaris are both ``sunos5``.
 _NAMES = {
     "linux": "linux",
@@ -56,10 +58,19 @@ def init(name: str, is_folder: Callable[[str], bool]) -> str:
     return others[name]
 
 
-def apart(started_by: str, argv: Sequence[str], name: str) -> list[list[str]]:
+def apart_definition(started_by: str, argv: Sequence[str], name: str) -> str:
+    """Return the text of the file that `apart` wants; empty where it wants none."""
+    if started_by != "tasks":
+        return ""
+    said = "put a network change back unless it is committed"
+    return tasks.render_task(argv, f"{said} ({name})", tasks.ON_DEMAND)
+
+
+def apart(started_by: str, argv: Sequence[str], name: str, path: str) -> list[list[str]]:
     """Return commands that start a program which a stop of the minion's service does not end.
 
     :param started_by: what starts services, see `init`.
+    :param path: file with `apart_definition`.
     :return: command lines, run one after another; empty where a session of its own is enough.
     """
     if started_by == "systemd":
@@ -73,9 +84,7 @@ def apart(started_by: str, argv: Sequence[str], name: str) -> list[list[str]]:
         return [["ctrun", "-l", "none", *argv]]
     if started_by == "tasks":
         # The service's wrapper ends its whole tree of processes; a task is no part of it.
-        line = " ".join(f'"{word}"' for word in argv)
-        make = ["schtasks", "/Create", "/TN", name, "/TR", line, "/SC", "ONCE", "/ST", "00:00"]
-        return [[*make, "/RU", "SYSTEM", "/RL", "HIGHEST", "/F"], ["schtasks", "/Run", "/TN", name]]
+        return [tasks.create(name, path), ["schtasks", "/Run", "/TN", name]]
     return []
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 
 from . import platforms
-from .disk import CODING, NEW_FILE
+from .disk import CODING, NEW_FILE, forget, say
 from .errors import EffectError, RefusedError
 from .host import Result
 
@@ -38,7 +38,12 @@ def boot_clock() -> float:
 
 
 def boot_id() -> str:
-    """Return the id of this boot; empty where the platform has none."""
+    """Return the id of this boot; empty where the platform has none.
+
+    The time of the boot is no id: ``kern.boottime`` of the BSDs and ``LastBootUpTime`` of Windows
+    move when the clock is set, and a change that waits would be undone for that. A record
+    has the clock of its boot as well, which says enough: see `guarded`.
+    """
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
     return ""
@@ -124,16 +129,26 @@ def end_process(pid: int, started: int) -> None:
             time.sleep(0.01)
 
 
-def start_apart(argv: list[str], name: str, environment: dict[str, str]) -> bool:
+def start_apart(argv: list[str], name: str, environment: dict[str, str], folder: str) -> bool:
     """Start a process that a stop of the minion's service does not end.
 
     By what starts services on this system (`platforms.apart`); where that fails or knows no
     such thing, in a session of its own.
+
+    :param folder: where a definition may lie until the system has taken it.
     """
     started_by = platforms.init(platforms.system(), os.path.isdir)
-    commands = platforms.apart(started_by, argv, name)
-    if commands and all(succeeds(command, environment) for command in commands):
-        return True
+    path = f"{folder}/{name}.xml"
+    text = platforms.apart_definition(started_by, argv, name)
+    commands = platforms.apart(started_by, argv, name, path)
+    try:
+        if text:
+            say(path, text)
+        if commands and all(succeeds(command, environment) for command in commands):
+            return True
+    finally:
+        if text:
+            forget(path)
     end_apart(name, environment)
     nothing = subprocess.DEVNULL
     program = subprocess.Popen(
@@ -268,9 +283,23 @@ def _close_held() -> None:
 
 
 def log(text: str) -> None:
-    """Write a line to the system log, where the platform has one."""
-    with contextlib.suppress(ImportError, OSError):
+    """Write a line to the system log: syslog(3), or the event log of Windows."""
+    text = text.replace("\0", "")[:2000]
+    try:
         import syslog
-
+    except ImportError:
+        succeeds(event_argv(text), dict(os.environ))
+        return
+    with contextlib.suppress(OSError):
         syslog.openlog("ipalias", 0, syslog.LOG_DAEMON)
-        syslog.syslog(syslog.LOG_WARNING, text.replace("\0", "")[:2000])
+        syslog.syslog(syslog.LOG_WARNING, text)
+
+
+def event_argv(text: str) -> list[str]:
+    """Return the command that writes into the event log ``Application``; eventcreate.
+
+    By it and not by the API: it brings the file with which the viewer shows the text.
+    """
+    words = ["eventcreate", "/T", "WARNING", "/ID", "1", "/L", "APPLICATION", "/SO", "ipalias"]
+    # A slash at its begin would be an option, a line end ends nothing.
+    return [*words, "/D", " ".join(f"ipalias: {text}".split())]

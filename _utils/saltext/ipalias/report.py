@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from .backends import REGISTRY, load
+from .dsr import listed_vips
 from .engine import Engine
 from .errors import IpaliasError
 from .host import Remembered
-from .ledger import Ledger
+from .ledger import ORIGIN_DSR, Ledger
 from .live import LiveAddress, Snapshot, is_loopback
-from .model import Alias, Evidence
+from .model import Alias, Evidence, canonical_address
 from .owner import detect_all
 from .pillar import DEFAULT, InterfaceConfig, interface_names
 from .situation import Situation
@@ -85,10 +86,20 @@ def diff_rows(engine: Engine, interface: str | None = None) -> list[Row]:
     """Return a row for each address: in the pillar, in a file, live, and what that means."""
     rows: list[Row] = []
     for situation in situations(engine, interface):
-        desired = desired_on(engine, situation)
+        desired = {**desired_on(engine, situation), **_vips(engine, situation)}
         listed = [*desired, *situation.entries, *situation.foreign_found, *situation.live]
         rows += [_row(situation, desired, cidr) for cidr in dict.fromkeys(listed)]
     return rows
+
+
+def _vips(engine: Engine, situation: Situation) -> dict[str, Alias]:
+    """Return the VIPs on an interface that the pillar lists, by ``address/prefix``."""
+    listed = {canonical_address(text.partition("/")[0]) for text in listed_vips(engine.data)}
+    return {
+        cidr: entry.alias
+        for cidr, entry in situation.entries.items()
+        if entry.origin == ORIGIN_DSR and entry.alias.address in listed
+    }
 
 
 def _row(situation: Situation, desired: dict[str, Alias], cidr: str) -> Row:
@@ -181,6 +192,12 @@ def uses(engine: Engine, name: str) -> bool:
         name == situation.backend.NAME and situation.evidence.strength >= RUNS
         for situation in situations(engine)
     )
+
+
+def in_use(engine: Engine) -> list[str]:
+    """Return the dialects that own an interface of the pillar or of the ledger now."""
+    found = [s.backend.NAME for s in situations(engine) if s.evidence.strength >= RUNS]
+    return list(dict.fromkeys(found))
 
 
 def ours(engine: Engine) -> dict[str, Row]:

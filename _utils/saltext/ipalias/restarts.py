@@ -6,7 +6,7 @@ A change needs none. They are for a person who wants the owner to read everythin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .effects import Effects, Pause, ReadClock, ReadLive, Run
@@ -20,6 +20,9 @@ from .situation import Situation
 
 #: Longest wait for the primary addresses after a restart (seconds): a lease takes its time.
 PATIENCE = 30.0
+#: The same for the static ones of all other interfaces together, when those are back: both
+#: have to end well before the dead man fires.
+PATIENCE_BESIDE = 10.0
 #: Wait between two looks at addresses that the kernel or a daemon is still busy with (s).
 LOOK_AGAIN = 0.05
 #: Levels, the gentlest first, and what each cuts.
@@ -72,7 +75,7 @@ def primaries_back(situation: Situation) -> Effects[Snapshot]:
     :raises VerifyError: one did not come back.
     """
     primaries = set(situation.primaries.values())
-    now = yield from _awaited(situation.interface, primaries)
+    now = yield from _awaited({situation.interface: primaries}, PATIENCE)
     lost = primaries - {address.address for address in now.on(situation.interface)}
     if lost:
         gone = ", ".join(sorted(lost))
@@ -84,14 +87,17 @@ def primaries_back(situation: Situation) -> Effects[Snapshot]:
     return now
 
 
-def _awaited(interface: str, addresses: Collection[str]) -> Effects[Snapshot]:
-    """Look until an interface has addresses, or time is up."""
+def _awaited(wanted: Mapping[str, Collection[str]], patience: float) -> Effects[Snapshot]:
+    """Look until interfaces have their addresses, or time is up."""
     started: float = yield ReadClock()
     while True:
         now: Snapshot = yield ReadLive()
-        live = {address.address for address in now.on(interface)}
+        there = all(
+            {address.address for address in now.on(name)}.issuperset(addresses)
+            for name, addresses in wanted.items()
+        )
         clock: float = yield ReadClock()
-        if live.issuperset(addresses) or clock - started > PATIENCE:
+        if there or clock - started > patience:
             return now
         yield Pause(LOOK_AGAIN)
 
@@ -111,21 +117,50 @@ def beside(before: Snapshot, done: Collection[str]) -> dict[str, tuple[LiveAddre
     }
 
 
-def add_fallen_beside(before: Snapshot, ledger: Ledger, done: Collection[str]) -> Effects[None]:
-    """Bring live what of ours fell on other interfaces with a restart of the network."""
-    for name, listed in beside(before, done).items():
+def add_fallen_beside(
+    before: Snapshot, ledger: Ledger, done: Collection[str]
+) -> Effects[list[str]]:
+    """Bring live what of ours fell on other interfaces with a restart of the network.
+
+    :return: what did not come back of all that was live there; see `gone`.
+    """
+    reached = beside(before, done)
+    now = yield from _awaited(
+        {
+            name: {live.address for live in lasting(listed) if live.cidr not in ledger.on(name)}
+            for name, listed in reached.items()
+        },
+        PATIENCE_BESIDE,
+    )
+    for name, listed in reached.items():
         entries = ledger.on(name)
         ours = [live for live in listed if live.cidr in entries and entries[live.cidr].live]
-        if not ours:
-            continue
-        others = [live for live in listed if live.cidr not in entries and live.scope != "link"]
-        now = yield from _awaited(name, {o.address for o in others if not o.flags & PASSING})
         there = {live.cidr for live in now.on(name)}
         fallen = [live for live in ours if live.cidr not in there]
         if name in now.by_link:
             # Its owner may be about to set them itself.
             batch = [replace(op, take=True) for op in ops.add_back_ops(fallen, now)]
             yield from run_batch(name, batch, (), now.system)
+    after: Snapshot = yield ReadLive()
+    return gone(before, after, reached)
+
+
+def gone(before: Snapshot, after: Snapshot, names: Iterable[str]) -> list[str]:
+    """Return, a sentence each, the addresses of interfaces that a restart took away."""
+    said = []
+    for name in names:
+        there = {live.cidr for live in after.on(name)}
+        said += [
+            f"{live.cidr} of {name} was live before the restart: it is gone"
+            for live in lasting(before.on(name))
+            if live.cidr not in there
+        ]
+    return said
+
+
+def lasting(listed: Iterable[LiveAddress]) -> list[LiveAddress]:
+    """Return the addresses that do not come and go by themselves."""
+    return [a for a in listed if a.scope != "link" and not a.flags & PASSING]
 
 
 def add_fallen(situation: Situation, now: Snapshot) -> Effects[None]:

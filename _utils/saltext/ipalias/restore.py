@@ -1,4 +1,4 @@
-"""Put the original of a foreign file back, as it was before our first edit."""
+"""Put back what was there before our first change: originals of files, and of a store."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .journal import Record
 from .live import Snapshot
 from .paths import Paths
 from .plan import render_diff
+from .restore_store import kept_stores, restore_store
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -28,19 +29,45 @@ def restore(
 ) -> dict[str, Any]:
     """Put originals back and show the difference.
 
-    :param path: one file, or None for all.
-    :param force: put back even where somebody else changed the file after us.
+    :param path: one file, or what is kept of a store; None for all.
+    :param force: put back even where somebody else changed it after us.
     :raises InputError: no original of that path is kept.
     :raises RefusedError: foreign edits would be lost.
     """
     with engine.lock("ipalias.restore", test):
-        index = originals(engine)
-        texts = _chosen(engine, index, path, force)
-        diffs = {
-            name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()
-        }
-        if texts and not test:
-            run(_guarded(engine, index, texts), engine.host.perform)
+        index, stores = originals(engine), kept_stores(engine)
+        if path is not None and path not in index and path not in stores:
+            known = ", ".join(sorted({*index, *stores})) or "none"
+            raise InputError(
+                f"no original of {path} is kept", where="path", way_out=f"kept originals: {known}"
+            )
+        answers = []
+        if path in index or (path is None and (index or not stores)):
+            answers.append(_restore_files(engine, index, path, test=test, force=force))
+        for kept, backend in stores.items():
+            if path in (None, kept):
+                answers.append(restore_store(engine, backend, kept, test=test, force=force))
+    return _joined(answers)
+
+
+def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one answer for several."""
+    joined = dict(answers[0])
+    for answer in answers[1:]:
+        joined["result"] = None if None in (joined["result"], answer["result"]) else True
+        joined["changes"] = {**joined["changes"], **answer["changes"]}
+        joined["comment"] += f". {answer['comment']}"
+    return joined
+
+
+def _restore_files(
+    engine: Engine, index: dict[str, Original], path: str | None, *, test: bool, force: bool
+) -> dict[str, Any]:
+    """Put files back."""
+    texts = _chosen(engine, index, path, force)
+    diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
+    if texts and not test:
+        run(_guarded(engine, index, texts), engine.host.perform)
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
     if test and diffs:
         comment = f"Would put back {', '.join(diffs)}"
@@ -55,11 +82,6 @@ def _chosen(
     engine: Engine, index: dict[str, Original], path: str | None, force: bool
 ) -> dict[str, str]:
     """Return the originals that differ from what is there, by path."""
-    if path is not None and path not in index:
-        known = ", ".join(sorted(index)) or "none"
-        raise InputError(
-            f"no original of {path} is kept", where="path", way_out=f"kept originals: {known}"
-        )
     texts: dict[str, str] = {}
     for entry in [index[path]] if path is not None else index.values():
         original = engine.host.read(f"{engine.paths.backup}/{entry.saved}")
@@ -87,7 +109,7 @@ def _guarded(engine: Engine, index: dict[str, Original], texts: dict[str, str]) 
     before: Snapshot = yield ReadLive()
     record = Record(engine.new_id(), "ipalias.restore", files=files)
     body = _put_back(engine.paths, index, texts)
-    settings = replace(engine.settings, guard=engine.config().guard)
+    settings = replace(engine.settings, guard=engine.config_or_none().guard)
     _, verdict = yield from guarded(record, body, before, engine.host, settings)
     return verdict
 

@@ -19,6 +19,7 @@ from typing import Any
 from . import disk, freeze, platforms, processes, wire
 from .checks import CHECK_TIMEOUT, COMMAND, GATEWAY, CheckSpec
 from .effects import (
+    AskAll,
     AwaitArmed,
     Check,
     Effect,
@@ -46,6 +47,7 @@ from .effects import (
 from .errors import EffectError
 from .host import NOT_FOUND, TIMED_OUT, Result
 from .live import tools
+from .model import Command
 from .paths import Paths
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -78,7 +80,7 @@ class RealHost:
     def read(self, path: str) -> str | None:
         """Return a file's text with its own line ends, or None where there is none."""
         try:
-            with open(path, newline="", **disk.CODING) as file:  # type: ignore[call-overload]
+            with open(path, newline="", opener=disk.open_now, **disk.CODING) as file:  # type: ignore[call-overload]
                 text: str = file.read()
                 return text
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -159,6 +161,8 @@ class RealHost:
                 if check and result.code not in command.ok:
                     raise _command_error(command.argv, result)
                 return result
+            case AskAll(commands, at_once):
+                return self._ask(commands, at_once)
             case Send():
                 wire.send(effect)
             case Probe():
@@ -177,6 +181,13 @@ class RealHost:
             case ReadWan() | SetWan():
                 return self._wan(effect)
         return None
+
+    def _ask(self, commands: Sequence[Command], at_once: int) -> list[Result]:
+        """Run commands side by side, so many at a time."""
+        if not commands:
+            return []
+        with ThreadPoolExecutor(min(at_once, len(commands))) as pool:
+            return list(pool.map(lambda c: self.command(c.argv, c.stdin, c.timeout), commands))
 
     def _wan(self, effect: ReadWan | SetWan) -> Any:
         """Read or change the kernel's part of multi-WAN, which most hosts never load."""
@@ -207,7 +218,10 @@ class RealHost:
                 result = self.command(spec.argv, None, CHECK_TIMEOUT * 5)
                 return "" if result.code == 0 else f"exit {result.code}"
             if spec.kind == GATEWAY:
-                snapshot = tools.load(self.system).read_snapshot(self)
+                tool = tools.load(self.system)
+                if not tool.FRAMES:
+                    return tool.check_gateway(self, spec.address, spec.interface)
+                snapshot = tool.read_snapshot(self)
                 link = snapshot.by_link.get(spec.interface)
                 if link is None or not link.mac:
                     return ""
@@ -216,7 +230,7 @@ class RealHost:
         except OSError as error:
             return error.strerror or str(error)
         except EffectError as error:
-            # Without packet sockets nobody can be asked for a gateway: that has no vote.
+            # What cannot even be asked has no vote.
             return error.what
 
     def _start_guard(self, ident: str) -> bool:
@@ -224,7 +238,8 @@ class RealHost:
         if folder is None:
             return False
         argv = [*freeze.program(folder), "guard", self._paths.state, ident]
-        return processes.start_apart(argv, platforms.guard_name(ident), self._environment)
+        name = platforms.guard_name(ident)
+        return processes.start_apart(argv, name, self._environment, self._paths.state)
 
     def _await_armed(self, ident: str) -> None:
         path = self._paths.armed(ident)

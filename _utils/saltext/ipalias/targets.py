@@ -26,9 +26,10 @@ def managed_target(
     :param purge: ``owned`` removes what came from the pillar and left it, ``none``
         nothing, ``all`` every address but the primary.
     :param adopt: move aliases that a foreign line configures into our files.
-    :raises InputError: a foreign line sets the same address with another prefix.
+    :raises InputError: a foreign line sets the same address with another prefix; a VIP of ours.
     """
     old = situation.entries
+    _refuse_vips(situation, desired)
     entries: list[Entry] = []
     adopted: list[Found] = []
     present: list[Alias] = []
@@ -76,6 +77,21 @@ def managed_target(
                 adopted.append(found)
                 drop = (*drop, cidr)
     return Target(tuple(entries), tuple(adopted), drop, tuple(present), tuple(desired), whole=True)
+
+
+def _refuse_vips(situation: Situation, desired: Sequence[Alias]) -> None:
+    """Refuse an alias that is a VIP still: what takes the VIP away would take the alias.
+
+    :raises InputError: naming it.
+    """
+    vips = {e.alias.address for e in situation.entries.values() if e.origin == ORIGIN_DSR}
+    for alias in desired:
+        if alias.address in vips:
+            raise InputError(
+                f"{alias.address} is a VIP of direct server return on {situation.interface}",
+                where=alias.where,
+                way_out=f"`ipalias_dsr.absent {alias.address}` first, then list it as an alias",
+            )
 
 
 def _refuse_visible(alias: Alias, foreign: Found) -> None:
@@ -265,13 +281,15 @@ def removed_target(
     :raises RefusedError: an address that is not ours, named with its owner; a VIP.
     """
     entries = dict(situation.entries)
+    # By address, once: thousands are removed in one go.
+    ours: dict[str, list[str]] = {}
+    for cidr, entry in entries.items():
+        ours.setdefault(entry.alias.address, []).append(cidr)
+    foreign = _Foreign(situation)
     notes: list[str] = []
     for address, prefix in addresses:
-        matching = [
-            cidr
-            for cidr, entry in entries.items()
-            if entry.alias.address == address and prefix in (None, entry.alias.prefix)
-        ]
+        held = ours.get(address, [])
+        matching = [cidr for cidr in held if prefix in (None, entries[cidr].alias.prefix)]
         for cidr in matching:
             if entries[cidr].origin == ORIGIN_DSR and address not in forced:
                 raise RefusedError(
@@ -281,37 +299,48 @@ def removed_target(
                     f"the settings; `ipalias.remove {address} force={address}` the address alone",
                 )
             del entries[cidr]
+            held.remove(cidr)
         if not matching:
-            other = [cidr for cidr, entry in entries.items() if entry.alias.address == address]
-            if other:
+            if held:
                 raise InputError(
-                    f"{address}/{prefix} is not there, {other[0]} is",
+                    f"{address}/{prefix} is not there, {held[0]} is",
                     where="address",
-                    way_out=f"name {address} without a prefix, or {other[0]}",
+                    way_out=f"name {address} without a prefix, or {held[0]}",
                 )
-            _refuse_foreign(situation, address)
+            foreign.refuse(address)
             notes.append(f"{address} is not on {situation.interface}")
     return Target(tuple(entries.values()), notes=tuple(notes))
 
 
-def _refuse_foreign(situation: Situation, address: str) -> None:
+class _Foreign:
     """Refuse to remove what is not ours."""
-    if address in situation.primaries.values():
-        raise RefusedError(
-            f"{address} is the primary address of {situation.interface}",
-            way_out="aliases can be removed, the primary cannot",
-        )
-    for found in situation.foreign_found.values():
-        if found.alias.address == address:
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.found = {f.alias.address: f for f in reversed(situation.foreign_found.values())}
+        live = reversed(situation.snapshot.on(situation.interface))
+        self.live = {address.address: address for address in live}
+
+    def refuse(self, address: str) -> None:
+        """Refuse an address that somebody else set.
+
+        :raises RefusedError: naming who.
+        """
+        interface = self.situation.interface
+        if address in self.situation.primaries.values():
             raise RefusedError(
-                f"{address} is not ours: {found.where} sets it",
+                f"{address} is the primary address of {interface}",
+                way_out="aliases can be removed, the primary cannot",
+            )
+        if address in self.found:
+            raise RefusedError(
+                f"{address} is not ours: {self.found[address].where} sets it",
                 way_out="take that line out by hand, or set `adopt: true` first",
             )
-    for live in situation.snapshot.on(situation.interface):
-        if live.address == address:
+        if address in self.live:
             raise RefusedError(
-                f"{address} on {situation.interface} is not ours: it was added by someone else",
-                way_out=f"`ip address del {live.cidr} dev {situation.interface}` by hand",
+                f"{address} on {interface} is not ours: it was added by someone else",
+                way_out=f"`ip address del {self.live[address].cidr} dev {interface}` by hand",
             )
 
 

@@ -7,11 +7,23 @@ journal, dead man and commit around it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from . import announce, restarts
 from .backends import originals_of
 from .duplicates import refuse_taken
-from .effects import Effects, FileState, Pause, ReadClock, ReadFile, ReadLive, Run, Send
+from .effects import (
+    Effects,
+    FileState,
+    Pause,
+    ReadClock,
+    ReadFile,
+    ReadLive,
+    Run,
+    Send,
+    SyncFolder,
+    Unlink,
+)
 from .errors import EffectError, VerifyError
 from .files import keep_originals, originals, put_files, write_state
 from .guarded import Verdict, guarded
@@ -27,16 +39,23 @@ from .pillar import Announce
 from .plan import Plan, activation_of
 from .recover import kept_routes
 from .situation import Situation
+from .stores import keep_note, note_path
 from .verify import check_files, check_live
 
 
 def apply(
-    plans: Sequence[Plan], host: Host, settings: Settings, ident: str, purpose: str
+    plans: Sequence[Plan],
+    host: Host,
+    settings: Settings,
+    ident: str,
+    purpose: str,
+    forget: Sequence[str] = (),
 ) -> Effects[Verdict]:
     """Carry out plans as one change.
 
     :param ident: the change's id.
     :param purpose: what it is, for whoever finds it unfinished.
+    :param forget: files of our own state that are of no use any more once it stands.
     :raises RefusedError: somebody on the segment has one of the addresses.
     :raises EffectError: a command or a write failed; everything is as it was before.
     :raises VerifyError: files or kernel did not become as planned; likewise undone.
@@ -44,6 +63,8 @@ def apply(
     before = plans[0].situation.snapshot
     images = yield from take_images(plans)
     ours = yield from _own_images(plans, images, host, settings)
+    for path in forget:
+        ours[path] = yield ReadFile(path)
     names = [plan.interface for plan in plans]
     everywhere = any(plan.restart == restarts.NETWORK for plan in plans if plan.touches_host)
     record = Record(
@@ -56,8 +77,10 @@ def apply(
         kernel=_kernel_settings(plans, host),
         beside=restarts.beside(before, _done(plans)) if everywhere else {},
     )
-    body = _body(plans, host, settings)
+    notes: list[str] = []
+    body = _body(plans, host, settings, forget, notes)
     after, verdict = yield from guarded(record, body, before, host, settings)
+    verdict = replace(verdict, notes=(*verdict.notes, *notes))
     added = [alias for plan in plans for alias in plan.live_add]
     yield from announce_added(added, after, settings.announce)
     return verdict
@@ -141,9 +164,14 @@ def _own_images(
     files = [file for plan in plans for file in plan.files]
     kept = [path for plan in plans for path in _unkept(plan, host, settings)]
     ours: dict[str, FileState | None] = {}
-    for path in (paths.ledger, *originals(files, images, paths), *kept, paths.index):
+    noted = [note_path(paths)] if any(_is_stored(plan) for plan in plans) else []
+    for path in (paths.ledger, *originals(files, images, paths), *kept, *noted, paths.index):
         ours[path] = yield ReadFile(path)
     return ours
+
+
+def _is_stored(plan: Plan) -> bool:
+    return plan.touches_host and plan.situation.backend.STORED
 
 
 def _unkept(plan: Plan, host: Host, settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -161,17 +189,31 @@ def _keep_store(plan: Plan, host: Host, settings: Settings) -> Effects[None]:
         result = host.run(argv)
         if result.code == 0:
             yield from write_state(settings.paths, path, result.out)
+    if _is_stored(plan):
+        yield from keep_note(plan.situation.backend, plan.change, settings.paths)
 
 
-def _body(plans: Sequence[Plan], host: Host, settings: Settings) -> Effects[Snapshot]:
-    """Do the change itself; the ledger is written last and is part of it."""
+def _body(
+    plans: Sequence[Plan],
+    host: Host,
+    settings: Settings,
+    forget: Sequence[str],
+    notes: list[str],
+) -> Effects[Snapshot]:
+    """Do the change itself; the ledger is written last and is part of it.
+
+    :param notes: gets what the operator should know.
+    """
     after = plans[0].situation.snapshot
-    if settings.check_duplicates:
-        yield from refuse_taken(plans, after)
+    notes += yield from refuse_taken([p for p in plans if p.check_duplicates], after, host)
     for plan in plans:
         if plan.touches_host:
             after = yield from _forward(plan, host, settings)
     after = yield from _everywhere(plans, after, settings)
+    for path in forget:
+        yield Unlink(path)
+    if forget:
+        yield SyncFolder(settings.paths.backup)
     yield from write_ledger(final_ledger(plans), settings)
     return after
 
@@ -195,7 +237,9 @@ def _everywhere(plans: Sequence[Plan], after: Snapshot, settings: Settings) -> E
             yield from bring_live(plan, now)
             after = yield from _verified(plan, settings)
     situation = last[0].situation
-    yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, _done(plans))
+    lost = yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, _done(plans))
+    if lost:
+        raise VerifyError("; ".join(lost[:5]), way_out="everything was put back")
     return after
 
 

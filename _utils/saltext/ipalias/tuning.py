@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import ledger, platforms, sysctl
@@ -22,13 +22,14 @@ from .frozen import CURRENT
 from .guarded import settle
 from .paths import Settings
 from .plan import cap
+from .silence import linux
 from .sysctl import report, service
 from .sysctl.apply import apply, write_entries
 from .sysctl.cuts import refuse_lost_router
 from .sysctl.ledger import Entries, Entry, parse_ledger
 from .sysctl.plan import UNKNOWN, Plan, given_up, make_plan, wanted_too
 from .values import mapping, short
-from .vips import refuse_loud
+from .vips import held, refuse_forgotten, refuse_loud
 
 #: Who may want a setting.
 HAND, PILLAR, DSR, WAN = "hand", "pillar", "dsr", "wan"
@@ -43,11 +44,13 @@ class Setting:
         a part has dots of its own (``net/ipv4/conf/eth0.10/arp_ignore``).
     :param value: as the kernel takes it.
     :param where: pillar path or argument it came from; no part of its identity.
+    :param vips: the addresses that it is wanted for by direct server return.
     """
 
     key: str
     value: str
     where: str = field(default="", compare=False)
+    vips: tuple[str, ...] = field(default=(), compare=False)
 
 
 def parse_settings(data: object, where: str, system: str) -> list[Setting]:
@@ -186,6 +189,13 @@ class Tuner:
             lasting = {k: report.stored_by_us(found, known.get(k)) for k, found in lasting.items()}
         return [report.row(key, held[key], lasting[key], known.get(key)) for key in listed]
 
+    def without(self, keys: Iterable[str], *, wanted_by: str) -> dict[str, str]:
+        """Return the live values that giving settings up would bring, by key; no effect."""
+        before = self.entries()
+        after = given_up(before, list(keys), wanted_by)
+        plan = self._plan(before, after, {}, self._started_by(), self.settings.paths.frozen)
+        return {key: held.live for key, held in plan.values.items() if held.live is not None}
+
     def entries(self) -> Entries:
         """Return the ledger; a lost one is what our part of the files holds.
 
@@ -229,6 +239,7 @@ class Tuner:
         self.store.check(self.host, where)
         wanted = {key: (setting.value, setting.where) for key, setting in asked.items()}
         after = wanted_too(without(before), wanted, wanted_by)
+        after |= {k: replace(after[k], vips=one.vips) for k, one in asked.items() if one.vips}
         self._refuse_loud(before, after, wanted_by)
         started_by = self._started_by()
         plan = self._plan(before, after, where, started_by, self.settings.paths.frozen)
@@ -236,6 +247,8 @@ class Tuner:
             # The copy may lie elsewhere: where /usr/local cannot be written, say.
             plan = self._plan(before, after, where, started_by, self._freeze())
         self._refuse_cuts(plan, where)
+        if wanted_by != DSR:
+            self._refuse_answering(plan, where)
         notes = [*self._settled, *plan.notes]
         notes += [
             f"{key} stays, wanted by {', '.join(plan.after[key].wanted_by)}"
@@ -269,6 +282,18 @@ class Tuner:
             path = self.settings.paths.ledger
             aliases = ledger.parse_ledger(self.host.read(path), path)
             refuse_loud(aliases, gone, self._purpose)
+            if aliases.lost:
+                refuse_forgotten(self.host.perform(ReadLive()), gone, self._purpose)
+
+    def _refuse_answering(self, plan: Plan, where: Mapping[str, str]) -> None:
+        """Refuse a value that wins over what keeps VIPs unanswered for."""
+        kept = {k: e.value for k, e in plan.after.items() if DSR in e.wanted_by}
+        values = {k: to.live for k, to in plan.values.items() if to.live and k not in kept}
+        if self.host.system == "linux" and kept and values:
+            path = self.settings.paths.ledger
+            aliases = ledger.parse_ledger(self.host.read(path), path)
+            vips = [vip for listed in held(aliases).values() for vip in listed]
+            linux.refuse_louder(kept, values, vips, where, self._purpose)
 
     def _refuse_cuts(self, plan: Plan, where: Mapping[str, str]) -> None:
         values = {key: held.live for key, held in plan.values.items() if held.live is not None}

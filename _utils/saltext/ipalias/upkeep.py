@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from . import restarts
 from .dsr import DSR
-from .effects import Effects, Rename, SyncFolder, run
+from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
-from .guarded import Verdict, guarded, take_back
+from .guarded import guarded, take_back
 from .host import SYSTEMS
 from .journal import COMMITTED, WAITING, Part, Record, parse_record
 from .ledger import parse_ledger
-from .live import tools
+from .live import Snapshot, tools
 from .model import Command
 from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Paths, Settings
@@ -34,6 +35,8 @@ from .vips import refuse_loud, refuse_vips_back
 PAGED = 700_000
 #: Lines of each list and each diff on a page.
 PAGE = 5_000
+#: Addresses that a restart took away and that its comment names.
+MOST_LOST = 5
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -51,23 +54,25 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         raise InputError(f"{scope!r} is unknown", where="scope", way_out=f"one of {levels}")
     parse_interface(name, "interface", engine.host.system)
     with engine.lock(f"ipalias.restart {name}", test):
-        config, ledger, snapshot = engine.config(), engine.ledger(), engine.snapshot()
+        config = engine.config_by_hand()
+        ledger, snapshot = engine.ledger(), engine.snapshot()
         if name == DEFAULT:
             name = resolve_default((4,), snapshot, ledger, (), "interface")[4]
         block = config.interfaces.get(name, config.base)
         situation = engine.situation(name, block, ledger, snapshot)
         commands = situation.backend.restart(situation.evidence, scope, engine.host)
         said = [command.told or " ".join(command.argv) for command in commands]
+        notes = engine.notes()
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
             change = _restarted(situation, commands, engine, settings, scope)
-            run(change, engine.host.perform)
+            notes += run(change, engine.host.perform)
     verb = "Would run" if test else "Ran"
     listed = "; ".join(f"`{line}`" for line in said) or "nothing: aliases need no restart here"
     return {
         "result": None if test and said else True,
         "changes": {"commands": said} if said else {},
-        "comment": f"{verb} {listed} ({restarts.cuts(scope, name, said)})",
+        "comment": ". ".join([f"{verb} {listed} ({restarts.cuts(scope, name, said)})", *notes]),
     }
 
 
@@ -77,8 +82,8 @@ def _restarted(
     engine: Engine,
     settings: Settings,
     scope: str,
-) -> Effects[Verdict]:
-    """Run commands as one change."""
+) -> Effects[list[str]]:
+    """Run commands as one change; return what the operator should know."""
     before, done = situation.snapshot, {situation.interface}
     everywhere = scope == restarts.NETWORK
     foreign, quiet = what_owner_lacks(situation)
@@ -99,19 +104,27 @@ def _restarted(
         beside=restarts.beside(before, done) if everywhere else {},
     )
     body = _restart_body(situation, commands, everywhere)
-    _, verdict = yield from guarded(record, body, before, engine.host, settings)
-    return verdict
+    lost, verdict = yield from guarded(record, body, before, engine.host, settings)
+    more = [f"and {len(lost) - MOST_LOST} more"] if len(lost) > MOST_LOST else []
+    return [*verdict.notes, *lost[:MOST_LOST], *more]
 
 
 def _restart_body(
     situation: Situation, commands: Sequence[Command], everywhere: bool
-) -> Effects[None]:
-    """Run the commands, wait for the primary addresses, add what of ours is missing."""
+) -> Effects[list[str]]:
+    """Run the commands, wait for the primary addresses, add what of ours is missing.
+
+    What somebody else had set and his files do not is told: a person who wants the owner to
+    read everything anew may want just that.
+    """
     now = yield from restarts.restarted(situation, commands)
     yield from restarts.add_fallen(situation, now)
+    beside: list[str] = []
     if everywhere:
         done = {situation.interface}
-        yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, done)
+        beside = yield from restarts.add_fallen_beside(situation.snapshot, situation.ledger, done)
+    after: Snapshot = yield ReadLive()
+    return [*restarts.gone(situation.snapshot, after, [situation.interface]), *beside]
 
 
 def confirm(engine: Engine) -> dict[str, Any]:
@@ -145,7 +158,7 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 
     :raises RefusedError: there is none, or the host might answer for a VIP afterwards.
     """
-    with engine.locked("ipalias.rollback"):
+    with nullcontext() if test else engine.locked("ipalias.rollback"):
         record, state = _waiting(engine), WAITING
         if record is None:
             kept = engine.host.glob(f"{engine.paths.state}/{COMMITTED}-*.json")
@@ -188,11 +201,15 @@ def _refuse_answers(engine: Engine, record: Record) -> None:
 
 
 def _touched_alone(record: Record) -> Record:
-    """Return a record of a change that stood for a while: what others did since stays."""
+    """Return a record of a change that stood for a while: what others did since stays.
+
+    What it wrote into files, or took out of them, may fall with them: it was live before.
+    """
     parts = tuple(
-        replace(part, live=tuple(a for a in part.live if a.cidr in touched), up=False)
+        replace(part, live=tuple(a for a in part.live if a.cidr in concerned), up=False)
         for part in record.parts
-        for touched in (set(part.touched),)
+        for listed in ((*part.added, *part.removed),)
+        for concerned in ({*part.touched, *(alias.cidr for alias in listed)},)
     )
     return replace(record, parts=parts, routes=(), beside={})
 

@@ -81,6 +81,9 @@ def check_files(plan: Plan, found: Iterable[Found]) -> None:
     situation = plan.situation.with_found(tuple(found))
     set_now = {item.alias.cidr for item in situation.found}
     wanted = {entry.alias.cidr for entry in plan.entries if entry.file}
+    if plan.situation.backend.STORED:
+        # There may also be what is somebody else's and was put back.
+        wanted |= {alias.cidr for alias in plan.change.added}
     missing = sorted(wanted - set_now)
     gone = {alias.cidr for alias in plan.change.removed} - wanted
     left = sorted(gone & situation.in_our_files & {f.alias.cidr for f in found_ours(situation)})

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from .errors import RefusedError
 from .ledger import ORIGIN_DSR, Ledger
+from .live import Snapshot, is_loopback
 
 
 def held(ledger: Ledger) -> dict[str, list[str]]:
@@ -31,6 +32,28 @@ def refuse_loud(ledger: Ledger, keys: Iterable[str], doing: str) -> None:
             f"{first} keeps this host from answering for {', '.join(vips[:5])}",
             where=doing,
             way_out="`ipalias_dsr.absent` takes the VIPs away first, then the settings",
+        )
+
+
+def refuse_forgotten(snapshot: Snapshot, keys: Iterable[str], doing: str) -> None:
+    """Refuse to give up what silences, where the ledger is lost and lo has addresses.
+
+    They may be VIPs, and nobody knows any more.
+
+    :raises RefusedError: naming a setting and an address.
+    """
+    first = next((key for key in keys if "arp_" in key), None)
+    live = [
+        address.address
+        for address in snapshot.addresses
+        if is_loopback(address.interface) and address.family == 4 and address.scope != "host"
+    ]
+    if live and first is not None:
+        raise RefusedError(
+            f"{first} may keep this host from answering for {', '.join(live[:5])}, which is on the "
+            "loopback: the ledger is lost",
+            where=doing,
+            way_out=f"`ipalias_dsr.absent {live[0]}` takes away what is in our file",
         )
 
 

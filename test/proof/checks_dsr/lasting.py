@@ -11,9 +11,10 @@ from proof.checks_dsr.scene import (
     live,
 )
 from proof.checks_dsr.silent import traffic
-from proof.registry import DSR, cases, check, demand
+from proof.registry import DSR, Missed, cases, check, demand
 from proof.stage import FOLDERS, Stage, Tree, changed, shorten
 from rig.dsr_network import FIRST, SECOND
+from rig.dsr_programs import Prober
 from rig.host import BootedHost
 from rig.process import wait_until
 
@@ -21,6 +22,11 @@ from rig.process import wait_until
 #: to tell it, and there is no udev in a namespace.
 HOTPLUG = ("networkd", "netplan_networkd", "netplan_nm", "networkmanager")
 LATER = ("eth1", "eth1.10")
+#: An interface that is up before anybody can have heard of it, and how often it comes.
+LINK, TIMES = "late0", 4
+BORN = ("link", "add", "link", "eth0", "name", LINK, "up", "type", "macvlan", "mode", "bridge")
+#: Seconds between two questions meanwhile.
+QUICK = 0.0005
 #: Where files of ours may lie, beside the owners' own folders.
 OURS = ("/etc/sysctl.d", "/etc/udev/rules.d", "/etc/systemd/system")
 
@@ -132,6 +138,41 @@ def later_interface(stage: Stage) -> str:
         told = scene.state(host, must=False)
         demand(not told.changes, f"the next run had something to do: {shorten(str(told.changes))}")
         return answered(answers)
+
+
+@check(303, "an interface that is up the moment it comes is silent at once",
+       over=cases(("networkd",)), book=DSR)  # fmt: skip
+def born_up(stage: Stage) -> str:
+    """A macvlan comes up with its first breath, several times, while another host asks without a
+    pause. With ``scope: all`` it never answers. With ``scope: interfaces`` it is for the listener
+    to be quick: what was answered before is told as missed, and nothing is afterwards.
+    """
+    with Scene(stage) as scene, scene.prober(QUICK) as prober:
+        host = scene.booted
+        scene.apply(host, FIRST)
+        for _ in range(TIMES):
+            demand(not born(scene, prober), "answered although the whole host is silenced")
+        host.ip(*BORN)
+        scene.apply(host, FIRST, scope="interfaces", interfaces=["eth0", LINK])
+        host.ip("link", "del", LINK)
+        found = [born(scene, prober) for _ in range(TIMES)]
+        figure = f"scope interfaces: {', '.join(map(str, found))} answers in {TIMES} times"
+        if any(found):
+            raise Missed(f"{figure}, at a question each {QUICK * 1000:.1f} ms; scope all: none")
+        return figure
+
+
+def born(scene: Scene, prober: Prober) -> int:
+    """Let an interface come and go; return the answers before it was seen to be silent."""
+    host = scene.booted
+    prober.begin("it comes")
+    host.ip(*BORN)
+    wait_until(lambda: silent_on(host, LINK), f"the settings of {LINK}")
+    early = prober.end(0).by_others(scene.balancer)
+    prober.begin("it is there")
+    scene.demand_silent(prober, f"with {LINK} there")
+    host.ip("link", "del", LINK)
+    return sum(sum(row.values()) for row in early.values())
 
 
 def silent_on(host: BootedHost, interface: str) -> bool:

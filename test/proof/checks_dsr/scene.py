@@ -9,7 +9,7 @@ from typing import Any
 from proof.registry import Case, cases, demand
 from proof.stage import Run, Stage, shorten
 from rig.dsr_network import FIRST, SECOND, DsrNetwork, Vip, mac_of, read_sysctl
-from rig.dsr_programs import Heard, Prober
+from rig.dsr_programs import PROBE_PERIOD, Heard, Prober
 from rig.host import BootedHost
 from rig.netns import NetHost
 from rig.process import CommandFailed
@@ -135,7 +135,7 @@ class Scene:
 
     # -- who asks -----------------------------------------------------------------------
 
-    def prober(self) -> Prober:
+    def prober(self, period: float = PROBE_PERIOD) -> Prober:
         """Return another host that asks for every VIP, and now and then for real addresses."""
         nearby = {}
         for server in self.servers:
@@ -143,7 +143,7 @@ class Scene:
             nearby[f"2001:db8::{server.number:x}"] = mac_of(server.number)
         peer = self.stage.peer
         own = (peer.primary, f"2001:db8::{peer.number:x}")
-        return Prober(peer, own, [*FIRST, *SECOND], nearby, self.net.servers)
+        return Prober(peer, own, [*FIRST, *SECOND], nearby, self.net.servers, period)
 
     def demand_silent(self, prober: Prober, when: str) -> str:
         """End a phase, and demand that nobody but the balancer has answered in it.

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from rig import simbsd, simtune
+from rig import simbsd, simneighbours, simtune
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
@@ -268,7 +268,8 @@ def programs(host: SimHost, kernel: simbsd.Kernel) -> dict[str, Cited]:
         ),
         ("/etc/rc.d/routing", rc_d, (RC_USAGE.format("routing"), 1)),
     ]
-    return {name: Cited(host, name, forms, usage) for name, forms, usage in made}
+    asking = simneighbours.programs(host, simneighbours.Segment(host, 2))
+    return {name: Cited(host, name, forms, usage) for name, forms, usage in made} | asking
 
 
 def bring_up(host: SimHost) -> None:

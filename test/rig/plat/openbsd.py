@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
-from rig import simbsd, simtune
+from rig import simbsd, simneighbours, simtune
 from rig.simforms import Cited, Form, Refusal
 from rig.simhost import SimHost
 from rig.simnet import SimAddress, SimLink, SimRoute
@@ -356,7 +356,8 @@ def programs(host: SimHost, kernel: Kernel) -> dict[str, Cited]:
             ("usage: ls [-1AaCcdFfgHhikLlmnopqRrSsTtux]", 1),
         ),
     ]
-    return {name: Cited(host, name, forms, usage) for name, forms, usage in made}
+    asking = simneighbours.programs(host, simneighbours.Segment(host, 1))
+    return {name: Cited(host, name, forms, usage) for name, forms, usage in made} | asking
 
 
 def bring_up(host: SimHost) -> None:

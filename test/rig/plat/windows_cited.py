@@ -19,6 +19,12 @@ CITED = {
     "Get-NetIPAddress": (f"{_MS}/nettcpip/get-netipaddress", {"PolicyStore"}),
     "Get-NetRoute": (f"{_MS}/nettcpip/get-netroute", {"PolicyStore"}),
     "Get-NetAdapter": (f"{_MS}/netadapter/get-netadapter", set()),
+    "Get-NetNeighbor": (f"{_MS}/nettcpip/get-netneighbor", set()),
+    "New-Object": (f"{_MS}/microsoft.powershell.utility/new-object", {"TypeName"}),
+    "Get-ItemProperty": (
+        f"{_MS}/microsoft.powershell.management/get-itemproperty",
+        {"LiteralPath", "Name", "ErrorAction"},
+    ),
     "Get-DnsClientServerAddress": (
         f"{_MS}/dnsclient/get-dnsclientserveraddress",
         {"AddressFamily"},
@@ -253,6 +259,24 @@ def check(text: str) -> tuple[str, bool, list[dict[str, Any]]]:
     for op in told["ops"]:
         _check_op(op)
     return told["interface"], told["go_on"], told["ops"]
+
+
+def check_question(text: str) -> tuple[str, str]:
+    """Return interface and address of what is asked.
+
+    :raises Unreadable: it has anything else, or lacks something.
+    """
+    if not text.isascii() or text.count("\n") != 1 or not text.endswith("\n"):
+        raise Unreadable("one line of ASCII")
+    try:
+        told = json.loads(text, object_pairs_hook=once)
+        if set(told) != {"interface", "address"} or not isinstance(told["interface"], str):
+            raise Unreadable("interface and address")
+        if str(ip_address(told["address"])) != told["address"]:
+            raise ValueError(told["address"])
+    except (ValueError, TypeError) as error:
+        raise Unreadable(str(error)) from None
+    return told["interface"], told["address"]
 
 
 def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rig.plat import windows_settings
 from rig.plat import windows_stores as stores
-from rig.plat.windows_cited import ACTIVE, PERSISTENT, Fault, Unreadable, check
+from rig.plat.windows_cited import ACTIVE, PERSISTENT, Fault, Unreadable, check, check_question
 from rig.simhost import SimHost
 from rig.simnet import SimRoute
 from rig.simowners import Program
@@ -33,6 +33,9 @@ class PowerShell(Program):
         self.taken: list[str] = []
         self.refused: list[tuple[Sequence[str], str]] = []
         self.reads = 0
+        #: Questions that were taken, and who answers no ping.
+        self.asked: list[str] = []
+        self.silent: set[str] = set()
         #: Refuses the operation on an address by a key of `REFUSALS`.
         self.broken: dict[str, str] = {}
         #: Interfaces that an adapter's protocol is not bound to.
@@ -44,6 +47,8 @@ class PowerShell(Program):
         if tuple(argv) == powershell_scripts.READ and not stdin:
             self.reads += 1
             return Result(0, _ascii(self._read()), "")
+        if tuple(argv) == powershell_scripts.ASK:
+            return self._ask(stdin or "")
         if tuple(argv) == powershell_settings.READ_SETTINGS and not stdin:
             self.reads += 1
             return Result(0, _ascii(windows_settings.told(self.host, VERSION)), "")
@@ -77,6 +82,25 @@ class PowerShell(Program):
             return None
         told["ops"] = ops[: len(ops) // 2]
         return json.dumps(told, separators=(",", ":")) + "\n"
+
+    # -- asking -----------------------------------------------------------------------
+
+    def _ask(self, stdin: str) -> Result:
+        """Ping an address over a link; see IPStatus of .NET, State of Get-NetNeighbor."""
+        try:
+            name, address = check_question(stdin)
+        except Unreadable as error:
+            self.refused.append((powershell_scripts.ASK, stdin))
+            return Result(1, "", f"{error}\n")
+        self.asked.append(stdin)
+        if name not in self.host.net.links:
+            fault = {"failed": -1, "id": "no such interface", "native": "", "message": ""}
+            return Result(3, _ascii(fault), "")
+        defaults = [r for r in self.host.net.routes if r.destination == "default"]
+        there = {r.gateway for r in defaults if r.interface == name} - self.host.gone
+        status = 0 if address in there - self.silent else 11010
+        state = "Reachable" if address in there else "Unreachable"
+        return Result(0, _ascii({"status": status, "neighbour": state}), "")
 
     def _settings(self, argv: Sequence[str], stdin: str) -> Result:
         """Carry out operations on settings, up to the first that is refused."""
@@ -113,7 +137,13 @@ class PowerShell(Program):
             "version": VERSION,
             "interfaces": [row for link in links for row in self._interface(link.name)],
             "adapters": [
-                {"index": a.index, "mac": a.mac.upper().replace(":", "-"), "up": a.up}
+                {
+                    "index": a.index,
+                    "mac": a.mac.upper().replace(":", "-"),
+                    "up": a.up,
+                    # A list that netsh has set is written with commas.
+                    "dns": ",".join(self.host.stored["dns"].get(a.name) or []),
+                }
                 for a in links
                 if not a.loopback
             ],

@@ -52,7 +52,8 @@ class Backend(Protocol):
     #: True where what lasts is no file of ours but a store that commands change (``ipadm``,
     #: the registry): `render` returns no file, `activate` looks into the store and returns
     #: only the commands that are still needed, and these run on the way back at boot too.
-    #: Such a module may have `ORIGINALS`, see `originals_of`.
+    #: Such a module may have `ORIGINALS`, see `originals_of`, and of these name one as `KEPT`,
+    #: which its `parse_original` reads; see `stores`.
     STORED: bool
 
     def detect(self, host: Host, interface: str) -> Evidence:

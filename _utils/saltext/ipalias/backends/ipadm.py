@@ -34,6 +34,7 @@ from ..model import (
     Evidence,
     File,
     Found,
+    Stored,
     Wanted,
     canonical_address,
 )
@@ -55,7 +56,9 @@ STORED = True
 
 SHOW_ADDRESSES = ("ipadm", "show-addr", "-p", "-o", "addrobj,type,state,persistent,addr")
 SHOW_INTERFACES = ("ipadm", "show-if", "-p", "-o", "ifname,state,persistent")
-ORIGINALS = {"ipadm-show-addr.txt": SHOW_ADDRESSES}
+#: What is kept of the store before the first change.
+KEPT = "ipadm-show-addr.txt"
+ORIGINALS = {KEPT: SHOW_ADDRESSES}
 #: Seconds for one address: the kernel looks for duplicates for one of them.
 TIMEOUT = 30.0
 #: Begin of our objects' names; the family's digit and the address follow.
@@ -211,15 +214,29 @@ def parse(host: Host, evidence: Evidence) -> list[Found]:
 
     :raises EffectError: the store cannot be read.
     """
+    return _found(read_objects(host, evidence.interface), evidence.interface)
+
+
+def _found(objects: Iterable[AddressObject], interface: str) -> list[Found]:
     found = []
-    for each in read_objects(host, evidence.interface):
+    for each in objects:
         if not (each.lasts and each.up):
             continue
         path = f"ipadm {each.name}"
         source = SOURCE_NEVER if each.hidden else SOURCE_AUTO
-        alias = Alias(each.address, each.prefix, evidence.interface, source=source, where=path)
+        alias = Alias(each.address, each.prefix, interface, source=source, where=path)
         found.append(Found(alias, path, 0, True if each.name == object_name(alias) else None))
     return found
+
+
+def parse_original(text: str, interface: str) -> Stored:
+    """Return the static addresses that the store had for an interface, from what is kept of it.
+
+    One that an earlier installation of ours had made is not somebody else's.
+    """
+    objects = [each for each in parse_objects(text) if each.name.startswith(f"{interface}/")]
+    found = _found(objects, interface)
+    return Stored({each.alias.address: each.alias for each in found if not each.ours})
 
 
 # Writing

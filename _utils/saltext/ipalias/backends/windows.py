@@ -34,6 +34,7 @@ from ..model import (
     Evidence,
     File,
     Found,
+    Stored,
     Wanted,
 )
 from . import windows_netsh as netsh
@@ -46,9 +47,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {"form": ("powershell", "netsh")}
 SYSTEMS = ("windows",)
 STORED = True
 #: What is kept before the first change: a script for ``netsh -f``, and both stores as data.
+KEPT = "windows-store.json"
 ORIGINALS = {
     "netsh-ipv4.txt": ("netsh", "interface", "ipv4", "dump"),
-    "windows-store.json": powershell_scripts.READ,
+    KEPT: powershell_scripts.READ,
 }
 #: Where an address stands that lasts; there is no line.
 _PLACE = powershell.PERSISTENT
@@ -76,6 +78,8 @@ def detect(host: Host, interface: str) -> Evidence:
             "gateway": lease.gateway,
             "dns": ",".join(lease.dns),
         }
+        if own := store.interfaces[interface].set_dns:
+            facts["set_dns"] = ",".join(own)
         reasons.append(f"its IPv4 address comes from DHCP: {facts['lease'] or 'no lease'}")
     return Evidence(NAME, interface, True, 3, tuple(reasons), None, facts)
 
@@ -175,6 +179,50 @@ def _lease(evidence: Evidence, options: Mapping[str, object]) -> netsh.Lease:
     return netsh.Lease(address, int(prefix), gateway, dns)
 
 
+def parse_original(text: str, interface: str) -> Stored:
+    """Return what the persistent store had of an interface, from what is kept of it.
+
+    :raises EffectError: the text is something else.
+    """
+    store = powershell.parse(text)
+    rows = store.rows(powershell.PERSISTENT, interface)
+    aliases = {address: _alias(row) for address, row in rows.items()}
+    known = store.interfaces.get(interface)
+    if known is None:
+        return Stored(aliases)
+    return Stored(aliases, known.dhcp, known.set_dns if known.dhcp else ())
+
+
+def facts_of_static(host: Host, interface: str, address: str) -> dict[str, str]:
+    """Return what a static interface must get again if it cannot be given back to DHCP.
+
+    :param address: the one that was a lease's; nothing is returned where it is gone.
+    """
+    store = powershell.read(host)
+    row = store.rows(powershell.PERSISTENT, interface).get(address)
+    if row is None or store.interfaces[interface].dhcp:
+        return {}
+    gateways = [
+        gateway.gateway
+        for gateway in store.gateways
+        if (gateway.store, gateway.interface) == (powershell.PERSISTENT, interface)
+        and gateway.family == IPV4
+    ]
+    servers = (each for each in store.interfaces[interface].dns if ":" not in each)
+    return {
+        "static": f"{row.address}/{row.prefix}",
+        "gateway": gateways[0] if gateways else "",
+        "dns": ",".join(servers),
+    }
+
+
+def _static(facts: Mapping[str, str]) -> netsh.Lease:
+    """Return what `facts_of_static` said."""
+    address, _, prefix = facts["static"].partition("/")
+    dns = tuple(filter(None, facts["dns"].split(",")))
+    return netsh.Lease(address, int(prefix), facts["gateway"], dns)
+
+
 def validate(change: Change, host: Host) -> list[Command]:
     """Return nothing: there is no file."""
     return []
@@ -193,9 +241,20 @@ def activate(change: Change, host: Host) -> Activation:
     words, names = [op for op, _ in ops], [cidr for _, cidr in ops]
     form = netsh if _form(change.options) == "netsh" else powershell
     up = form.commands(interface, words, names)
-    now, was = store.interfaces[interface].dhcp, change.evidence.facts.get("dhcp") == "yes"
-    if change.back:
-        return Activation(up=(*up, *(netsh.dhcp_commands(interface) if was and not now else ())))
+    now, facts = store.interfaces[interface].dhcp, change.evidence.facts
+    was = facts.get("dhcp") == "yes"
+    if change.back and now and facts.get("static"):
+        return Activation(tuple(netsh.static_again(interface, _static(facts))), tuple(up))
+    if change.back or (change.to_dhcp and not now):
+        given = facts.get("set_dns", "")
+        again = netsh.dhcp_commands(interface, tuple(filter(None, given.split(","))))
+        if change.back:
+            return Activation(up=(*up, *(again if was and not now else ())))
+        note = "DHCP gives the IPv4 address again"
+        # It takes every IPv4 address of the interface along: what is left is for `up`.
+        left = [(op, cidr) for op, cidr in ops if ":" in cidr]
+        words, names = [op for op, _ in left], [cidr for _, cidr in left]
+        return Activation(tuple(again), tuple(form.commands(interface, words, names)), note=note)
     if not (now and any(alias.family == IPV4 for alias in change.added)):
         return Activation(up=tuple(up))
     lease = _lease(change.evidence, change.options)

@@ -35,13 +35,18 @@ def static_argvs(interface: str, lease: Lease) -> list[Argv]:
     or while the persistent store says DHCP ("Inconsistent parameters PolicyStore
     PersistentStore and Dhcp Enabled"), and may keep the address and lose the gateway.
     """
-    first, *others = lease.dns
+    words = ("netsh", "interface", "ipv4", "set", "address", f"name={interface}", "static")
+    address = (*words, lease.address, _mask(lease.prefix), lease.gateway or "none")
+    return [address, *_dns_argvs(interface, lease.dns)]
+
+
+def _dns_argvs(interface: str, servers: Sequence[str]) -> list[Argv]:
+    """Return what sets name servers, in their order; none where there are none."""
+    if not servers:
+        return []
+    first, *others = servers
     argvs: list[Argv] = [
-        (
-            *("netsh", "interface", "ipv4", "set", "address", f"name={interface}", "static"),
-            *(lease.address, _mask(lease.prefix), lease.gateway or "none"),
-        ),
-        ("netsh", "interface", "ipv4", "set", "dns", f"name={interface}", "static", first),
+        ("netsh", "interface", "ipv4", "set", "dns", f"name={interface}", "static", first)
     ]
     for index, server in enumerate(others, 2):
         words = ("netsh", "interface", "ipv4", "add", "dnsservers", interface, server)
@@ -49,14 +54,29 @@ def static_argvs(interface: str, lease: Lease) -> list[Argv]:
     return argvs
 
 
-def dhcp_commands(interface: str) -> list[Command]:
+def static_again(interface: str, lease: Lease) -> list[Command]:
+    """Return what makes an interface static as it was, on the way back.
+
+    The address last: it alone tells whether there is still something to be done.
+    """
+    address, *servers = static_argvs(interface, lease)
+    return [Command(argv) for argv in (*servers, address)]
+
+
+def dhcp_commands(interface: str, servers: Sequence[str] = ()) -> list[Command]:
     """Return what gives an interface back to DHCP, and waits for a lease while there is one.
 
     Where no server answers, the client goes on asking by itself: that is no failure.
+
+    :param servers: name servers that a person had set beside the lease.
     """
+    words = ("netsh", "interface", "ipv4")
+    dns: list[Argv] = [(*words, "set", "dns", f"name={interface}", "dhcp")]
+    if servers:
+        dns = _dns_argvs(interface, servers)
     return [
-        Command(("netsh", "interface", "ipv4", "set", "address", f"name={interface}", "dhcp")),
-        Command(("netsh", "interface", "ipv4", "set", "dns", f"name={interface}", "dhcp")),
+        Command((*words, "set", "address", f"name={interface}", "dhcp")),
+        *(Command(argv) for argv in dns),
         Command(("ipconfig", "/renew", interface), timeout=60.0, ok=(0, 1)),
     ]
 

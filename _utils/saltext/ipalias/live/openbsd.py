@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..effects import Effects
 from ..host import Host
 from ..model import IPV4, IPV6, Command
-from . import LiveAddress, Route, Snapshot, bsd
+from . import LiveAddress, Route, Snapshot, bsd, neighbours
 from .batch import Op
 
 #: Frames would go through bpf(4). A new IPv6 address passes the kernel's own detection of
-#: duplicates (``nd6_nbr.c``, nd6_dad_start); nothing asks for an IPv4 address.
+#: duplicates (``nd6_nbr.c``, nd6_dad_start); for an IPv4 address we ask, see `neighbours`.
 FRAMES = False
 DUMP = ("ifconfig", "-A")
 _TABLES: Mapping[int, Sequence[str]] = {
@@ -47,6 +47,23 @@ def change(
 ) -> Effects[None]:
     """Carry out changes one by one; see `bsd.change`."""
     yield from bsd.change(interface, ops, HIDDEN, go_on=go_on)
+
+
+def ping_argv(address: str) -> tuple[str, ...]:
+    """Return the command that pings once and waits a second; ping(8)."""
+    return ("ping6" if ":" in address else "ping", "-n", "-c", "1", "-w", "1", address)
+
+
+def taken(
+    interface: str, asked: Sequence[str], snapshot: Snapshot, host: Host
+) -> Effects[tuple[dict[str, str], list[str]]]:
+    """Ask for IPv4 addresses; see `neighbours.ask`."""
+    return (yield from neighbours.ask(interface, asked, snapshot, host, ping_argv))
+
+
+def check_gateway(host: Host, address: str, interface: str) -> str:
+    """Return what is wrong with a gateway, or nothing."""
+    return neighbours.check_gateway(host, address, interface, ping_argv(address))
 
 
 def routes_back(routes: Sequence[Route]) -> list[Command]:

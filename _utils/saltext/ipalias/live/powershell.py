@@ -1,4 +1,4 @@
-"""Ask and change Windows by the two scripts of `powershell_scripts`; data goes in as JSON.
+"""Ask and change Windows by the three scripts of `powershell_scripts`; data goes in as JSON.
 
 No value is part of a script or of a command line: a test holds both lines to be constants.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import MALFORMED, EffectError
 from ..host import NOT_FOUND, Host, Result
 from ..model import Command
-from .powershell_scripts import CHANGE, READ
+from .powershell_scripts import ASK, CHANGE, READ
 
 #: Names of the two stores; what is in neither word goes to both.
 ACTIVE, PERSISTENT, BOTH = "ActiveStore", "PersistentStore", ""
@@ -61,7 +61,12 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Interface:
-    """Hold an interface: `dhcp` says whether its IPv4 addresses come from there."""
+    """Hold an interface.
+
+    :param dhcp: True where its IPv4 addresses come from there.
+    :param dns: name servers in use, of a lease or not.
+    :param set_dns: those that a person has set; empty where they come with a lease.
+    """
 
     name: str
     index: int
@@ -70,6 +75,7 @@ class Interface:
     up: bool = True
     dhcp: bool = False
     dns: tuple[str, ...] = ()
+    set_dns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,8 @@ def _parse(told: Mapping[str, Any]) -> Store:
         name, index = str(row["name"]), int(row["index"])
         names[index] = name
         adapter = adapters.get(index, {"mac": "", "up": True})
+        # One kept by an earlier version does not say it; a list has blanks or commas in it.
+        given = str(adapter.get("dns", "")).replace(",", " ").split()
         interfaces[name] = Interface(
             name,
             index,
@@ -140,6 +148,7 @@ def _parse(told: Mapping[str, Any]) -> Store:
             adapter["up"] is True,
             index in dhcp,
             servers.get(index, ()),
+            _servers(given),
         )
     return Store(
         str(told["version"]),
@@ -150,6 +159,8 @@ def _parse(told: Mapping[str, Any]) -> Store:
 
 
 _DHCP = ("IPv4", "Enabled")
+#: States of a neighbour (Get-NetNeighbor, ``State``): it has just answered, a person set it.
+_CONFIRMED = ("Reachable", "Permanent")
 
 
 def _servers(listed: Sequence[object]) -> tuple[str, ...]:
@@ -183,6 +194,23 @@ def _gateways(listed: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> 
                 int(row["metric"]),
                 str(row["protocol"]).lower(),
             )
+
+
+def check_gateway(host: Host, address: str, interface: str) -> str:
+    """Ping a gateway; return what is wrong, or nothing.
+
+    One that answers no ping counts where the neighbour cache has just confirmed it.
+
+    :raises EffectError: it cannot be asked.
+    """
+    words = {"interface": interface, "address": address}
+    result = host.run(ASK, json.dumps(words, separators=(",", ":")) + "\n", timeout=_START)
+    try:
+        told = json.loads(result.out.lstrip("\ufeff"))
+        status, state = int(told["status"]), str(told["neighbour"])
+    except MALFORMED:
+        raise EffectError(f"exit {result.code}: {_fault(result)[2]}", where=interface) from None
+    return "" if status == 0 or state in _CONFIRMED else "nobody answers for it"
 
 
 def new(address: str, prefix: int, skip: bool, store: str = BOTH) -> Op:

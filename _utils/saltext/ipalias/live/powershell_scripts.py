@@ -1,4 +1,4 @@
-"""The two scripts that Windows' own PowerShell runs for us; nothing is ever put into them.
+"""The three scripts that Windows' own PowerShell runs for us; nothing is ever put into them.
 
 What a script acts on comes as JSON through standard input, and what it says goes out as JSON,
 both in ASCII, so that no code page has a part in it and a name of any language comes through.
@@ -9,11 +9,18 @@ them: the argument goes through ``CommandLineToArgvW`` whole.
 Errors are told by identifier (``FullyQualifiedErrorId``, ``NativeErrorCode``); the message is
 in the system's language and only passed on.
 
+A ping is .NET's (``System.Net.NetworkInformation.Ping``): the program's exit code is 0 for
+"destination host unreachable" too, and its words are in the system's language.
+
 Cmdlets: the modules NetTCPIP, NetAdapter and DnsClient, Windows 8 and Server 2012 and newer
 (learn.microsoft.com/powershell/module/nettcpip). A query for ``-InterfaceAlias`` or ``-Name``
 takes wildcards (it becomes ``LIKE`` in WQL), and a name may hold brackets: so names are
 compared here, and cmdlets that query are given the index. Their enumerations are printed by
 their English names; a state of the hardware is compared as a number.
+
+Name servers that a person has set stand in the registry as ``NameServer``, beside what a lease
+gave (learn.microsoft.com/previous-versions/windows/it-pro/windows-2000-server/cc978468); no
+cmdlet tells the two apart.
 """
 
 from __future__ import annotations
@@ -50,9 +57,12 @@ try {
     @{name = [string]$_.InterfaceAlias; index = [int]$_.InterfaceIndex; mtu = [int64]$_.NlMtu
       family = [string]$_.AddressFamily; dhcp = [string]$_.Dhcp}
   })
+  $keys = 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\'
   $adapters = @(Found { Get-NetAdapter @stop } | ForEach-Object {
+    $key = $keys + [string]$_.InterfaceGuid
+    $set = Get-ItemProperty -LiteralPath $key -Name NameServer -ErrorAction SilentlyContinue
     @{index = [int]$_.InterfaceIndex; mac = [string]$_.MacAddress
-      up = [int]$_.InterfaceOperationalStatus -eq 1}
+      up = [int]$_.InterfaceOperationalStatus -eq 1; dns = [string]$set.NameServer}
   })
   $addresses = @(foreach ($store in $stores) {
     Found { Get-NetIPAddress -PolicyStore $store @stop } | ForEach-Object {
@@ -132,6 +142,36 @@ try {
   exit 1
 }
 """
-#: The two command lines; a third there is not.
+_ASK = r"""
+try {
+  $data = ConvertFrom-Json ([string]::Join(' ', @($input)))
+  $name = [string]$data.interface
+  $index = Get-NetIPInterface -PolicyStore ActiveStore @stop |
+    Where-Object { [string]$_.InterfaceAlias -ceq $name } |
+    Select-Object -First 1 -ExpandProperty InterfaceIndex
+  if ($null -eq $index) { throw 'no such interface' }
+  $address = [Net.IPAddress][string]$data.address
+  $plain = [string]$address
+  if ($address.IsIPv6LinkLocal) { $address.ScopeId = $index }
+  $status = -1
+  try {
+    $ping = New-Object -TypeName Net.NetworkInformation.Ping
+    $status = [int]$ping.Send($address, 1000).Status
+  } catch { }
+  $state = ''
+  try {
+    $found = Get-NetNeighbor @stop | Where-Object {
+      $_.InterfaceIndex -eq $index -and ([string]$_.IPAddress -split '%')[0] -eq $plain
+    } | Select-Object -First 1
+    if ($null -ne $found) { $state = [string]$found.State }
+  } catch { }
+  Tell @{status = $status; neighbour = $state}
+} catch {
+  Fault $_ -1
+  exit 3
+}
+"""
+#: The three command lines; a fourth there is not.
 READ = (*PROGRAM, COMMON + _READ)
 CHANGE = (*PROGRAM, COMMON + _CHANGE)
+ASK = (*PROGRAM, COMMON + _ASK)

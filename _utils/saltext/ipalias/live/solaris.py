@@ -19,7 +19,7 @@ from typing import Any
 
 from ..effects import Effect, Effects, ReadLive, Run
 from ..errors import MALFORMED, EffectError
-from ..host import Host, Result
+from ..host import NOT_FOUND, Host, Result
 from ..model import IPV4, IPV6, Alias, Command
 from . import Link, LiveAddress, Route, Snapshot
 from .batch import Op
@@ -34,6 +34,8 @@ ROUTES = {IPV4: ("netstat", "-rn", "-f", "inet"), IPV6: ("netstat", "-rn", "-f",
 STATES = ("ipadm", "show-addr", "-p", "-o", "state,addr")
 #: Seconds for one address: bringing one up waits for duplicate address detection.
 TIMEOUT = 30.0
+#: Seconds that a gateway has to answer.
+PING = 2
 
 #: ``net/if.h``; the words between the brackets may be missing where the output was copied.
 _BITS = {
@@ -363,6 +365,20 @@ def failure(result: Result) -> tuple[int | None, str]:
     lines = [line for line in (result.err or result.out).splitlines() if line.strip()]
     said = lines[0].strip()[:400] if lines else "no output"
     return (0 if said.startswith(_PROGRAMS) else None), said
+
+
+def check_gateway(host: Host, address: str, interface: str) -> str:
+    """Return what is wrong with a gateway, or nothing.
+
+    ping(8), the first form: ``host is alive`` and 0, or 1 after so many seconds. A link-local
+    one is reached only by its interface, for which there is the option ``-i``.
+    """
+    plain = address.partition("%")[0]
+    words = ("-i", interface) if plain.lower().startswith("fe80:") else ()
+    result = host.run(("ping", *words, plain, str(PING)), timeout=PING + 5.0)
+    if result.code == NOT_FOUND:
+        raise EffectError("ping is not installed", where=interface)
+    return "" if result.code == 0 else "it answers no ping"
 
 
 def routes_back(routes: Sequence[Route]) -> list[Command]:

@@ -32,7 +32,7 @@ class Tool(Protocol):
 
     #: True where raw frames can be sent and heard: duplicates are asked for and new
     #: addresses announced by us. Elsewhere the kernel announces what it adds, and looks for
-    #: duplicates as far as it does: the BSDs only log one of IPv4.
+    #: duplicates; the BSDs not for those of IPv4, which `taken` asks for there.
     FRAMES: bool
 
     def read_snapshot(self, host: Host) -> Snapshot:
@@ -56,6 +56,9 @@ class Tool(Protocol):
         :raises BatchError: naming the address, and what was not come to.
         """
 
+    def check_gateway(self, host: Host, address: str, interface: str) -> str:
+        """Return what is wrong with a gateway, or nothing; not where there are frames."""
+
     def routes_back(self, routes: Sequence[Route]) -> list[Command]:
         """Return the commands that put routes back as they were.
 
@@ -70,6 +73,23 @@ def load(system: str) -> Tool:
     """Return the tool of a system."""
     tool: Tool = import_module(f"{__package__}.{TOOLS[system]}")
     return tool
+
+
+def taken(
+    interface: str, asked: Sequence[str], snapshot: Snapshot, host: Host
+) -> Effects[tuple[dict[str, str], list[str]]]:
+    """Ask a segment for addresses by the system's own programs.
+
+    A tool whose kernel does not look for duplicates by itself has a function `taken` of its
+    own; elsewhere nobody is asked.
+
+    :return: those that somebody has, with hardware addresses, and what is to be said.
+    """
+    own = getattr(load(snapshot.system), "taken", None)
+    if own is None:
+        return {}, []
+    answer: tuple[dict[str, str], list[str]] = yield from own(interface, asked, snapshot, host)
+    return answer
 
 
 def failure(system: str, result: Result) -> tuple[int | None, str]:

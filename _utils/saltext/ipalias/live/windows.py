@@ -172,6 +172,14 @@ def failure(result: Result) -> tuple[int | None, str]:
     return powershell.failure(result)
 
 
+def check_gateway(host: Host, address: str, interface: str) -> str:
+    """Return what is wrong with a gateway, or nothing.
+
+    :raises EffectError: it cannot be asked.
+    """
+    return powershell.check_gateway(host, address.partition("%")[0], interface)
+
+
 def routes_back(routes: Sequence[Route]) -> list[Command]:
     """Return the commands that put default routes back, for the running system.
 

@@ -12,16 +12,19 @@ on ``lo`` is none of these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..dsr import SCOPE_ALL, DsrConfig
-from ..errors import InputError
+from ..errors import InputError, RefusedError
 from ..host import Host
 from ..live import Snapshot
 from ..model import Command
+from ..sysctl.keys import normalize
 from . import Values, Wish, receiving
 
 LOOPBACK = "lo"
+DEFAULT = "default"
 IGNORE, ANNOUNCE, REVERSE = "arp_ignore", "arp_announce", "rp_filter"
 #: Values that never answer for an address on ``lo``. 3 answers for one of global scope, and
 #: what the kernel has no meaning for counts as 0 (net/ipv4/arp.c, ``arp_ignore``).
@@ -69,9 +72,21 @@ def _silenced(config: DsrConfig, snapshot: Snapshot) -> list[str]:
 
 
 def keys(config: DsrConfig, snapshot: Snapshot) -> Sequence[str]:
-    """Return the keys of ``all``, ``lo`` and each receiving interface."""
-    names = dict.fromkeys(("all", LOOPBACK, *receiving(config, snapshot, LOOPBACK)))
+    """Return the keys of ``all``, ``lo`` and each interface that is to be silent."""
+    names = dict.fromkeys(("all", LOOPBACK, *_asked(config, snapshot)))
     return [key_of(name, key) for name in names for key in (IGNORE, ANNOUNCE, REVERSE)]
+
+
+def _asked(config: DsrConfig, snapshot: Snapshot) -> list[str]:
+    """Return the interfaces that have to be silent, and ``default`` for those that come later.
+
+    With ``scope: all`` they are the whole host's, whichever receive from the balancer.
+    """
+    names = receiving(config, snapshot, LOOPBACK)
+    if config.scope == SCOPE_ALL:
+        names += receiving(replace(config, interfaces=()), snapshot, LOOPBACK)
+        names.append(DEFAULT)
+    return list(dict.fromkeys(names))
 
 
 def wishes(config: DsrConfig, snapshot: Snapshot, values: Values) -> Sequence[Wish]:
@@ -93,20 +108,72 @@ def effective(values: Values, interface: str, name: str) -> int:
 
 
 def faults(config: DsrConfig, snapshot: Snapshot, values: Values) -> list[str]:
-    """Return the receiving interfaces on which the kernel would answer for a VIP."""
+    """Return the interfaces on which the kernel would answer for a VIP.
+
+    Those that do not receive, and what comes later, are told of where it is their own doing.
+    """
     found: list[str] = []
     if 4 not in config.families:
         return found
-    for name in receiving(config, snapshot, LOOPBACK):
+    named = receiving(config, snapshot, LOOPBACK)
+    told: set[str] = set()
+    for name in _asked(config, snapshot):
         for key, silent in ((IGNORE, SILENT_IGNORE), (ANNOUNCE, SILENT_ANNOUNCE)):
-            value = effective(values, name, key)
+            value, for_all = effective(values, name, key), effective(values, "all", key)
+            if key in told and name not in named and value == for_all:
+                continue
             if str(value) not in silent:
+                told.add(key)
                 own = key_of(name, key)
+                who = "an interface that comes later" if name == DEFAULT else name
                 found.append(
-                    f"{name}: {key} is {value}, the larger of {key_of('all', key)} "
+                    f"{who}: {key} is {value}, the larger of {key_of('all', key)} "
                     f"({values.get(key_of('all', key))}) and {own} ({values.get(own)})"
                 )
     return found
+
+
+def refuse_louder(
+    kept: Mapping[str, str],
+    values: Mapping[str, str],
+    vips: Sequence[str],
+    where: Mapping[str, str],
+    doing: str,
+) -> None:
+    """Refuse a value beside which the one that silences no longer counts.
+
+    :param kept: settings that direct server return wants.
+    :param values: settings that somebody else is about to change.
+    :param vips: what the host would answer for; none: nothing is refused.
+    :param where: place that asked for a key; else `doing`.
+    :raises RefusedError: naming both settings.
+    """
+    for mine, low in kept.items() if vips else ():
+        for key, high in values.items():
+            split, other = _split(mine), _split(key)
+            if split is None or other is None or split[1] != other[1]:
+                continue
+            silent = SILENT_IGNORE if split[1] == IGNORE else SILENT_ANNOUNCE
+            if "all" not in (split[0], other[0]) or _larger(low, high) in silent:
+                continue
+            raise RefusedError(
+                f"with {key} at {high} this host would answer for {', '.join(vips[:5])}: the "
+                f"larger of it and {mine} ({low}) counts",
+                where=where.get(key, doing),
+                way_out="`ipalias_dsr.absent` takes the VIPs away first",
+            )
+
+
+def _split(key: str) -> tuple[str, str] | None:
+    """Return interface part and name of one of the two settings; None for any other key."""
+    parts = normalize(key).split("/")
+    if parts[:3] == ["net", "ipv4", "conf"] and len(parts) == 5 and parts[4] in (IGNORE, ANNOUNCE):
+        return parts[3], parts[4]
+    return None
+
+
+def _larger(*values: str) -> str:
+    return str(max((int(value) for value in values if value.lstrip("-").isdigit()), default=0))
 
 
 def remarks(config: DsrConfig, host: Host, snapshot: Snapshot, values: Values) -> list[str]:

@@ -32,6 +32,8 @@ CONF = "/etc/sysctl.conf"
 #: Sorts behind what others call last: 99-sysctl.conf, 999-*, 1000-*, and most names in letters.
 OURS = "/etc/sysctl.d/zz-ipalias.conf"
 BLOCK = "sysctl"
+#: An empty file here, or a link to /dev/null, masks what reads the files; systemd.unit(5).
+MASKS = tuple(f"{folder}/systemd/system/systemd-sysctl.service" for folder in ("/etc", "/run"))
 
 #: Writing the first writes the same into the second: the kernel's devinet.c
 #: (inet_forward_change) and addrconf.c (addrconf_fixup_forwarding, addrconf_disable_ipv6).
@@ -52,6 +54,13 @@ _CHANGED: tuple[tuple[str, str], ...] = (
     ("net/ipv4/conf/all/forwarding", "net/ipv4/conf/all/accept_redirects"),
 )
 _GLOB = re.compile(r"[*?\[]")
+#: What ends a line beside a line feed: systemd takes a carriage return and a zero byte as well
+#: (src/basic/fileio.c, ``read_line_full``), the C library's readers only the line feed.
+_ENDS = {
+    SYSTEMD: re.compile(r"[\r\0]"),
+    PROCPS: re.compile(r"(?!)"),
+    PLAIN: re.compile(r"(?!)"),
+}
 
 
 class Line(NamedTuple):
@@ -81,6 +90,8 @@ def files_read(host: Host, reader: str) -> list[str]:
     """Return the files that a reader reads, in its order."""
     if reader == PLAIN:
         return [CONF]
+    if reader == SYSTEMD and any(host.read(path) == "" for path in MASKS):
+        return []
     by_name: dict[str, str] = {}
     # procps takes hidden files for files.
     names = ("*.conf",) if reader == SYSTEMD else ("*.conf", ".*.conf")
@@ -92,16 +103,20 @@ def files_read(host: Host, reader: str) -> list[str]:
     return [by_name[name] for name in ordered] + ([CONF] if reader == PROCPS else [])
 
 
-def parse_lines(text: str, path: str, *, ours: bool = False) -> Iterator[Line]:
+def parse_lines(
+    text: str, path: str, *, ours: bool = False, ends: re.Pattern[str] = _ENDS[PROCPS]
+) -> Iterator[Line]:
     """Yield the lines of a file that set or exclude something.
 
     What is neither is what its reader warns of and ignores.
 
+    :param ends: what ends a line for the reader beside a line feed.
     :raises ParseError: our block has lost its other end.
     """
     block = None if ours else find_block(text, BLOCK, path)
-    for number, whole in enumerate(split_lines(text), 1):
-        line = whole.strip()
+    listed = enumerate(split_lines(text), 1)
+    for number, part in ((number, part) for number, whole in listed for part in ends.split(whole)):
+        line = part.strip()
         if not line or line[0] in "#;":
             continue
         name, sign, value = line.partition("=")
@@ -119,7 +134,7 @@ def read_lines(host: Host, reader: str) -> list[Line]:
     for path in files_read(host, reader):
         text = host.read(path)
         if text is not None:
-            found += parse_lines(text, path, ours=path == OURS)
+            found += parse_lines(text, path, ours=path == OURS, ends=_ENDS[reader])
     return found
 
 
@@ -145,12 +160,15 @@ def lasting(lines: Sequence[Line], key: str, reader: str) -> Lasting:
     ]
     last: Line | None = None
     passed_on = "0"
+    # IPv4 writes others along only with a value that is new, IPv6 with each (devinet.c,
+    # devinet_sysctl_forward; addrconf.c, addrconf_fixup_forwarding and addrconf_disable_ipv6).
+    # systemd writes none that is there already (WRITE_STRING_FILE_SUPPRESS_REDUNDANT_VIRTUAL).
+    new_alone = reader == SYSTEMD or target.startswith("net/ipv4/")
     for line in _entries(lines, reader):
         writes = partial(_writes, line, named=named)
         if line.value is None:
             continue
-        if any(map(writes, sources)) and line.value != passed_on:
-            # The kernel writes others along only with a value that is new.
+        if any(map(writes, sources)) and (line.value != passed_on or not new_alone):
             last, passed_on = line, line.value
         if any(map(writes, targets)):
             last = line

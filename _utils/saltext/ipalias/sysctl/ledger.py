@@ -19,12 +19,15 @@ class Entry:
     :param wanted_by: who wants it, in the order in which they came.
     :param found: what the system had before the first of them.
     :param beside: what it had of others that the kernel writes along, by key.
+    :param vips: addresses that direct server return wants it for, those too that somebody
+        else's line puts on the loopback.
     """
 
     value: str
     wanted_by: tuple[str, ...]
     found: Held = field(default_factory=Held)
     beside: Mapping[str, str] = field(default_factory=dict)
+    vips: tuple[str, ...] = ()
 
 
 Entries = Mapping[str, Entry]
@@ -37,6 +40,7 @@ def render_ledger(entries: Entries) -> str:
         + json.dumps(
             {"value": entry.value, "wanted_by": list(entry.wanted_by), "found": list(entry.found)}
             | ({"beside": dict(entry.beside)} if entry.beside else {})
+            | ({"vips": list(entry.vips)} if entry.vips else {})
         )
         for key, entry in entries.items()
     )
@@ -70,11 +74,15 @@ def parse_ledger(text: str, path: str) -> dict[str, Entry]:
 
 def _entry(row: Mapping[str, object]) -> Entry:
     wanted_by, found, beside = row["wanted_by"], row["found"], row.get("beside", {})
+    vips = row.get("vips", [])
     if not (isinstance(wanted_by, list) and isinstance(found, list) and isinstance(beside, dict)):
+        raise TypeError("an entry of another form")
+    if not isinstance(vips, list):
         raise TypeError("an entry of another form")
     return Entry(
         str(row["value"]),
         tuple(str(name) for name in wanted_by),
         parse_held(found),
         {str(key): str(value) for key, value in beside.items()},
+        tuple(str(vip) for vip in vips),
     )

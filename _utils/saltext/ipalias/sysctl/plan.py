@@ -208,13 +208,15 @@ def _refuse_overruled(key: str, value: str, then: Lasting, where: str) -> None:
         return
     winner = then.winner
     said = "nothing that is read at boot would set it"
+    way_out = "let what reads the files run: `systemctl unmask systemd-sysctl.service`"
     if winner is not None:
         does = f"sets {winner.value}" if winner.value is not None else "keeps it from being set"
         said = f"{winner.where} {does}, and is read after ours"
+        way_out = "take that line out, or let its file's name sort before ours"
     raise RefusedError(
         f"{key} would not be {value} after a boot: {said}",
         where=where,
-        way_out="take that line out, or let its file's name sort before ours",
+        way_out=way_out,
     )
 
 

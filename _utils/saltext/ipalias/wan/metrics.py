@@ -47,7 +47,7 @@ def _lines(state: Mapping[str, Any]) -> Iterator[str]:
     for name, told, kind, path in _OF_HOST:
         value: Any = state
         for part in path.split("."):
-            value = value.get(part, 0)
+            value = value.get(part, 0) if isinstance(value, Mapping) else 0
         yield from _head(name, told, kind)
         yield f"ipalias_wan_{name} {_number(value)}"
     rows = list(state.get("lines", ()))

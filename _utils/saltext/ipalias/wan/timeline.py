@@ -33,8 +33,8 @@ def stretches(
 ) -> list[Stretch]:
     """Return what a line was from one moment to another (wall clock, seconds).
 
-    Before its first transition it was the other thing than that made it; without any it is
-    taken to have been what it is.
+    Before it is first said to be down it was up. Before it is first said to be up nobody knows,
+    for so begins a journal; without any transition it has been what it is.
     """
     own = sorted((entry for entry in entries if entry.line == line), key=lambda entry: entry.at)
     before = [entry for entry in own if entry.at <= begin]
@@ -43,7 +43,7 @@ def stretches(
     if before:
         state, why = before[-1].state, before[-1].reason
     elif within:
-        state = DOWN if within[0].state == UP else UP
+        state = UP if within[0].state == DOWN else ""
     found: list[Stretch] = []
     since = begin
     for entry in within:

@@ -1,0 +1,220 @@
+"""By hand while the pillar has a fault: what it does not concern is done, and it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from rig.simengine import aliases, block, changed, engine, ledger, live, only_present
+from rig.simhost import SimHost
+from rig.simowners import networkd
+from saltext.ipalias.engine import Answer
+from saltext.ipalias.errors import InputError
+from saltext.ipalias.ledger import ORIGIN_HAND, Entry
+from saltext.ipalias.model import Alias
+from saltext.ipalias.pillar import parse_pillar
+from saltext.ipalias.situation import Situation
+from saltext.ipalias.targets import removed_target
+from saltext.ipalias.upkeep import restart, rollback
+
+ONE, TWO = "198.51.100.10", "198.51.100.11"
+WRONG = "203.0.113.300"
+FAULT = "ipalias:interfaces:eth0:addresses[1]: '203.0.113.300' is not an IP address"
+
+
+@pytest.fixture(autouse=True)
+def _present(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_present(monkeypatch)
+
+
+@pytest.fixture
+def host() -> SimHost:
+    return networkd(links=("eth0", "eth1"))
+
+
+def add(host: SimHost, pillar: Any, address: str, interface: str = "eth0") -> Answer:
+    return engine(host, pillar).add(aliases(address, interface=interface))
+
+
+@pytest.mark.parametrize(
+    ("pillar", "said"),
+    [
+        (block(TWO, WRONG), FAULT),
+        (block(WRONG, interface="eth1"), "ipalias:interfaces:eth1:addresses[0]: "),
+        (block(TWO, TWO), "ipalias:interfaces:eth0:addresses[1]: "),
+        ({"interfaces": {"eth0": {"addresses": "x"}}}, "ipalias:interfaces:eth0:addresses: 'x'"),
+    ],
+)
+def test_a_wrong_address_hinders_no_other_by_hand(host: SimHost, pillar: Any, said: str) -> None:
+    answer = add(host, pillar, ONE)
+    assert answer["result"] is True
+    assert f"The pillar has a fault, which does not concern this: {said}" in answer["comment"]
+    assert f"{ONE}/32" in live(host)
+    answer = engine(host, pillar).remove([(ONE, None)])
+    assert said in answer["comment"]
+    assert f"{ONE}/32" not in live(host)
+    with pytest.raises(InputError):
+        engine(host, pillar).managed()
+
+
+def test_a_look_says_the_same(host: SimHost) -> None:
+    shown = engine(host, block(WRONG)).add(aliases(ONE), test=True)
+    assert "which does not concern this" in shown["comment"]
+    assert host.mutating == []
+
+
+def test_many_faults_are_counted(host: SimHost) -> None:
+    answer = add(host, block(*[WRONG] * 9), ONE)
+    assert answer["comment"].count("which does not concern this") == 3
+    assert "The pillar has 6 more faults" in answer["comment"]
+
+
+@pytest.mark.parametrize(
+    "pillar",
+    [
+        {"guard": {"timeout": 0}},
+        {"backend": "etcnet"},
+        {"interfaces": {"eth1": {"backnd": "auto"}}},
+        {"interfaces": []},
+        {"interfaces": {"eth1": {"check_duplicates": "maybe"}}},
+    ],
+)
+def test_settings_have_to_be_right(host: SimHost, pillar: Any) -> None:
+    """A guess at who owns an interface, or at the guard, would be worse than nothing."""
+    with pytest.raises(InputError):
+        add(host, pillar, ONE)
+    assert host.mutating == []
+
+
+@pytest.mark.parametrize("wrong", [(), (WRONG,)])
+def test_what_the_pillar_gives_to_another_interface_is_refused(
+    host: SimHost, wrong: tuple[str, ...]
+) -> None:
+    pillar = block(*wrong, ONE, interface="eth1")
+    with pytest.raises(InputError, match=rf"{ONE} is eth1's by the pillar; add it there, or take"):
+        add(host, pillar, ONE)
+    assert host.mutating == []
+    assert add(host, pillar, ONE, "eth1")["result"] is True
+
+
+def test_so_is_what_it_gives_to_the_default_interface(host: SimHost) -> None:
+    pillar = block(ONE, interface="default")
+    with pytest.raises(InputError, match=rf"{ONE} is eth0's by the pillar"):
+        add(host, pillar, ONE, "eth1")
+    assert add(host, pillar, ONE, "default")["result"] is True
+
+
+def test_cleaning_and_restarting_go_on_too(host: SimHost) -> None:
+    add(host, None, ONE)
+    told = restart(engine(host, block(WRONG)), name="eth0", scope="alias", test=True)
+    assert "which does not concern this" in told["comment"]
+    answer = engine(host, block(WRONG)).clean()
+    assert "which does not concern this" in answer["comment"]
+    assert f"{ONE}/32" not in live(host)
+    add(host, None, ONE)
+    answer = engine(host, {"guard": 7}).clean()
+    assert "The pillar is left aside, for it has a fault: ipalias:guard" in answer["comment"]
+    assert f"{ONE}/32" not in live(host)
+
+
+def test_who_wants_the_addresses_gets_the_first_fault_and_others_all() -> None:
+    pillar = block(ONE, WRONG, TWO, TWO)
+    with pytest.raises(InputError, match="is not an IP address"):
+        parse_pillar(pillar)
+    faults: list[InputError] = []
+    config = parse_pillar(pillar, faults=faults)
+    assert [alias.address for alias in config.interfaces["eth0"].aliases] == [ONE, TWO, TWO]
+    assert len(faults) == 2
+
+
+# A look takes no lock
+
+
+def test_a_look_at_what_would_be_undone_takes_no_lock(host: SimHost) -> None:
+    taken: list[str] = []
+
+    @contextmanager
+    def locked(purpose: str) -> Iterator[None]:
+        taken.append(purpose)
+        yield
+
+    add(host, None, ONE)
+    asked = engine(host)
+    asked.locked = locked
+    assert rollback(asked, test=True)["result"] is None
+    assert taken == []
+    assert changed(host, lambda: rollback(asked, test=True)) == []
+    rollback(asked)
+    assert taken == ["ipalias.rollback"]
+    assert ledger(host).interfaces == {}
+
+
+# Thousands in one go
+
+
+class Counted(dict[str, Any]):
+    """A mapping that counts how often it is gone through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        Counted.walks += 1
+        return super().__iter__()
+
+    def items(self) -> Any:
+        Counted.walks += 1
+        return super().items()
+
+    def values(self) -> Any:
+        Counted.walks += 1
+        return super().values()
+
+
+def walks(count: int, call: Callable[[SimHost, list[Alias], dict[str, Entry]], object]) -> int:
+    """Return how often the entries of so many aliases are gone through in a call."""
+    made = networkd()
+    listed = aliases(f"2001:db8:9::-2001:db8:9::{count - 1:x}")
+    entries = Counted({alias.cidr: Entry(alias, ORIGIN_HAND) for alias in listed})
+    Counted.walks = 0
+    call(made, listed, entries)
+    return Counted.walks
+
+
+def situation(host: SimHost, entries: dict[str, Entry]) -> Situation:
+    asked = engine(host)
+    base = ledger(host)
+    found = asked.situation("eth0", asked.config().base, base, asked.snapshot())
+    object.__setattr__(found, "entries", entries)
+    return found
+
+
+def remove(host: SimHost, listed: list[Alias], entries: dict[str, Entry]) -> None:
+    target = removed_target(situation(host, entries), [(alias.address, None) for alias in listed])
+    assert target.entries == ()
+
+
+def absent(host: SimHost, listed: list[Alias], entries: dict[str, Entry]) -> None:
+    asked = [(alias.address.replace(":9:", ":8:"), None) for alias in listed]
+    target = removed_target(situation(host, entries), asked)
+    assert len(target.notes) == len(listed)
+
+
+@pytest.mark.parametrize("call", [remove, absent])
+def test_removing_goes_through_what_is_there_once(call: Any) -> None:
+    assert walks(5, call) == walks(200, call)
+
+
+def test_where_each_address_is_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from saltext.ipalias import engine as module
+
+    calls: list[object] = []
+    real = module._places
+    monkeypatch.setattr(module, "_places", lambda *a: calls.append(a) or real(*a))
+    made = networkd()
+    engine(made, None).add(aliases("2001:db8:9::-2001:db8:9::63"))
+    engine(made, None).remove([(a.address, None) for a in aliases("2001:db8:9::-2001:db8:9::63")])
+    assert len(calls) == 1
+    assert ledger(made).interfaces == {}
