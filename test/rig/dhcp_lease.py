@@ -1,8 +1,9 @@
 """A DHCP server for one segment (RFC 2131, 2132; standard library only).
 
-dhcp_lease.py INTERFACE SERVER    leases 192.0.2.N to the hardware address 02:00:00:00:H:L with N of
-                                  its last two bytes, to no other one, and says a line for each: ``leased N`` or
-                                  ``renewed N``
+dhcp_lease.py INTERFACE SERVER
+
+It leases 192.0.2.N to the hardware address 02:00:00:00:H:L with N of its last two bytes, to no
+other one, and says a line for each: ``leased N`` or ``renewed N``.
 """
 
 from __future__ import annotations
