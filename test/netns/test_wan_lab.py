@@ -24,7 +24,9 @@ def lab() -> Iterator[Lab]:
 
 
 _MASQUERADE = """
-table ip lab { chain post { type nat hook postrouting priority 100; oifname "wan1" masquerade; } }
+table ip lab {
+    chain post { type nat hook postrouting priority 100; oifname "wan1" masquerade; }
+}
 """
 
 
