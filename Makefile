@@ -8,7 +8,7 @@ VENV := .venv$(addprefix -,$(SALT))
 
 export SALT LANES
 
-.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms proof-dsr bench clean-venv
+.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms proof-dsr proof-wan bench clean-venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ proof-platforms: setup ## Measure the promises about every platform (FULL=1, SAB
 
 proof-dsr: setup ## Measure the promises about real servers behind a balancer (FULL=1, SABOTAGE=n|all, SEED=n)
 	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/dsr.py
+
+proof-wan: setup ## Measure the promises about several ways out (FULL=1, SABOTAGE=n|all, SEED=n)
+	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/wan.py
 
 bench: setup ## Benchmarks beside the peers
 	@$(VENV)/bin/python test/bench/bench.py

@@ -48,7 +48,7 @@ def _setup(pillar):
     if not isinstance(block, dict):
         raise CommandExecutionError(f"{pillar}: is not a mapping")
     library = formula.library("wan.setup")
-    return library.Setup(data=block, root=pillar, **formula.surroundings())
+    return library.make(data=block, root=pillar, **formula.surroundings())
 
 
 def _places():
@@ -129,12 +129,17 @@ def owners(pillar="ipalias"):
 # --- what the lines are, and were -----------------------------------------------------------
 
 
-def status():
+def status(pillar="ipalias"):
     """
     Show each line: state and since when, loss, latency, the last probes as commands to repeat.
 
     With the error that each probe ended with, the age of the monitor's last word, the kernel's
-    default routes beside those that are wanted, and what each line carries.
+    default routes beside those that are wanted, and what each line carries. On OpenBSD and
+    FreeBSD, where ifstated watches, state and routes, and on OpenBSD the column ``Use`` of
+    ``route show``.
+
+    pillar
+        Pillar path of the formula's block.
 
     CLI Example:
 
@@ -142,6 +147,9 @@ def status():
 
         salt gw1 ipalias_wan.status
     """
+    setup = _setup(pillar)
+    if hasattr(setup, "status"):
+        return _formula().call(setup.status)
     formula, places, config = _current()
     return formula.call(formula.library("wan.status").status, config, places)
 

@@ -77,12 +77,13 @@ class Check:
 
 #: Checks by number.
 Book = dict[int, Check]
-#: The promises about aliases, about safety, about the platforms of the alias guide, and about
-#: real servers behind a balancer.
+#: The promises about aliases, about safety, about the platforms of the alias guide, about real
+#: servers behind a balancer, and about several ways out.
 CHECKS: Book = {}
 SAFETY: Book = {}
 PLATFORMS: Book = {}
 DSR: Book = {}
+WAN: Book = {}
 
 
 def cases(setups: Sequence[str] = tuple(SETUPS), suites: Sequence[str] = SUITES) -> list[Case]:

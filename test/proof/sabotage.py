@@ -27,6 +27,7 @@ PARTS = (
     "test",
     "pyproject.toml",
     "conftest.py",
+    "pillar.example",
 )
 
 

@@ -41,9 +41,9 @@ SABOTAGES: dict[int, Sabotage] = {
         "the VIPs come first, the settings second",
         (
             "dsrsteps.py",
-            "            silenced = self.tuning.present(wishes, config.where, test)\n",
-            "            self._add_vips(config, carrier)\n"
-            "            silenced = self.tuning.present(wishes, config.where, test)\n",
+            "            silenced = self.tuning.present(wishes, vips, config.where, test)\n",
+            "            self._add_vips(config, whole, carrier)\n"
+            "            silenced = self.tuning.present(wishes, vips, config.where, test)\n",
         ),
         _NOT_LOOKED,
     ),

@@ -24,6 +24,7 @@ FREEBSD = {
     "net.inet.ip.rfc1122_strong_es": "0",
     "net.inet.ip.source_address_validation": "1",
     "net.inet6.ip6.forwarding": "0",
+    "net.route.multipath": "0",
     "net.link.ether.inet.proxyall": "0",
     "net.link.ether.inet.max_age": "1200",
     "kern.ipc.somaxconn": "128",
@@ -35,6 +36,7 @@ OPENBSD = {
     "net.inet.ip.forwarding": "0",
     "net.inet.ip.multipath": "0",
     "net.inet6.ip6.forwarding": "0",
+    "net.inet6.ip6.multipath": "0",
     "net.inet.ip.ttl": "64",
 }
 CONF = "/etc/sysctl.conf"

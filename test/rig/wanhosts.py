@@ -89,6 +89,9 @@ class Node(Machine):
 class Site:
     """The hosts, with addresses and routes; the router has no default route."""
 
+    #: Shell commands that give the router files of its own.
+    ROUTER_FILES = ""
+
     def __init__(self) -> None:
         self._nodes: list[Node] = []
         try:
@@ -104,7 +107,7 @@ class Site:
 
     def _build(self) -> None:
         self.client, self.other = self._node("client"), self._node("other")
-        self.router = self._node("router", _FORWARD + _SHARED)
+        self.router = self._node("router", _FORWARD + _SHARED + self.ROUTER_FILES)
         self.gateways = {name: self._node(name, _FORWARD) for name in GATEWAYS}
         self.server = self._node("server", _FORWARD)
         self.client.join("eth0", self.router, "lan0")
@@ -112,7 +115,7 @@ class Site:
         self.server.ip("link", "add", "net0", "type", "bridge", "mcast_snooping", "0")
         for number, (name, gateway) in enumerate(self.gateways.items(), 1):
             self.router.join(name, gateway, "line0")
-            gateway.join("net0", self.server, f"port{number}")
+            self._beyond(name, f"port{number}")
             self.server.ip("link", "set", f"port{number}", "master", "net0", "up")
             gateway.ip_batch(
                 "link set line0 up",
@@ -160,6 +163,10 @@ class Site:
             )
         for node in self._nodes:
             process.wait_until(lambda node=node: _is_settled(node), f"addresses of {node.name}")
+
+    def _beyond(self, name: str, port: str) -> None:
+        """Connect a gateway's ``net0`` with a port of the server."""
+        self.gateways[name].join("net0", self.server, port)
 
     def share(self) -> None:
         """Bring both lines behind one interface of the router, ``wan``, as the guide has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from proof import sabotage, sabotage_dsr, sabotage_platforms, sabotage_safety
+from proof import sabotage, sabotage_dsr, sabotage_platforms, sabotage_safety, sabotage_wan
 
 LIBRARY = Path(__file__).parents[2] / sabotage.LIBRARY
 PROOFS = {
@@ -13,6 +13,7 @@ PROOFS = {
     "safety": sabotage_safety.SABOTAGES,
     "platforms": sabotage_platforms.SABOTAGES,
     "dsr": sabotage_dsr.SABOTAGES,
+    "wan": sabotage_wan.SABOTAGES,
 }
 
 

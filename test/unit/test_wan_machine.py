@@ -153,6 +153,18 @@ class Loop(RuleBasedStateMachine):
 
     @rule(index=st.integers(1, 3), up=st.booleans())
     def carriers(self, index: int, up: bool) -> None:
+        self.set_carrier(index, up)
+
+    @rule(index=st.integers(1, 3), lasts=st.sampled_from([0.01, 0.1, 1.0]))
+    def a_carrier_flaps(self, index: int, lasts: float) -> None:
+        """Lose a carrier for a moment, with answers right after it: a hold-down shows."""
+        self.set_carrier(index, False)
+        self.advance(lasts)
+        self.set_carrier(index, True)
+        self.advance(1.5)
+
+    def set_carrier(self, index: int, up: bool) -> None:
+        """Take a carrier away, or give it back."""
         name = f"wan{index}"
         self.carrier[f"eth{index}"] = up
         self.step(Carrier(f"eth{index}", up))

@@ -14,16 +14,18 @@ import pytest
 
 from rig import plat, simafter
 from rig.plat import freebsd
-from rig.simengine import block, engine, live, only_present
+from rig.simengine import block, engine, ledger, live, only_present
 from rig.simhost import Crash, Fault, SimHost
 from rig.simnet import SimAddress, SimRoute
 from rig.simnm import OWNERS
 from rig.simscenes import FOREIGN_LIVE, comparable, differences, leftovers, scene_of
-from saltext.ipalias.backends import ELSEWHERE
+from saltext.ipalias import upkeep
+from saltext.ipalias.backends import ELSEWHERE, load
 from saltext.ipalias.effects import Effect, Run
 from saltext.ipalias.errors import RefusedError
 from saltext.ipalias.host import TIMED_OUT, Result
 from saltext.ipalias.live.batch import BATCH
+from saltext.ipalias.model import Alias
 
 PRIMARIES = ("192.0.2.2/24", "2001:db8::2/64")
 
@@ -212,3 +214,15 @@ def test_without_an_id_the_clock_tells_a_later_boot(same: bool) -> None:
     assert "was put back first" in answer["comment"]
     assert live(host) >= {"203.0.113.2/32"}
     assert "203.0.113.1/32" not in live(host)
+
+
+@pytest.mark.parametrize("dialect", [d for d in sorted(OWNERS) if not load(d).STORED])
+def test_undoing_what_wrote_a_live_alias_into_files_leaves_it_live(dialect: str) -> None:
+    host = OWNERS[dialect]()
+    alias = Alias("198.51.100.10", 32, "eth0")
+    engine(host).add([alias], persist=False)
+    before = live(host)
+    engine(host).add([alias])
+    upkeep.rollback(engine(host))
+    assert live(host) == before
+    assert ledger(host).on("eth0")[alias.cidr].live

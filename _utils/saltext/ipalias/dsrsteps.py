@@ -130,6 +130,7 @@ class Dsr:
         refuse_primaries(config, snapshot, carrier)
         refuse_gateways(config, snapshot)
         whole = self._with_foreign(config, carrier, snapshot)
+        vips = whole.addresses
         rows = self.tuning.rows(self.system.keys(whole, snapshot))
         values = {row["key"]: row["live"] for row in rows}
         wishes = self.system.wishes(whole, snapshot, {**values, **self.tuning.wanted()})
@@ -148,7 +149,7 @@ class Dsr:
             )
         try:
             self._run("prepared", commands, test)
-            silenced = self.tuning.present(wishes, whole.addresses, config.where, test)
+            silenced = self.tuning.present(wishes, vips, config.where, test)
         except IpaliasError:
             self._back(config, carrier, test)
             raise

@@ -29,6 +29,8 @@ if __name__ == "__main__":
     # The monitor runs for years and needs none of what puts files back.
     if sys.argv[1:2] == ["wan"]:
         from ipalias_frozen.wan import service as part
+    elif sys.argv[1:2] == ["wan-note"]:
+        from ipalias_frozen.wan import note as part
     else:
         from ipalias_frozen import outlive as part
 

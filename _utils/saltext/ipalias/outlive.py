@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 
 from . import disk, journal, platforms, processes, sysctl, system
 from .backends import load
@@ -59,7 +60,9 @@ def guard(paths: Paths, ident: str) -> int:
         load(part.backend)
     sysctl.load(host.system)
     if record.wan is not None:
-        pass
+        bsd = host.system in ("openbsd", "freebsd")
+        for name in ("start", "bsdroutes", host.system if bsd else "live"):
+            import_module(f"{__package__}.wan.{name}")
     disk.say(paths.armed(ident), "armed\n")
     try:
         while not _is_due(host, paths, record):

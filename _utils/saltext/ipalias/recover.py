@@ -64,7 +64,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         yield from _restore_tuned(record, host, problems, live=live)
     if live:
         if record.wan is not None:
-            yield from _noted(_restore_wan(record.wan), problems)
+            yield from _noted(_restore_wan(record.wan, host), problems)
         yield from _restore_kernel(record, host, problems)
     yield from attempt(steps.after, problems)
     yield from attempt(monitor.after, problems)
@@ -72,8 +72,13 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
     if live:
-        for _, activation, _ in backward:
-            yield from attempt(activation.tell, problems)
+        told = [command for _, activation, _ in backward for command in activation.tell]
+        yield from attempt(told, problems)
+        if told:
+            # What its files no longer name its owner takes down, though it shall be live alone.
+            again: list[str] = []
+            yield from _restore_kernel(record, host, again)
+            problems += [problem for problem in again if problem not in problems]
     return problems
 
 
@@ -96,8 +101,14 @@ def _monitor_steps(record: Record, *, live: bool) -> service.Steps:
     return start.steps(record.wan.started_by, runs=bool(record.wan.before), wait=live)
 
 
-def _restore_wan(part: WanPart) -> Effects[None]:
+def _restore_wan(part: WanPart, host: Host) -> Effects[None]:
     """Bring the kernel back to the former configuration; after a boot there is nothing of it."""
+    from .wan import bsdroutes
+
+    if host.system in bsdroutes.SYSTEMS:
+        nat = bsdroutes.has_nat(part.before) or bsdroutes.has_nat(part.after)
+        yield from bsdroutes.bring(host, part.after, part.before, lambda: nat)
+        return
     done = yield SetWan(part.after, part.before)
     refused = [problem for problem in done.problems if not problem.startswith("not ours")]
     if refused:

@@ -201,11 +201,15 @@ def _refuse_answers(engine: Engine, record: Record) -> None:
 
 
 def _touched_alone(record: Record) -> Record:
-    """Return a record of a change that stood for a while: what others did since stays."""
+    """Return a record of a change that stood for a while: what others did since stays.
+
+    What it wrote into files, or took out of them, may fall with them: it was live before.
+    """
     parts = tuple(
-        replace(part, live=tuple(a for a in part.live if a.cidr in touched), up=False)
+        replace(part, live=tuple(a for a in part.live if a.cidr in concerned), up=False)
         for part in record.parts
-        for touched in (set(part.touched),)
+        for listed in ((*part.added, *part.removed),)
+        for concerned in ({*part.touched, *(alias.cidr for alias in listed)},)
     )
     return replace(record, parts=parts, routes=(), beside={})
 

@@ -120,15 +120,16 @@ def faults(config: DsrConfig, snapshot: Snapshot, values: Values) -> list[str]:
     for name in _asked(config, snapshot):
         for key, silent in ((IGNORE, SILENT_IGNORE), (ANNOUNCE, SILENT_ANNOUNCE)):
             value, for_all = effective(values, name, key), effective(values, "all", key)
-            if str(value) in silent or (key in told and name not in named and value == for_all):
+            if key in told and name not in named and value == for_all:
                 continue
-            told.add(key)
-            own = key_of(name, key)
-            who = "an interface that comes later" if name == DEFAULT else name
-            found.append(
-                f"{who}: {key} is {value}, the larger of {key_of('all', key)} "
-                f"({values.get(key_of('all', key))}) and {own} ({values.get(own)})"
-            )
+            if str(value) not in silent:
+                told.add(key)
+                own = key_of(name, key)
+                who = "an interface that comes later" if name == DEFAULT else name
+                found.append(
+                    f"{who}: {key} is {value}, the larger of {key_of('all', key)} "
+                    f"({values.get(key_of('all', key))}) and {own} ({values.get(own)})"
+                )
     return found
 
 

@@ -19,19 +19,20 @@ from typing import Any
 from .. import platforms
 from ..bootunit import Program
 from ..checks import parse_guard
-from ..effects import Freeze, ReadLive, ReadWan, run
+from ..effects import Effects, Freeze, ReadLive, ReadWan, run
 from ..engine import Answer, Machine
 from ..errors import InputError, IpaliasError, UnsupportedError
 from ..frozen import CURRENT
-from ..guarded import settle
+from ..guarded import Verdict, settle
 from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
 from ..plan import cap, render_diff
-from ..tuning import WAN, Tuner
+from ..tuning import WAN, Setting, Tuner
 from ..values import mapping
 from . import start
 from .apply import Plan, apply
+from .bsdroutes import SYSTEMS as BSD
 from .collisions import refuse_collisions
 from .config import parse_wan, refuse_misplaced
 from .kernelsettings import kernel_settings
@@ -76,12 +77,11 @@ class Setup:
         if block is None and not self._text():
             return _nothing("The pillar has no `wan`")
         config = self.config()
-        text = render_config(block)
+        text = self._render(block)
         # Whatever is refused is refused before the settings are touched.
-        found, snapshot = self._read(text)
-        notes = self._refuse(config, text, found, snapshot)
+        notes = self._checked(config, text)
         former = self._former()
-        settings = kernel_settings(config, self.host)
+        settings = self._wanted_settings(config)
         tuned = self._tuner().managed(settings, wanted_by=WAN, test=test)
         try:
             answer = self.bring(config, text, notes, test=test)
@@ -93,7 +93,7 @@ class Setup:
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take everything of ours away: service, kernel, files, then the settings."""
-        if self.host.system != "linux":
+        if self.host.system not in ("linux", *BSD):
             return _nothing("Nothing of ours is concerned")
         answer = self.bring(None, "", test=test)
         tuned = self._tuner().absent(None, wanted_by=WAN, test=test)
@@ -138,7 +138,7 @@ class Setup:
     def _refuse_system(self) -> None:
         if self.host.system != "linux":
             raise UnsupportedError(
-                f"nexthops, rules and nftables are Linux's, this is {self.host.system}",
+                f"several ways out are for Linux, OpenBSD and FreeBSD; this is {self.host.system}",
                 where=f"{self.root}:wan",
             )
 
@@ -167,7 +167,7 @@ class Setup:
         notes: list[str] = []
         if text != self._text():
             there, notes = _addressed(config, snapshot)
-            refuse_misplaced(there, *_networks(snapshot))
+            refuse_misplaced(there, *networks_of(snapshot))
         former = self._former()
         notes += refuse_collisions(
             config,
@@ -178,6 +178,16 @@ class Setup:
             former=all_tables(former.numbers) if former else (),
         )
         return [*notes, *(o.text(config.numbers) for o in read_owners(self.host, snapshot))]
+
+    def _checked(self, config: WanConfig, text: str) -> list[str]:
+        """Refuse what this host contradicts; return what there is to know."""
+        return self._refuse(config, text, *self._read(text))
+
+    def _render(self, block: object) -> str:
+        return render_config(block)
+
+    def _wanted_settings(self, config: WanConfig) -> list[Setting]:
+        return kernel_settings(config, self.host)
 
     # -- planning -----------------------------------------------------------------------
 
@@ -255,8 +265,12 @@ class Setup:
 
     def _settings_back(self, former: WanConfig | None) -> None:
         """Bring the kernel settings back to those of the former configuration."""
-        settings = kernel_settings(former, self.host) if former is not None else []
+        settings = self._wanted_settings(former) if former is not None else []
         self._tuner().managed(settings, wanted_by=WAN)
+
+    def _change(self, planned: Plan) -> Effects[Verdict]:
+        settings = self._guarded_settings()
+        return apply(planned, self.host, settings, self.new_id(), self._purpose)
 
     def _carry_out(self, planned: Plan, notes: Sequence[str], test: bool) -> Answer:
         """Show a change (`test`) or make it, and answer with plain data."""
@@ -272,10 +286,7 @@ class Setup:
         short, _ = cap(changes)
         answer: Answer = {"result": True, "changes": short, "notes": said}
         if planned.touches_host and not test:
-            change = apply(
-                planned, self.host, self._guarded_settings(), self.new_id(), self._purpose
-            )
-            verdict = run(change, self.host.perform)
+            verdict = run(self._change(planned), self.host.perform)
             said += verdict.notes
             if verdict.waiting:
                 said.append("It is undone unless `ipalias.confirm` comes in time")
@@ -283,6 +294,18 @@ class Setup:
             answer["result"] = None
         answer["comment"] = _comment(planned, test)
         return answer
+
+
+def make(**surroundings: Any) -> Setup:
+    """Return the request's engine for the system that it runs on.
+
+    :param surroundings: see `Setup`.
+    """
+    if surroundings["host"].system in BSD:
+        from .bsdsetup import BsdSetup
+
+        return BsdSetup(**surroundings)
+    return Setup(**surroundings)
 
 
 def _nothing(comment: str) -> Answer:
@@ -334,7 +357,7 @@ def _addressed(config: WanConfig, snapshot: Snapshot) -> tuple[WanConfig, list[s
     return replace(config, uplinks=tuple(uplinks)), notes
 
 
-def _networks(snapshot: Snapshot) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def networks_of(snapshot: Snapshot) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return addresses, and networks on the link beside theirs, by interface."""
     addresses = {link.name: [a.cidr for a in snapshot.on(link.name)] for link in snapshot.links}
     onlink: dict[str, list[str]] = {}

@@ -11,6 +11,8 @@ from ..host import Host
 from ..model import Command, File
 from ..sysctl.service import Steps
 from . import unit as unit_names
+from .bsdroutes import SYSTEMS as BSD
+from .bsdroutes import load
 from .model import WanConfig
 from .unit import unit_of, watchdog_of
 
@@ -73,6 +75,9 @@ def steps(started_by: str, *, runs: bool, wait: bool = True) -> Steps:
     :param runs: True where it shall run by files that are there afterwards.
     :param wait: False in a boot, where what starts services is at it and must not be waited for.
     """
+    if started_by in BSD:
+        dialect = load(started_by)
+        return Steps((dialect.pausing(),), (dialect.starting(),) if runs and wait else ())
     pause = pausing(started_by, wait=wait)
     if pause is None:
         return Steps()
