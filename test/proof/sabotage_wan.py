@@ -175,6 +175,17 @@ SABOTAGES: dict[int, Sabotage] = {
             'struct.pack("=i", out.ifindex) + pktinfo4(out.source)[4:])',
         ),
     ),
+    501: broken(
+        "trixie",
+        "networkd",
+        "what somebody takes away is not brought back",
+        (
+            "wan/acting.py",
+            "            self._reconcile_at = max(now, self._last + self._pause)\n",
+            "            pass\n",
+        ),
+        ("wan/acting.py", "CALM = 30.0", "CALM = 3000.0"),
+    ),
     601: here(
         "what was not heard while nobody listened counts",
         ("wan/watch.py", "        if not self._spans:\n", "        if self._spans is not None:\n"),
@@ -213,6 +224,42 @@ SABOTAGES: dict[int, Sabotage] = {
             "wan/routes.py",
             "            return old.resilient != new.resilient\n",
             "            return True\n",
+        ),
+    ),
+    24: plain(
+        "pytest",
+        "that a transition was acted on is not looked up",
+        (
+            "wan/delivery.py",
+            "        if not new:\n            return False, None\n",
+            "        if new is None:\n            return False, None\n",
+        ),
+    ),
+    901: plain(
+        "pytest",
+        "reactions do nothing",
+        (
+            "wan/reaction.py",
+            "if config is None or config.react != EVENT:",
+            "if config is None or config.react == EVENT:",
+        ),
+    ),
+    1001: plain(
+        "openbsd",
+        "the kernel is not told to use several routes",
+        (
+            "wan/openbsd.py",
+            'found = [(f"{name}.multipath", "1") for name in ("net.inet.ip", "net.inet6.ip6")]',
+            "found: list[tuple[str, str]] = []",
+        ),
+    ),
+    1002: plain(
+        "pytest",
+        "the last line that is lost takes its route with it",
+        (
+            "wan/ifstated.py",
+            "if carries and w.line not in carries]",
+            "if w.line not in carries]",
         ),
     ),
 }

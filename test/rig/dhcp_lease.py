@@ -1,8 +1,9 @@
 """A DHCP server for one segment (RFC 2131, 2132; standard library only).
 
-dhcp_lease.py INTERFACE SERVER    leases 192.0.2.N to the hardware address 02:00:00:00:H:L with N of
-                                  its last two bytes, and says a line for each: ``leased N`` or
-                                  ``renewed N``
+dhcp_lease.py INTERFACE SERVER
+
+It leases 192.0.2.N to the hardware address 02:00:00:00:H:L with N of its last two bytes, to no
+other one, and says a line for each: ``leased N`` or ``renewed N``.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> None:
             continue
         kind = options_of(data).get(53, b"\0")[0]
         number = int.from_bytes(data[32:34], "big")
-        if kind not in (DISCOVER, REQUEST):
+        if kind not in (DISCOVER, REQUEST) or not 0 < number < 255:
             continue
         renewing = data[12:16] != bytes(4)
         to = socket.inet_ntoa(data[12:16]) if renewing else "255.255.255.255"

@@ -117,7 +117,12 @@ class Leased:
         rules, _, rest = done.out.partition("\n\n")
         groups, _, rest = rest.partition("\n\n")
         held = [
-            [rule for rule in json.loads(rules) if rule["priority"] in range(18600, 18605)],
+            # Those of one priority have no order.
+            sorted(
+                json.dumps(rule, sort_keys=True)
+                for rule in json.loads(rules)
+                if rule["priority"] in range(18600, 18605)
+            ),
             [nexthop for nexthop in json.loads(groups or "[]") if "group" in nexthop],
             rest,
         ]

@@ -44,6 +44,16 @@ def ways_out(lab: Lab) -> set[str]:
     return {json.loads(text)[0]["dev"] if text.strip() else "none" for text in told}
 
 
+def balanced(lab: Lab) -> None:
+    """Wait until both lines carry.
+
+    A resilient group gives a line that was added its buckets once they have been idle for a
+    second, at the latest after three (ip-nexthop(8); `wan.routes`).
+    """
+    lab.sleep_until(clock() + 3.5)
+    wait_until(lambda: ways_out(lab) == {FIRST, SECOND}, "both lines to carry")
+
+
 def flows_on(lab: Lab, index: int) -> int:
     """Return how many flows the router has on a line, by the mark on them."""
     script = (
@@ -169,6 +179,7 @@ def order(stage: Stage) -> str:
     block = {**held(), "policy": "balance"}
     with Lab(stage.source) as lab:
         lab.watch(block)
+        balanced(lab)
         lab.start_stream(flows=16, every=0.004)
         lab.sleep_until(clock() + 0.4)
         broken = lab.break_line(FIRST, BEYOND)
@@ -350,6 +361,7 @@ def surviving(stage: Stage) -> str:
     """
     with Lab(stage.source) as lab:
         lab.watch({**held(), "policy": "balance"})
+        balanced(lab)
         lab.start_stream(flows=0, tcp=12)
         lab.sleep_until(clock() + 0.4)
         lab.transition(FIRST, "down", lab.break_line(FIRST, BEYOND))
