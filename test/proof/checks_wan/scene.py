@@ -18,6 +18,9 @@ FIRST, SECOND = "wan1", "wan2"
 BACK = 0.5
 #: Seconds of the stream before a fault, and after the verdict.
 BEFORE, AFTER = 0.4, 0.4
+#: Seconds that a fault lasts at the least: a shorter one is taken for a burst of loss, from which
+#: the line learns to be waited for (`silence:most`, 2.5 s with `default`).
+LASTS = 2.8
 #: Between two packets of a stream; of one that measures a lost carrier.
 EVERY, CLOSELY = 0.01, 0.002
 #: The kernel's clock of a packet and a program's beside it may differ by so much on a busy host.
@@ -84,7 +87,7 @@ def fail_and_return(lab: Lab, fault: str, way: Way) -> Run:
     lab.sleep_until(begun + BEFORE + trip)
     broken = lab.break_line(FIRST, fault)
     down = lab.transition(FIRST, "down", broken)
-    lab.sleep_until(clock() + AFTER + trip)
+    lab.sleep_until(max(clock() + AFTER + trip, broken + LASTS))
     repaired = lab.repair(FIRST, fault)
     lab.transition(FIRST, "up", repaired)
     lab.sleep_until(clock() + 0.1 + 2 * trip)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from proof.checks_wan.scene import FIRST, GRAIN, SECOND, lateness
+from proof.checks_wan.scene import FIRST, GRAIN, LASTS, SECOND, lateness
 from proof.registry import WAN, Case, check, demand
 from proof.stage import Stage
 from rig.process import Running, wait_until
@@ -79,6 +79,7 @@ def stopped(stage: Stage) -> str:
         no_failure(lab, "stopped for 2 s")
         promised = shown_bound(lab)
         told = real_one(lab, promised)
+        lab.sleep_until(clock() + LASTS)
         lab.repair(FIRST, BEYOND)
         wait_until(lambda: lab.is_state(FIRST, "up"), "the line to be back")
         went_on = _stop_for(lab, watching, STOPPED, lambda: lab.break_line(FIRST, BEYOND))
