@@ -64,9 +64,17 @@ def _current():
     return formula, places, formula.call(formula.library("wan.reports").config, places)
 
 
+def _on_linux():
+    """Return what `_places` does, where the monitor can run."""
+    formula, places = _places()
+    system = formula.library("platforms").system()
+    formula.call(formula.library("wan.reports").refuse_elsewhere, system)
+    return formula, places
+
+
 def _ask(request):
     """Ask the monitor."""
-    formula, places = _places()
+    formula, places = _on_linux()
     return formula.call(formula.library("wan.control").ask, places.socket, request)
 
 
@@ -220,7 +228,7 @@ def metrics(path="", test=None):
 
         salt gw1 ipalias_wan.metrics /var/lib/node_exporter/ipalias_wan.prom
     """
-    formula, places = _places()
+    formula, places = _on_linux()
     text = formula.call(formula.library("wan.reports").metrics, places)
     return _given(formula, path, text, test)
 
@@ -246,6 +254,7 @@ def test(uplink=""):
 
         salt gw1 ipalias_wan.test wan1
     """
+    _on_linux()
     formula, _, config = _current()
     reads = formula.surroundings()["host"].run
     check = formula.library("wan.firsthop").check
@@ -268,7 +277,7 @@ def simulate(settings=None, pillar="ipalias"):
 
         salt gw1 ipalias_wan.simulate '{profile: fast}'
     """
-    formula, places = _places()
+    formula, places = _on_linux()
     wan = formula.pillar_at(pillar).get("wan")
     return formula.call(formula.library("wan.reports").simulated, wan, settings, pillar, places)
 
@@ -437,6 +446,7 @@ def switch():
 
         salt gw1 ipalias_wan.switch
     """
+    _on_linux()
     formula, places, config = _current()
     return formula.call(formula.library("wan.reaction").switch, config, places)
 

@@ -39,13 +39,8 @@ def run():
     # An entry sent again, and not the last of its round, needs no job of its own.
     if not received and data.get("acted"):
         return {}
-    return {
-        "ipalias-wan-event": {
-            "local.ipalias_wan.react": [
-                # A list: as a pattern, an id could name other minions.
-                {"tgt": [found.group(1)]},
-                {"tgt_type": "list"},
-                {"args": {"transitions": [data["transition"]], "acknowledge": received}},
-            ]
-        }
-    }
+    told = {"transitions": [data["transition"]], "acknowledge": received}
+    # A list: as a pattern, an id could name other minions.
+    job = [{"tgt": [found.group(1)]}, {"tgt_type": "list"}, {"args": told}]
+    reaction = {"local.ipalias_wan.react": job}
+    return {"ipalias-wan-event": reaction}

@@ -14,6 +14,8 @@ VIPS = {f"{V4}/32", f"{V6}/128"}
 ALL = "/proc/sys/net/ipv4/conf/all"
 FOLDERS = ("/run/openrc", "/etc/runlevels", "/etc/sysctl.d", "/etc/local.d", "/etc/ipalias")
 
+KEYS = ("arp_ignore", "arp_announce")
+
 
 @pytest.fixture
 def server(minion: Minion) -> Iterator[Minion]:
@@ -22,10 +24,13 @@ def server(minion: Minion) -> Iterator[Minion]:
     host.write("/run/openrc/softlevel", "default\n")
     host.write("/etc/runlevels/default/local", "")
     host.run(["mkdir", "-p", "/etc/runlevels/boot", "/etc/sysctl.d", "/etc/local.d"])
+    # The host is the lane's: what another file's tests set there would be the value found.
+    for key in KEYS:
+        host.run(["tee", f"{ALL}/{key}"], "0")
     minion.pillar = PILLAR
     yield minion
     host.run(["ip", "address", "flush", "dev", "lo", "scope", "global"])
-    for key in ("arp_ignore", "arp_announce"):
+    for key in KEYS:
         host.run(["tee", f"{ALL}/{key}"], "0")
     host.remove(*FOLDERS)
 
@@ -37,7 +42,7 @@ def live(minion: Minion) -> set[str]:
 
 def settings(minion: Minion) -> list[str]:
     host = minion.host
-    return [(host.read(f"{ALL}/{key}") or "").strip() for key in ("arp_ignore", "arp_announce")]
+    return [(host.read(f"{ALL}/{key}") or "").strip() for key in KEYS]
 
 
 def test_managed_check_and_absent(server: Minion) -> None:

@@ -10,8 +10,9 @@ from rig.simscenes import differences
 from rig.simserver import VIP, VIP6, dsr, kept, on, picture, tuner
 from rig.simtune import sysctl_of
 from saltext.ipalias.effects import Run
-from saltext.ipalias.errors import EffectError, InputError
+from saltext.ipalias.errors import EffectError, InputError, RefusedError
 from saltext.ipalias.host import Result
+from saltext.ipalias.restore import restore
 from saltext.ipalias.tuning import Setting
 
 PROXY, STRONG = "net.link.ether.inet.proxyall", "net.inet.ip.rfc1122_strong_es"
@@ -69,6 +70,19 @@ def test_a_setting_of_the_loader_is_refused(free: SimHost) -> None:
     with pytest.raises(InputError, match=r"loader\.conf"):
         tuner(free).present([Setting("net.inet.tcp.tcbhashsize", "2048")])
     assert differences(before, picture(free)) == []
+
+
+def test_an_original_that_lacks_what_silences_is_not_put_back_under_a_vip(free: SimHost) -> None:
+    free.files.put(CONF, "# kept\n")
+    server = dsr(free, VIP)
+    server.managed()
+    before = picture(free)
+    with pytest.raises(RefusedError, match=f"{PROXY} keeps this host from answering for {VIP}"):
+        restore(server.engine, CONF)
+    assert differences(before, picture(free)) == []
+    server.absent()
+    restore(server.engine, CONF)
+    assert free.files.read(CONF) == "# kept\n"
 
 
 # OpenBSD

@@ -625,3 +625,14 @@ def test_removing_leaves_what_can_be_read(text: str) -> None:
     again = parse(document.text(), "x")
     assert again.get("A") is None
     assert others(again, "A") == others(document, "A")
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [
+        *[("$\\\n1", None), ("a$\\\n\\\nB", None), ('"$\\\n1"', None)],
+        *[("$\\\n;", "$"), ("$\\\n'a'", None), ("$\\\n(echo)", None)],
+    ],
+)
+def test_a_line_that_goes_on_behind_a_dollar_is_joined_first(raw: str, read: str | None) -> None:
+    assert value(f"A={raw}\n") == read

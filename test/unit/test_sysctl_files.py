@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rig import hostile
+from rig import hostile_strings
 from rig.simfiles import SimFiles
 from rig.simhost import SimHost
 from rig.simsysctl import linux
@@ -64,7 +64,7 @@ def test_no_name_leads_out_of_the_settings(name: str) -> None:
 
 @pytest.mark.parametrize("parse", [keys.parse_key, bsd.parse_key])
 def test_hostile_names_are_refused_or_read_as_they_stand(parse) -> None:
-    for text in hostile.every():
+    for text in hostile_strings.every():
         try:
             key = parse(text, "x")
         except IpaliasError as error:
@@ -74,7 +74,7 @@ def test_hostile_names_are_refused_or_read_as_they_stand(parse) -> None:
 
 
 def test_hostile_values_reach_no_second_line() -> None:
-    for text in hostile.every():
+    for text in hostile_strings.every():
         for parse in (store.parse_value, bsd.parse_value):
             try:
                 value = parse("net.x", text, "x")

@@ -233,3 +233,15 @@ class Loop(RuleBasedStateMachine):
 
 TestLoop = Loop.TestCase
 TestLoop.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
+
+def test_answers_from_before_a_stall_bring_no_line_back() -> None:
+    """Once all its targets were held for dead at its return, and nothing made it fall again."""
+    loop = Loop()
+    loop.begin(probe="fast", require="any", policy="balance", standing=set(), seed=0)
+    loop.a_carrier_flaps(index=1, lasts=0.01)
+    loop.a_carrier_flaps(index=1, lasts=0.01)
+    assert loop.state["wan1"] == DOWN
+    loop.nobody_looks(counts=False, seconds=3.0)
+    assert loop.state["wan1"] == DOWN
+    loop.everything_is_cut()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from saltext.ipalias.errors import EffectError, InputError
+from saltext.ipalias.errors import EffectError, InputError, UnsupportedError
 from saltext.ipalias.wan import firsthop, metrics, record, reports, status, timeline
 from saltext.ipalias.wan.clocks import Moment
 from saltext.ipalias.wan.config import parse_wan
@@ -192,6 +192,13 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     ids = [panel["id"] for panel in board["panels"]]
     assert len(ids) == len(set(ids))
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in board["panels"])
+
+
+@pytest.mark.parametrize("system", ["openbsd", "freebsd", "windows"])
+def test_what_only_the_monitor_knows_is_refused_where_ifstated_watches(system: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"{system}.*ifstated has noted"):
+        reports.refuse_elsewhere(system)
+    reports.refuse_elsewhere("linux")
 
 
 def test_a_file_for_a_collector_is_replaced_in_one_step(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from .backup import Original, parse_index, render_index
+from .dsr import DSR
 from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
 from .errors import InputError, RefusedError
@@ -16,6 +19,8 @@ from .live import Snapshot
 from .paths import Paths
 from .plan import render_diff
 from .restore_store import kept_stores, restore_store
+from .sysctl import ledger as settings_ledger
+from .vips import refuse_loud
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -65,6 +70,7 @@ def _restore_files(
 ) -> dict[str, Any]:
     """Put files back."""
     texts = _chosen(engine, index, path, force)
+    _refuse_loud(engine, texts)
     diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
     if texts and not test:
         run(_guarded(engine, index, texts), engine.host.perform)
@@ -76,6 +82,16 @@ def _restore_files(
         "changes": {"files": diffs} if diffs else {},
         "comment": comment,
     }
+
+
+def _refuse_loud(engine: Engine, texts: Mapping[str, str]) -> None:
+    """Refuse to take settings out of a file that keep this host silent under a VIP."""
+    text = engine.host.read(engine.paths.sysctl)
+    if text is None or not any(posixpath.basename(path) == "sysctl.conf" for path in texts):
+        return
+    kept = settings_ledger.parse_ledger(text, engine.paths.sysctl)
+    silencing = [key for key, entry in kept.items() if DSR in entry.wanted_by]
+    refuse_loud(engine.ledger(), silencing, "ipalias.restore")
 
 
 def _chosen(

@@ -24,8 +24,10 @@ _QUOTED = re.compile(r"[^\"\\$`]+")
 _ANSI = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _BACKQUOTED = re.compile(r"`(?:[^`\\]|\\.)*`", re.DOTALL)
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
-_PARAMETER = re.compile(r"\$[A-Za-z_0-9@*#?$!-]")
-_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
+#: What follows the dollar of an expansion.
+_PARAMETER = re.compile(r"[A-Za-z_0-9@*#?$!-]")
+_DEFAULT = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):?=")
+_JOINED = re.compile(r"(?:\\\n)+")
 _TILDE = re.compile(r"(?:\A|:)~")
 _FIELD_EXPANSION = re.compile(r"[\[{]|\A~|=~")
 
@@ -215,30 +217,34 @@ class Cursor:
 
     def _dollar(self, parts: list[str], quoted: bool) -> bool:
         """Read what a ``$`` begins; True where it is only a character."""
-        at, follower = self.at, self.text[self.at + 1 : self.at + 2]
+        at = self.at
+        # A shell joins lines first: what the dollar begins may stand on the next one.
+        begun = _JOINED.match(self.text, at + 1)
+        after = begun.end() if begun else at + 1
+        follower = self.text[after : after + 1]
         if follower == "(":
-            self.at += 2
+            self.at = after + 1
             with self.deeper(at):
                 if self.peek() == "(":
-                    self.balanced(at + 1)
+                    self.balanced(after)
                 else:
                     self.substitution()
         elif follower == "{":
-            if default := _DEFAULT.match(self.text, at):
+            if default := _DEFAULT.match(self.text, after):
                 self.touched.append((default[1], at))
-            self.at += 2
+            self.at = after + 1
             with self.deeper(at):
                 self._skip(at, "}", quoted)
         elif follower == "'" and not quoted:
-            match = _ANSI.match(self.text, at + 1)
+            match = _ANSI.match(self.text, after)
             if not match:
                 self.unclosed(at, "$'")
             self.at = match.end()
         elif follower == '"' and not quoted:
-            self.at += 1
+            self.at = after
             self._double([])
-        elif _PARAMETER.match(self.text, at):
-            self.at += 2  # the rest of its name reads as plain characters
+        elif _PARAMETER.match(follower):
+            self.at = after + 1  # the rest of its name reads as plain characters
         else:
             self.at += 1
             parts.append("$")

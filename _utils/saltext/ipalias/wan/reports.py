@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import EffectError, InputError
+from ..errors import EffectError, InputError, UnsupportedError
 from ..plan import render_diff
 from ..values import mapping, short
 from . import simulate, writer
@@ -43,6 +43,19 @@ def config_if_any(places: Places) -> WanConfig | None:
     :raises IpaliasError: it cannot be read.
     """
     return config(places) if os.path.exists(places.config) else None
+
+
+def refuse_elsewhere(system: str) -> None:
+    """Refuse what is the monitor's, or the kernel's it runs on, where ifstated watches.
+
+    :raises UnsupportedError: not Linux.
+    """
+    if system != "linux":
+        raise UnsupportedError(
+            f"the monitor runs on Linux, this is {system}",
+            where="ipalias_wan",
+            way_out="status, history, timeline and the beacon go by what ifstated has noted",
+        )
 
 
 def timeline(config: WanConfig, places: Places, hours: float) -> str:

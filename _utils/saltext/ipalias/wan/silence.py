@@ -135,9 +135,8 @@ class SilenceWatch:
         for asked in self.asked:
             asked.streak = asked.row = 0
             if not down:
-                asked.dead = asked.answered < now - max(1.0, 4 * asked.every)
-                continue
-            if asked.window is not None and not measured:
+                asked.dead = not self._is_fresh(asked, now)
+            elif asked.window is not None and not measured:
                 asked.window.clear()
         self._pending = {} if down else {s: p for s, p in self._pending.items() if not p.failed}
 
@@ -224,7 +223,8 @@ class SilenceWatch:
         """Hold what was missed since the last answer against what proves a line dead."""
         stream = self._stream()
         lived = max(asked.answered for asked in stream)
-        members = {id(asked) for asked in stream if not asked.dead}
+        # Were every target held for dead, nothing would be missed and the line never fall.
+        members = {id(asked) for asked in stream if not asked.dead} or {id(a) for a in stream}
         missed = [s for s in self._pending.values() if s.at > lived and id(s.asked) in members]
         if not any(sent.late <= now for sent in missed):
             self.suspect = None
@@ -276,13 +276,19 @@ class SilenceWatch:
         """Tell whether a line that is down has begun to answer well."""
         streaks = sorted((asked.streak for asked in self.asked), reverse=True)
         best = sum(streaks) if self.need == 1 else streaks[self.need - 1]
-        if not streaks[self.need - 1]:
+        fresh = sum(bool(asked.streak) and self._is_fresh(asked, now) for asked in self.asked)
+        if fresh < self.need:
+            # Answers from before a time in which nobody looked say nothing of the line now.
             self._good_since = None
         elif self._good_since is None:
             self._good_since = now
             self._burst = now + RISING
         since = self._good_since
         self.healthy = best >= self.probe.rise and since is not None and now - since >= RISE_SPAN
+
+    def _is_fresh(self, asked: Asked, now: float) -> bool:
+        """Tell whether a target has answered of late."""
+        return asked.answered >= now - max(1.0, 4 * asked.every)
 
     # Asking
 
