@@ -242,7 +242,7 @@ SABOTAGES: dict[int, Sabotage] = {
         ),
     ),
     901: plain(
-        "pytest",
+        "reactor",
         "reactions do nothing",
         (
             "wan/reaction.py",
