@@ -22,6 +22,7 @@ PARTS = (
     "_utils",
     "_modules",
     "_states",
+    "_beacons",
     "ipalias",
     "docs",
     "test",
