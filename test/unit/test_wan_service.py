@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -433,6 +434,14 @@ def test_the_unit_has_no_more_rights_than_it_needs() -> None:
     assert settings["WatchdogSec"] == "12" and settings["Type"] == "notify"
     assert settings["ExecStart"] == " ".join(PROGRAM.argv)
     assert parser["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "own_tmp"), [("/opt/salt/bin/python3", "yes"), ("/tmp/venv/bin/python", "no")]
+)
+def test_a_python_below_tmp_is_not_hidden_from_the_monitor(interpreter: str, own_tmp: str) -> None:
+    made = unit.unit_of("systemd", replace(PROGRAM, interpreter=interpreter))
+    assert made is not None and f"\nPrivateTmp={own_tmp}\n" in made.text
 
 
 @pytest.mark.parametrize("started_by", ["openrc", "freebsd"])

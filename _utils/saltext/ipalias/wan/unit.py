@@ -35,6 +35,8 @@ def render_systemd(program: Program, watchdog: float = WATCHDOG) -> str:
     """
     interpreter, frozen, state = program.interpreter, program.frozen, program.state
     folder = interpreter.rsplit("/", 1)[0]
+    # An own /tmp would hide a Python that lies there; nothing is written to it either way.
+    own_tmp = "no" if interpreter.startswith(("/tmp/", "/var/tmp/")) else "yes"
     return f"""# Written by the ipalias formula.
 [Unit]
 Description=Watch the internet lines and switch the default route (ipalias)
@@ -65,7 +67,7 @@ CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only
-PrivateTmp=yes
+PrivateTmp={own_tmp}
 PrivateDevices=yes
 ProtectClock=yes
 ProtectHostname=yes
