@@ -1,0 +1,5 @@
+#!yaml
+ipalias-dhcp-pair:
+  ipalias_dhcp.pair:
+    - name: ipalias
+    - pillar: ipalias
