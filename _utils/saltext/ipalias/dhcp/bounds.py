@@ -16,7 +16,8 @@ A client that hashes to the server that is gone is served
   looks after each heartbeat; one comes `heartbeat_delay` after the end of the one before, and
   takes up to ten seconds where nobody answers (`TIMEOUT_DEFAULT_HTTP_CLIENT_REQUEST`).
 
-From then on its next message is answered; when that comes is the client's own doing.
+From then on its next message is answered; when that comes is the client's own doing. dhcpd
+pings an address before it offers it for the first time (`ping_timeout`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import math
 from dataclasses import dataclass
 
 from ..values import span
-from .model import ISC, DhcpConfig, KeaSettings, Pair
+from .model import ISC, DhcpConfig, KeaSettings
 
 KILL = "kill"
 CUT = "cut"
@@ -34,9 +35,6 @@ KINDS = (KILL, CUT)
 REACTION = 0.5
 #: Longest a heartbeat of Kea's waits for an answer.
 HEARTBEAT_TIMEOUT = 10.0
-#: dhcpd pings an address before it offers it for the first time: ``ping-check`` is on, and
-#: ``ping-timeout`` 1 (dhcpd.conf(5)).
-PING_CHECK = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,12 @@ def takeover_bound(config: DhcpConfig, kind: str, client: Client = RFC2131) -> B
     :param client: a client that begins to ask when the fault comes, or later.
     """
     if config.implementation == ISC:
-        return _isc(config.pair, kind, client)
+        return _isc(config, kind, client)
     return _kea(config.pair.kea, kind, client)
 
 
-def _isc(pair: Pair, kind: str, client: Client) -> Bound:
+def _isc(config: DhcpConfig, kind: str, client: Client) -> Bound:
+    pair = config.pair
     why: list[str] = []
     if kind == KILL:
         service = REACTION
@@ -111,8 +110,9 @@ def _isc(pair: Pair, kind: str, client: Client) -> Bound:
                 f"({span(pair.load_balance_max_seconds)}) is answered by either server"
             )
     why.append(f"the client's next message comes by {span(round(answered, 3))}")
-    why.append(f"the address is pinged before its first offer ({span(PING_CHECK)})")
-    return Bound(service, answered + PING_CHECK + REACTION, 1, tuple(why))
+    if config.ping_timeout:
+        why.append(f"the address is pinged before its first offer ({span(config.ping_timeout)})")
+    return Bound(service, answered + config.ping_timeout + REACTION, 1, tuple(why))
 
 
 def _kea(kea: KeaSettings, kind: str, client: Client) -> Bound:

@@ -37,6 +37,7 @@ DHCP_KEYS = (
     "ddns_update_style",
     "whole",
     "firewall",
+    "ping_timeout",
     "subnets",
     "limits",
     "partner_down",
@@ -82,6 +83,9 @@ def parse_dhcp(data: object, root: str = ROOT) -> DhcpConfig:
         ),
         whole=parse_bool(top.get("whole", implementation == KEA), f"{root}:whole"),
         firewall=parse_bool(top.get("firewall", False), f"{root}:firewall"),
+        ping_timeout=parse_duration(
+            top.get("ping_timeout", DhcpConfig.ping_timeout), f"{root}:ping_timeout", 0.0, 10.0
+        ),
         profile=profile,
         limits=_limits(top.get("limits"), f"{root}:limits"),
         partner_down=_partner_down(top.get("partner_down"), f"{root}:partner_down"),

@@ -52,6 +52,7 @@ def render_isc(config: DhcpConfig, me: Member, omapi_key: OmapiKey | None = None
         f"{config.pair.peer_of(me).name} has the mirror image.",
         "authoritative;" if config.authoritative else "not authoritative;",
         f"ddns-update-style {config.ddns_update_style};",
+        *_ping(config.ping_timeout),
         "",
     ]
     if omapi_key is not None:
@@ -72,6 +73,13 @@ def render_isc(config: DhcpConfig, me: Member, omapi_key: OmapiKey | None = None
         for reservation in subnet.reservations:
             lines += [*_host(reservation), ""]
     return "\n".join(lines)
+
+
+def _ping(timeout: float) -> list[str]:
+    """Return how an address is tried before its first offer."""
+    if not timeout:
+        return ["ping-check false;"]
+    return ["ping-check true;", f"ping-timeout-ms {round(timeout * 1000)};"]
 
 
 def _peer(pair: Pair, me: Member) -> list[str]:

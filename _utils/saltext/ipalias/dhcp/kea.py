@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from ..errors import UnsupportedError
+from ..values import span
 from .model import (
     HOT_STANDBY,
     LOAD_BALANCING,
@@ -43,9 +44,12 @@ _HOOKS = "/usr/lib/x86_64-linux-gnu/kea/hooks"
 LIBRARIES = ("libdhcp_lease_cmds.so", "libdhcp_ha.so")
 HEAD = "Written from the pillar (ipalias:dhcp). What is changed here by hand is overwritten."
 _THREADS = 4
-#: Releases from which on the two sides' updates of leases are not understood by older ones.
-#: 2.7 brought the lease state "released" (RELEASED, 3), which older servers refuse.
-BREAKS: Sequence[tuple[int, int]] = ((2, 3), (2, 7))
+#: Releases from which on the two sides' updates of leases are not understood by older ones: 2.7
+#: brought the lease state "released", which a partner that does not know it refuses. 2.2 of
+#: Debian 12 and 2.6 of Debian 13 were seen to work together, both ways.
+BREAKS: Sequence[tuple[int, int]] = ((2, 7),)
+#: The first stable release whose servers listen for each other themselves.
+OLDEST = (2, 0)
 
 
 def render_kea(config: DhcpConfig, me: Member, hooks: str = _HOOKS) -> str:
@@ -217,6 +221,11 @@ def uncarried(config: DhcpConfig) -> list[str]:
         f"mclt {pair.mclt}: Kea tells its peer of a lease before it answers the client",
         f"max_unacked_updates {pair.max_unacked_updates}: Kea has no such limit",
     ]
+    if config.ping_timeout:
+        told.append(
+            f"ping_timeout {span(config.ping_timeout)}: Kea offers an address without asking "
+            "whether someone has it"
+        )
     if pair.split != 128:
         told.append(f"split {pair.split}: Kea parts clients and pools in halves")
     return told
@@ -240,6 +249,13 @@ def refuse_versions(mine: str, peers: str, where: str) -> None:
     one, other = parse_version(mine), parse_version(peers)
     if one is None or other is None:
         return
+    for version, whose in ((one, "here"), (other, "at the peer")):
+        if version < OLDEST:
+            raise UnsupportedError(
+                f"Kea {version[0]}.{version[1]} {whose} needs a control agent for its partner",
+                where=where,
+                way_out=f"have {OLDEST[0]}.{OLDEST[1]} or later",
+            )
     for at in BREAKS:
         if (one < at) != (other < at):
             raise UnsupportedError(

@@ -214,6 +214,8 @@ class DhcpConfig:
 
     :param whole: write the server's own main file; else a file of ours that it includes.
     :param firewall: let the peer's port in by an nftables table of our own.
+    :param ping_timeout: seconds that ISC's server waits for an answer to its ping before it
+        offers an address for the first time; 0: it does not ping.
     """
 
     implementation: str
@@ -224,6 +226,7 @@ class DhcpConfig:
     ddns_update_style: str = "none"
     whole: bool = False
     firewall: bool = False
+    ping_timeout: float = 0.5
     profile: str = "guide"
     limits: Limits = field(default_factory=Limits)
     partner_down: PartnerDown = field(default_factory=PartnerDown)

@@ -19,11 +19,6 @@ class Places(NamedTuple):
         return f"{self.state}/found.json"
 
     @property
-    def omapi_key(self) -> str:
-        """Return the path of dhcpd's OMAPI key: base64 and a newline; 0600."""
-        return f"{self.state}/omapi.key"
-
-    @property
     def drill(self) -> str:
         """Return the path of the last drill's report.
 
