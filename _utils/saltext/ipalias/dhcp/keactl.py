@@ -10,6 +10,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -18,13 +19,12 @@ from typing import Any, Final, NamedTuple
 from ..errors import MALFORMED, EffectError, RefusedError
 from . import model
 
-#: Where Debian's kea-dhcp4 makes its control socket; 2.6 takes no other folder.
-SOCKET: Final = "/run/kea/kea4-ctrl-socket"
 _DONE, _EMPTY = 0, 3
 #: Longest answer that is read (bytes): of statistics a line a subnet.
 _LONGEST: Final = 1 << 22
 #: ``ha-maintenance-start`` asks the peer first, which takes its time where that is dead.
 MAINTENANCE: Final = 30.0
+_COUNTER: Final = re.compile(r"subnet\[([0-9]{1,10})\]\.((?:total|assigned|declined)-addresses)")
 
 #: States of the hook in the words that both implementations are told in.
 WORDS: Final[Mapping[str, str]] = {
@@ -212,24 +212,30 @@ def parse_heartbeat(arguments: Any, where: str) -> Heartbeat:
 
 
 def parse_statistics(arguments: Any, where: str) -> list[SubnetLeases]:
-    """Return the counters of each subnet as ``stat-lease4-get`` tells them.
+    """Return the counters of each subnet as ``statistic-get-all`` tells them.
+
+    Of it and not of ``stat-lease4-get``, which is a hook of its own.
 
     :raises EffectError: not as Kea says it.
     """
+    found: dict[int, dict[str, int]] = {}
     try:
-        result = arguments.get("result-set", {"columns": [], "rows": []})
-        rows = [dict(zip(result["columns"], row, strict=True)) for row in result["rows"]]
+        for name, samples in arguments.items():
+            match = _COUNTER.fullmatch(name)
+            if match:
+                # The newest sample is the first; with it comes the time of it.
+                found.setdefault(int(match[1]), {})[match[2]] = int(samples[0][0])
         return [
             SubnetLeases(
-                int(row["subnet-id"]),
-                int(row["total-addresses"]),
-                int(row["assigned-addresses"]),
-                int(row["declined-addresses"]),
+                number,
+                counters["total-addresses"],
+                counters.get("assigned-addresses", 0),
+                counters.get("declined-addresses", 0),
             )
-            for row in rows
+            for number, counters in sorted(found.items())
         ]
-    except MALFORMED:
-        raise EffectError("stat-lease4-get: the answer is none of Kea's", where=where) from None
+    except (*MALFORMED, IndexError):
+        raise EffectError("statistic-get-all: the answer is none of Kea's", where=where) from None
 
 
 def set_partner_down(path: str) -> HaState:

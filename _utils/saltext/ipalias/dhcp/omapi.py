@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from ..errors import EffectError, InputError, RefusedError
 from . import model
+from .model import OmapiKey
 
 PORT: Final = 7911
 OPEN: Final = 1
@@ -39,14 +40,14 @@ _HEADER: Final = struct.Struct("!IIIIII")
 #: dhcpd's has about twenty, the longest of 32.
 _MOST_VALUES, _LONGEST_VALUE = 256, 65536
 
-#: What ``algorithm`` of a key in dhcpd.conf can be: digest, and bytes of a signature.
-ALGORITHMS: Final[Mapping[str, tuple[str, int]]] = {
-    "hmac-md5": ("md5", 16),
-    "hmac-sha1": ("sha1", 20),
-    "hmac-sha224": ("sha224", 28),
-    "hmac-sha256": ("sha256", 32),
-    "hmac-sha384": ("sha384", 48),
-    "hmac-sha512": ("sha512", 64),
+#: What ``algorithm`` of a key in dhcpd.conf can be, and the digest that it means.
+ALGORITHMS: Final[Mapping[str, str]] = {
+    "hmac-md5": "md5",
+    "hmac-sha1": "sha1",
+    "hmac-sha224": "sha224",
+    "hmac-sha256": "sha256",
+    "hmac-sha384": "sha384",
+    "hmac-sha512": "sha512",
 }
 
 #: ``local-state`` and ``partner-state``, dhcpd(8).
@@ -81,36 +82,6 @@ WORDS: Final[Mapping[str, str]] = {
     "recover-wait": model.RECOVERING,
 }
 PARTNER_DOWN: Final = 4
-
-
-class Key(NamedTuple):
-    """Hold the key that dhcpd asks for.
-
-    :param secret: as it stands in dhcpd.conf, in base64.
-    """
-
-    name: str
-    algorithm: str
-    secret: str
-
-    def sign(self, data: bytes) -> bytes:
-        """Return the signature of what is sent.
-
-        :raises InputError: an algorithm that dhcpd has not, or a secret that is no base64.
-        """
-        if self.algorithm not in ALGORITHMS:
-            known = ", ".join(ALGORITHMS)
-            raise InputError(f"{self.algorithm!r} is none of {known}", where="omapi key")
-        try:
-            secret = base64.b64decode(self.secret, validate=True)
-        except (binascii.Error, ValueError):
-            raise InputError("the secret is no base64", where="omapi key") from None
-        return hmac.new(secret, data, ALGORITHMS[self.algorithm][0]).digest()
-
-    @property
-    def length(self) -> int:
-        """Return the bytes of a signature."""
-        return ALGORITHMS[self.algorithm][1]
 
 
 class Message(NamedTuple):
@@ -155,12 +126,13 @@ class FailoverState(NamedTuple):
     unacked: int
 
 
-def render_message(message: Message, key: Key | None = None) -> bytes:
+def render_message(message: Message, key: OmapiKey | None = None) -> bytes:
     """Return a message as it is sent, signed where it has an ``authid``."""
-    length = key.length if key and message.authid else 0
+    signed = key is not None and message.authid != 0
+    length = len(sign(key, b"")) if signed and key else 0
     rest = struct.pack("!IIIII", length, message.op, message.handle, message.ident, message.reply)
     rest += _render_values(message.says) + _render_values(message.holds)
-    signature = key.sign(rest) if key and message.authid else b""
+    signature = sign(key, rest) if signed and key else b""
     return struct.pack("!I", message.authid) + rest + signature
 
 
@@ -171,6 +143,21 @@ def _render_values(values: Mapping[str, bytes]) -> bytes:
         parts.append(struct.pack("!H", len(encoded)) + encoded)
         parts.append(struct.pack("!I", len(value)) + value)
     return b"".join(parts) + b"\0\0"
+
+
+def sign(key: OmapiKey, data: bytes) -> bytes:
+    """Return the signature of what is sent.
+
+    :raises InputError: an algorithm that dhcpd has not, or a secret that is no base64.
+    """
+    if key.algorithm not in ALGORITHMS:
+        known = ", ".join(ALGORITHMS)
+        raise InputError(f"{key.algorithm!r} is none of {known}", where="omapi key")
+    try:
+        secret = base64.b64decode(key.secret, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError("the secret is no base64", where="omapi key") from None
+    return hmac.new(secret, data, ALGORITHMS[key.algorithm]).digest()
 
 
 def number(value: int) -> bytes:
@@ -193,7 +180,11 @@ class Client:
     """
 
     def __init__(
-        self, key: Key | None, address: str = "127.0.0.1", port: int = PORT, timeout: float = 2.0
+        self,
+        key: OmapiKey | None,
+        address: str = "127.0.0.1",
+        port: int = PORT,
+        timeout: float = 2.0,
     ) -> None:
         self._key, self._where = key, f"{address}:{port}"
         self._authid = 0
@@ -237,8 +228,8 @@ class Client:
         """
         self._ask(Message(UPDATE, handle, holds=values), f"{', '.join(values)} cannot be set")
 
-    def _authenticate(self, key: Key) -> None:
-        key.sign(b"")
+    def _authenticate(self, key: OmapiKey) -> None:
+        sign(key, b"")  # refused here where it cannot be meant
         names = {
             "name": key.name.encode("utf-8"),
             "algorithm": f"{key.algorithm}.SIG-ALG.REG.INT.".encode("ascii"),
@@ -281,7 +272,7 @@ class Client:
         holds, more = self._read_values()
         signature = self._take(length)
         if self._authid:
-            expected = self._key.sign(signed + seen + more) if self._key else b""
+            expected = sign(self._key, signed + seen + more) if self._key else b""
             if authid != self._authid or not hmac.compare_digest(signature, expected):
                 raise self._fault("the signature of its answer is not by the key")
         return Message(op, handle, ident, reply, authid, says, holds)

@@ -276,3 +276,37 @@ def answers_at_all(source: str, target: str, patience: float = 1.0) -> bool:
     if reply.kind == UNKNOWN:
         raise EffectError(f"cannot be asked: {reply.said}", where=target)
     return reply.kind in (OPEN, REFUSED)
+
+
+def source_to(target: str) -> str:
+    """Return the address of this host that would be used towards another.
+
+    :raises EffectError: there is no route.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            # Nothing is sent: only the route is looked up.
+            asking.connect((target, 9))
+            return str(asking.getsockname()[0])
+    except OSError as error:
+        raise EffectError(error.strerror or "no route", where=target) from error
+
+
+def reach(target: str, port: int, patience: float = 3.0) -> dict[str, object]:
+    """Return whether a server's port and its host answer, for a witness of its death.
+
+    :raises EffectError: it cannot be asked from here.
+    """
+    source = source_to(target)
+    reply = ask_port(source, target, port, patience)
+    if reply.kind == UNKNOWN:
+        raise EffectError(f"cannot be asked: {reply.said}", where=target)
+    there = reply.kind in (OPEN, REFUSED) or answers_at_all(source, target)
+    return {
+        "port": reply.kind,
+        "host": there,
+        # A host without its server gives out nothing, and one that is silent may only be behind
+        # a filter: neither a word from the port nor from the host, or a plain no from the port.
+        "dead": reply.kind == REFUSED or not there,
+        "said": reply.said,
+    }

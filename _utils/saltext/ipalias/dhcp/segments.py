@@ -68,7 +68,7 @@ class Session(NamedTuple):
 
 def checksum(data: bytes) -> int:
     """Return the checksum of the Internet protocols (RFC 1071)."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1]))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1]))
     if len(data) % 2:
         total += data[-1] << 8
     while total >> 16:
