@@ -25,7 +25,7 @@ from .live import Snapshot
 from .model import File, Wanted
 from .owner import choose, require_link
 from .paths import Paths, Settings
-from .pillar import DEFAULT, Config, InterfaceConfig, parse_pillar
+from .pillar import AUTO, DEFAULT, Config, InterfaceConfig, parse_pillar
 from .plan import Plan, activation_of, cap, describe, make_plan
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
@@ -161,6 +161,16 @@ class Surroundings:
         if DEFAULT in config.interfaces and name in ledger.default.values():
             return config.interfaces[DEFAULT]
         return config.base
+
+    def settings_to_undo(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
+        """Return the settings for taking back what we did: it lies where it lies.
+
+        A dialect of another system, which the pillar may name by now, means nothing then.
+        """
+        settings = self.settings_of(name, config, ledger)
+        if settings.backend != AUTO and self.host.system not in load(settings.backend).SYSTEMS:
+            return replace(settings, backend=AUTO)
+        return settings
 
     @contextmanager
     def lock(self, purpose: str, test: bool) -> Iterator[None]:
