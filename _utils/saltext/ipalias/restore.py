@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from .backends import load
 from .backup import Original, parse_index, render_index
 from .dsr import DSR
 from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
-from .errors import InputError, RefusedError
+from .errors import InputError, IpaliasError, RefusedError
 from .files import write_file, write_state
 from .guarded import Verdict, guarded
+from .host import Host, Overlay
 from .journal import Record
+from .ledger import Ledger
 from .live import Snapshot
 from .paths import Paths
 from .plan import render_diff
 from .restore_store import kept_stores, restore_store
+from .surroundings import MAX_NAMED
 from .sysctl import ledger as settings_ledger
 from .values import short
 from .vips import refuse_loud
@@ -74,6 +78,7 @@ def _restore_files(
     texts = _chosen(engine, index, path, force)
     _refuse_loud(engine, texts)
     diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
+    left = _left_live(engine, texts) if texts else []
     if texts and not test:
         run(_guarded(engine, index, texts), engine.host.perform)
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
@@ -82,8 +87,37 @@ def _restore_files(
     return {
         "result": None if test and diffs else True,
         "changes": {"files": diffs} if diffs else {},
-        "comment": comment,
+        "comment": ". ".join([comment, *left]),
     }
+
+
+def _left_live(engine: Engine, texts: Mapping[str, str]) -> list[str]:
+    """Return, a sentence each, what of ours the files no longer set, and stays ours and live.
+
+    The kernel is not touched here: an original says nothing of what else was live by then.
+    """
+    ledger, host = engine.ledger(), Overlay(engine.host, texts)
+    said = []
+    for name, entries in ledger.interfaces.items():
+        ours = [entry.alias for entry in entries.values() if entry.file]
+        held, after = (_set_by_files(each, name, ledger) for each in (engine.host, host))
+        lost = [alias.cidr for alias in ours if alias.cidr in held and alias.cidr not in after]
+        if lost:
+            more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+            said.append(
+                f"Still ours, and in the kernel as before: {', '.join(lost[:MAX_NAMED])}{more} of"
+                f" {name}, which its next change writes into its files again"
+            )
+    return said
+
+
+def _set_by_files(host: Host, interface: str, ledger: Ledger) -> set[str]:
+    """Return what the files set on an interface; nothing where they cannot be read."""
+    try:
+        backend = load(ledger.backends[interface])
+        return {f.alias.cidr for f in backend.parse(host, backend.assume(host, interface))}
+    except (IpaliasError, KeyError):
+        return set()
 
 
 def _refuse_loud(engine: Engine, texts: Mapping[str, str]) -> None:
