@@ -531,6 +531,8 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
     """
     Put back the original of a file as it was before our first edit, and show the difference.
 
+    The kernel is left alone then, and so are VIPs: what of ours the original lacks is named.
+
     Where addresses lie in a store (Windows, ``ipadm``), what our changes did to that is undone,
     in one guarded change.
 
@@ -577,6 +579,8 @@ def confirm(pillar="ipalias"):
 def rollback(pillar="ipalias", test=None):
     """
     Undo the change that waits to be confirmed, or else the last one committed.
+
+    One that is committed is left alone where somebody else has edited one of its files since.
 
     pillar
         Pillar path of the formula's block.

@@ -15,7 +15,7 @@ from . import restarts
 from .backends import load
 from .checks import patience
 from .effects import Effect, ReadLive, run
-from .errors import InputError
+from .errors import EffectError, InputError
 from .files import write_state
 from .guarded import settle
 from .host import Host, Overlay
@@ -215,8 +215,12 @@ class Surroundings:
         elif plans:
             run(write_ledger(final_ledger(plans), self.settings), self.host.perform)
         if cut:
-            answer["journal"] = self._journal(changes)
-            notes.append(f"The whole of it: `ipalias.journal {answer['journal']}`")
+            try:
+                answer["journal"] = self._journal(changes)
+                notes.append(f"The whole of it: `ipalias.journal {answer['journal']}`")
+            except EffectError as error:
+                # The change stands, and must not look like one that failed.
+                notes.append(f"The whole of it could not be kept: {error.text()}")
         answer["comment"] = _comment(plans, todo, notes, "were")
         return answer
 

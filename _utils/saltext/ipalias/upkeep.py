@@ -10,18 +10,19 @@ from dataclasses import replace
 from typing import Any
 
 from . import restarts
+from .backup import parse_index
 from .dsr import DSR
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
-from .guarded import guarded, take_back
+from .guarded import forget_older, guarded, take_back
 from .host import SYSTEMS
 from .journal import COMMITTED, WAITING, Part, Record, parse_record
 from .ledger import parse_ledger
 from .live import Snapshot, tools
 from .model import Command
 from .owner import resolve_default
-from .paths import ROUTE_PROTOCOL, Paths, Settings
+from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import DEFAULT, Announce
 from .plan import render_diff
 from .recover import kept_routes
@@ -54,9 +55,10 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
     with engine.lock(f"ipalias.restart {name}", test):
         config = engine.config_by_hand()
         ledger, snapshot = engine.ledger(), engine.snapshot()
+        block = config.interfaces.get(name)
         if name == DEFAULT:
             name = resolve_default((4,), snapshot, ledger, (), "interface")[4]
-        block = config.interfaces.get(name, config.base)
+        block = block or engine.settings_of(name, config, ledger)
         situation = engine.situation(name, block, ledger, snapshot)
         commands = situation.backend.restart(situation.evidence, scope, engine.host)
         said = [command.told or " ".join(command.argv) for command in commands]
@@ -136,13 +138,15 @@ def confirm(engine: Engine) -> dict[str, Any]:
             raise RefusedError(
                 "no change waits to be confirmed", way_out="it was undone, or kept before"
             )
-        run(_confirmed(engine.paths, record), engine.host.perform)
+        run(_confirmed(engine, record), engine.host.perform)
     return {"result": True, "changes": {}, "comment": f"{record.purpose} stands"}
 
 
-def _confirmed(paths: Paths, record: Record) -> Effects[None]:
+def _confirmed(engine: Engine, record: Record) -> Effects[None]:
+    paths = engine.paths
     yield Rename(paths.record(WAITING, record.id), paths.record(COMMITTED, record.id))
     yield SyncFolder(paths.state)
+    yield from forget_older(record, engine.host, paths)
 
 
 def _waiting(engine: Engine) -> Record | None:
@@ -154,7 +158,9 @@ def _waiting(engine: Engine) -> Record | None:
 def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
     """Undo the change that waits, or else the last one committed: files, kernel, ledger.
 
-    :raises RefusedError: there is none, or the host might answer for a VIP afterwards.
+    :raises RefusedError: there is none, somebody else has edited since what it wrote, or the
+        host might answer for a VIP afterwards.
+    :raises EffectError: nothing could be undone.
     """
     with nullcontext() if test else engine.locked("ipalias.rollback"):
         record, state = _waiting(engine), WAITING
@@ -164,6 +170,7 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
                 raise RefusedError("there is no change to undo", where=engine.paths.state)
             record, state = parse_record(engine.host.read(kept[-1]) or "", kept[-1]), COMMITTED
             record = _touched_alone(record)
+            _refuse_edited(engine, record)
         _refuse_answers(engine, record)
         files = {path: None if old is None else old.text for path, old in record.files.items()}
         diffs = {
@@ -182,6 +189,19 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
         "changes": {"files": diffs} if diffs else {},
         "comment": ". ".join([f"{verb} {record.purpose}", *left]),
     }
+
+
+def _refuse_edited(engine: Engine, record: Record) -> None:
+    """Refuse to undo a change of a file that somebody else has edited since: it would go too."""
+    index = parse_index(engine.host.read(engine.paths.index), engine.paths.index)
+    for path in record.files:
+        text = engine.host.read(path) if path in index else None
+        if text is not None and not index[path].is_ours(text):
+            raise RefusedError(
+                "somebody else changed this file after us; their edits would be lost",
+                where=path,
+                way_out="`ipalias.remove`, or the pillar, takes back what is ours alone",
+            )
 
 
 def _refuse_answers(engine: Engine, record: Record) -> None:
