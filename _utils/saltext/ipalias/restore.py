@@ -9,6 +9,7 @@ from typing import Any
 
 from .backends import load
 from .backup import Original, parse_index, render_index
+from .difference import render_diff
 from .dsr import DSR
 from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
@@ -20,7 +21,6 @@ from .journal import Record
 from .ledger import Ledger
 from .live import Snapshot
 from .paths import Paths
-from .plan import render_diff
 from .restore_store import kept_stores, restore_store
 from .surroundings import MAX_NAMED
 from .sysctl import ledger as settings_ledger

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from . import restarts
 from .backends import load
 from .checks import patience
+from .difference import cap
 from .effects import Effect, ReadLive, run
 from .errors import EffectError, InputError
 from .files import write_state
@@ -26,7 +27,7 @@ from .model import File, Wanted
 from .owner import choose, require_link
 from .paths import Paths, Settings
 from .pillar import AUTO, DEFAULT, Config, InterfaceConfig, parse_pillar
-from .plan import Plan, activation_of, cap, describe, make_plan
+from .plan import Plan, activation_of, describe, make_plan
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import restarts
 from .backup import parse_index
+from .difference import render_diff
 from .dsr import DSR
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
@@ -24,7 +25,6 @@ from .model import Command
 from .owner import resolve_default
 from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import DEFAULT, Announce
-from .plan import render_diff
 from .recover import kept_routes
 from .situation import Situation
 from .sysctl import ledger as settings_ledger
