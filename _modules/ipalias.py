@@ -578,7 +578,7 @@ def confirm(pillar="ipalias"):
 
 def rollback(pillar="ipalias", test=None):
     """
-    Undo the change that waits to be confirmed, or else the last one committed.
+    Undo the change that waits to be confirmed or was cut short, or else the last one committed.
 
     One that is committed is left alone where somebody else has edited one of its files since.
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from rig.simengine import aliases, block, changed, engine, ledger, live, only_present
-from rig.simhost import STATE, SimHost
+from rig.simhost import STATE, Crash, SimHost
 from rig.simowners import ifupdown, networkd
+from saltext.ipalias import surroundings
 from saltext.ipalias.effects import Effect, Rename
 from saltext.ipalias.engine import Answer
 from saltext.ipalias.errors import EffectError, InputError, RefusedError
@@ -20,9 +21,10 @@ from saltext.ipalias.ledger import ORIGIN_HAND, Entry
 from saltext.ipalias.model import Alias
 from saltext.ipalias.pillar import parse_pillar
 from saltext.ipalias.report import diff_rows, situations
+from saltext.ipalias.restore import restore
 from saltext.ipalias.situation import Situation
 from saltext.ipalias.targets import removed_target
-from saltext.ipalias.upkeep import confirm, restart, rollback
+from saltext.ipalias.upkeep import confirm, journal, pin_default, restart, rollback
 
 ONE, TWO = "198.51.100.10", "198.51.100.11"
 WRONG = "203.0.113.300"
@@ -275,6 +277,57 @@ def test_of_changes_that_were_confirmed_the_last_one_alone_is_kept(host: SimHost
     with pytest.raises(RefusedError, match="no change to undo"):
         rollback(engine(host))
     assert not host.exists(kept)
+
+
+def cut_short(host: SimHost, address: str) -> SimHost:
+    """Return the host as it is when the process has died just before its commit."""
+
+    def watch(_: int, effect: Effect) -> None:
+        if isinstance(effect, Rename) and "/committed-" in effect.target:
+            raise Crash
+
+    host.watch = watch
+    with pytest.raises(Crash):
+        add(host, None, address)
+    host.watch = None
+    return host.successor()
+
+
+@pytest.mark.parametrize("state", ["open", "firing"])
+def test_what_was_cut_short_is_undone_before_what_was_committed(host: SimHost, state: str) -> None:
+    """The other way round its before-images would bring back what has been undone."""
+    add(host, None, ONE)
+    left = cut_short(host, TWO)
+    (path,) = left.glob(f"{STATE}/open-*.json")
+    left.files.nodes[path.replace("open-", f"{state}-")] = left.files.nodes.pop(path)
+    assert rollback(engine(left), test=True)["result"] is None
+    assert f"{TWO}/32" in live(left)
+    assert rollback(engine(left))["result"] is True
+    assert f"{ONE}/32" in live(left)
+    assert f"{TWO}/32" not in live(left)
+    assert rollback(engine(left))["result"] is True
+    add(left, None, TWO)
+    assert set(ledger(left).on("eth0")) == {f"{TWO}/32"}
+    assert f"{ONE}/32" not in live(left)
+
+
+def test_what_was_put_back_first_is_told(host: SimHost) -> None:
+    said = "ipalias.add was put back first: it had been cut short"
+    for change in (pin_default, lambda asked: restore(asked, None)):
+        left = cut_short(host.twin(), ONE)
+        assert change(engine(left))["comment"].count(said) == 1
+
+
+def test_of_large_changes_the_last_ones_are_kept(
+    host: SimHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "MAX_KEPT", 2)
+    named = [
+        engine(host, block(f"203.0.113.1-203.0.113.{last}")).managed()["journal"]
+        for last in (210, 1, 230, 2)
+    ]
+    assert len(set(named)) == 4
+    assert journal(engine(host), None) == named[2:]
 
 
 def test_a_change_stands_though_its_whole_length_cannot_be_kept(host: SimHost) -> None:

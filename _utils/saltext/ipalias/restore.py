@@ -24,7 +24,7 @@ from .paths import Paths
 from .restore_store import kept_stores, restore_store
 from .surroundings import MAX_NAMED
 from .sysctl import ledger as settings_ledger
-from .values import short
+from .values import plain
 from .vips import refuse_loud
 
 
@@ -48,9 +48,10 @@ def restore(
         index, stores = originals(engine), kept_stores(engine)
         if path is not None and (not isinstance(path, str) or path not in {*index, *stores}):
             known = ", ".join(sorted({*index, *stores})) or "none"
-            said = path if isinstance(path, str) else short(path)
             raise InputError(
-                f"no original of {said} is kept", where="path", way_out=f"kept originals: {known}"
+                f"no original of {plain(path)} is kept",
+                where="path",
+                way_out=f"kept originals: {known}",
             )
         answers = []
         if path in index or (path is None and (index or not stores)):
@@ -58,16 +59,21 @@ def restore(
         for kept, backend in stores.items():
             if path in (None, kept):
                 answers.append(restore_store(engine, backend, kept, test=test, force=force))
-    return _joined(answers)
+    return _joined(answers, engine.notes())
 
 
-def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one answer for several."""
+def _joined(answers: list[dict[str, Any]], notes: list[str]) -> dict[str, Any]:
+    """Return one answer for several.
+
+    :param notes: what is to be said once, whichever of them says it.
+    """
     joined = dict(answers[0])
     for answer in answers[1:]:
         joined["result"] = None if None in (joined["result"], answer["result"]) else True
         joined["changes"] = {**joined["changes"], **answer["changes"]}
         joined["comment"] += f". {answer['comment']}"
+    left = [note for note in dict.fromkeys(notes) if note not in joined["comment"]]
+    joined["comment"] = ". ".join([joined["comment"], *left])
     return joined
 
 

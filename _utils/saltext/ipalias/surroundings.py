@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from . import restarts
 from .backends import load
 from .checks import patience
 from .difference import cap
-from .effects import Effect, ReadLive, run
+from .effects import Effect, ReadLive, Unlink, run
 from .errors import EffectError, InputError
 from .files import write_state
 from .guarded import settle
@@ -35,6 +35,8 @@ Answer = dict[str, Any]
 #: Files that a comment names, and faults of the pillar; the rest is counted.
 MAX_NAMED = 20
 MAX_FAULTS = 3
+#: Large changes that are kept whole; older ones go.
+MAX_KEPT = 100
 
 
 class Machine(Host, Protocol):
@@ -261,6 +263,10 @@ class Surroundings:
         text = json.dumps({"schema": 1, "id": name, "changes": changes}, indent=1) + "\n"
         path = f"{self.paths.journal}/{name}.json"
         run(write_state(self.paths, path, text), self.host.perform)
+        # By their ids, which begin with the time, the oldest is first.
+        for old in self.host.glob(f"{self.paths.journal}/*.json")[:-MAX_KEPT]:
+            with suppress(EffectError):
+                self.host.perform(Unlink(old))
         return name
 
 

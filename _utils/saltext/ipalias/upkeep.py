@@ -18,7 +18,7 @@ from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
 from .guarded import forget_older, guarded, take_back
 from .host import SYSTEMS
-from .journal import COMMITTED, WAITING, Part, Record, parse_record
+from .journal import COMMITTED, FIRING, OPEN, WAITING, Part, Record, parse_record
 from .ledger import parse_ledger
 from .live import Snapshot, tools
 from .model import Command
@@ -29,7 +29,7 @@ from .recover import kept_routes
 from .situation import Situation
 from .sysctl import ledger as settings_ledger
 from .transaction import announce_added, what_owner_lacks, write_ledger
-from .values import choice, parse_interface, sequence, short
+from .values import choice, parse_interface, plain, sequence, short
 from .vips import refuse_loud, refuse_vips_back
 
 #: Characters up to which a kept change is returned in one piece: Salt trims an event of 1 MiB.
@@ -133,7 +133,7 @@ def confirm(engine: Engine) -> dict[str, Any]:
     :raises RefusedError: none waits; the dead man may have undone it.
     """
     with engine.locked("ipalias.confirm"):
-        record = _waiting(engine)
+        record = _record_in(engine, WAITING)
         if record is None:
             raise RefusedError(
                 "no change waits to be confirmed", way_out="it was undone, or kept before"
@@ -149,29 +149,43 @@ def _confirmed(engine: Engine, record: Record) -> Effects[None]:
     yield from forget_older(record, engine.host, paths)
 
 
-def _waiting(engine: Engine) -> Record | None:
-    for path in engine.host.glob(f"{engine.paths.state}/{WAITING}-*.json"):
+def _record_in(engine: Engine, state: str) -> Record | None:
+    """Return the newest record in a state."""
+    for path in reversed(engine.host.glob(f"{engine.paths.state}/{state}-*.json")):
         return parse_record(engine.host.read(path) or "", path)
     return None
 
 
+def _last_change(engine: Engine) -> tuple[Record, str]:
+    """Return the change that an undoing is about, with its state.
+
+    One that was cut short lies over the last one committed, and is put back before it: the
+    other way round its own putting back would bring that one in again.
+    """
+    for state in (WAITING, OPEN, FIRING):
+        record = _record_in(engine, state)
+        if record is not None:
+            return record, state
+    record = _record_in(engine, COMMITTED)
+    if record is None:
+        raise RefusedError("there is no change to undo", where=engine.paths.state)
+    return _touched_alone(record), COMMITTED
+
+
 def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
-    """Undo the change that waits, or else the last one committed: files, kernel, ledger.
+    """Undo the change that waits, or was cut short, or else the last one committed.
 
     :raises RefusedError: there is none, somebody else has edited since what it wrote, or the
         host might answer for a VIP afterwards.
     :raises EffectError: nothing could be undone.
     """
     with nullcontext() if test else engine.locked("ipalias.rollback"):
-        record, state = _waiting(engine), WAITING
-        if record is None:
-            kept = engine.host.glob(f"{engine.paths.state}/{COMMITTED}-*.json")
-            if not kept:
-                raise RefusedError("there is no change to undo", where=engine.paths.state)
-            record, state = parse_record(engine.host.read(kept[-1]) or "", kept[-1]), COMMITTED
-            record = _touched_alone(record)
+        record, state = _last_change(engine)
+        if state == COMMITTED:
             _refuse_edited(engine, record)
-        _refuse_answers(engine, record)
+        if state in (WAITING, COMMITTED):
+            # What was cut short is put back by whatever comes next, asked for or not.
+            _refuse_answers(engine, record)
         files = {path: None if old is None else old.text for path, old in record.files.items()}
         diffs = {
             path: render_diff(path, engine.host.read(path), text)
@@ -255,7 +269,7 @@ def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
     return {
         "result": None if test and changes else True,
         "changes": changes,
-        "comment": f"`default` is {listed}",
+        "comment": ". ".join([f"`default` is {listed}", *engine.notes()]),
     }
 
 
@@ -288,7 +302,7 @@ def announce(
         for address in sequence(addresses, "address"):
             if not isinstance(address, str) or address not in known:
                 raise InputError(
-                    f"{short(address)} is not a live alias of ours",
+                    f"{plain(address)} is not a live alias of ours",
                     where="address",
                     way_out="see `ipalias.list`",
                 )

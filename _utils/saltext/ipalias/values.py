@@ -191,3 +191,8 @@ def short(value: object) -> str:
         # Python writes out no integer of more than 4300 digits.
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def plain(value: object) -> str:
+    """Return a value for a message as `short` does, a text without its quotes."""
+    return short(value).strip("'\"")
