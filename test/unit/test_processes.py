@@ -46,6 +46,12 @@ def test_nobody_waits_for_what_a_program_started_apart_writes_to(
     os.kill(int(told.read_text()), 9)
 
 
+def test_a_service_manager_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock is held meanwhile; a session of its own does as well."""
+    monkeypatch.setattr(processes, "ANSWER", 0.1)
+    assert not processes.succeeds(["sleep", "600"], {"PATH": os.environ["PATH"]})
+
+
 def test_what_is_left_of_a_start_apart_is_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,8 @@ _DETACHED = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
 )
 _held: set[int] = set()
 _registered = False
+#: Longest that a service manager may take over one command (s): one that hangs takes nothing.
+ANSWER = 60.0
 #: Byte of the lock file that is locked where a file has no lock as a whole.
 _LOCKED_BYTE = 1 << 20
 
@@ -190,8 +192,9 @@ def succeeds(argv: list[str], environment: dict[str, str]) -> bool:
             cwd="/",
             start_new_session=True,
             check=False,
+            timeout=ANSWER,
         )
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
 
