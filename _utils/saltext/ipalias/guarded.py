@@ -297,9 +297,16 @@ def put_back(
         run tries once more; only for one after which no other change comes.
     """
     problems = yield from recover(record, host, live=live)
-    if not (problems and keep):
+    if problems and keep:
+        return problems
+    try:
         yield Unlink(paths.record(FIRING, record.id))
         yield SyncFolder(paths.state)
+    except EffectError as error:
+        if not keep:
+            # It would be put back once more, over what the caller does next.
+            raise
+        problems.append(error.text())
     return problems
 
 
