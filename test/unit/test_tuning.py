@@ -13,7 +13,7 @@ from rig.simscenes import comparable, differences, leftovers
 from rig.simsysctl import LEDGER, OURS, UNIT, WANTED, linux, managed, scene_of, tuner
 from saltext.ipalias import upkeep
 from saltext.ipalias.checks import CheckSpec, GuardConfig
-from saltext.ipalias.effects import Freeze, Run, WriteKernel
+from saltext.ipalias.effects import Freeze, ReadLive, Run, WriteKernel
 from saltext.ipalias.engine import Engine
 from saltext.ipalias.errors import (
     EffectError,
@@ -399,6 +399,28 @@ def test_one_that_comes_in_the_middle_of_a_change_is_set(host: SimHost) -> None:
     host.watch = appear
     tuner(host).present(one(LATE, 1))
     assert live(host, LATE) == "1"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_one_that_comes_between_plan_and_change_is_no_fault(host: SimHost, fails: bool) -> None:
+    """A container's, say, where every interface is made a router's."""
+
+    def appear(at: int, effect: object) -> None:
+        if isinstance(effect, ReadLive):
+            host.watch = None
+            host.proc.add_link("veth0")
+
+    host.watch = appear
+    if fails:
+        host.votes = lambda check: "" if live(host, "net.ipv4.ip_forward") == "0" else "no answer"
+        guard = GuardConfig(timeout=1.0, checks=(CheckSpec("tcp", "192.0.2.9", 80),))
+        with pytest.raises(VerifyError, match="worked before"):
+            request = tuner(host, settings=Settings(guard=guard))
+            request.present(one("net.ipv4.ip_forward", 1))
+    else:
+        assert tuner(host).present(one("net.ipv4.ip_forward", 1))["result"] is True
+    assert live(host, "net.ipv4.conf.veth0.forwarding") == ("0" if fails else "1")
+    assert leftovers(host) == []
 
 
 def test_a_listener_that_does_not_start_undoes_the_change(host: SimHost) -> None:

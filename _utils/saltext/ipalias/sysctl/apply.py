@@ -81,9 +81,13 @@ def _addresses(plan: Plan, before: Snapshot) -> dict[str, tuple[LiveAddress, ...
 
 
 def _tuned(plan: Plan, host: Host, store: Store) -> dict[str, Held]:
-    """Return what the change finds, in the order in which it is put back."""
+    """Return what the change finds, in the order in which it is put back.
+
+    An interface that came after the plan was made has what the kernel gave it.
+    """
     along = [other for key in plan.values for other in store.spread(host, key)]
-    return {key: plan.now[key] for key in dict.fromkeys((*plan.values, *along))}
+    concerned = dict.fromkeys((*plan.values, *along))
+    return {key: plan.now[key] for key in concerned if key in plan.now}
 
 
 def _body(
