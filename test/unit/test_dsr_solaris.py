@@ -111,6 +111,19 @@ def test_a_vip_of_illumos_lasts_as_a_file() -> None:
     assert lines(host, "create-addr") == []
 
 
+def test_what_somebody_has_set_since_for_the_running_system_is_left(host: SimHost) -> None:
+    """``reset-prop`` and ``set-prop`` would take it along."""
+    key = "ipv4/hostmodel"
+    for before in (None, "src-priority"):
+        if before:
+            host.run(["ipadm", "set-prop", "-p", f"hostmodel={before}", "ipv4"])
+        tuner(host).present([Setting(key, "weak")])
+        host.run(["ipadm", "set-prop", "-t", "-p", "hostmodel=strong", "ipv4"])
+        told = tuner(host).absent([key])
+        assert prop(host, key) == ["strong", before]
+        assert "live stays" in told["comment"]
+
+
 # ndd
 
 

@@ -61,7 +61,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
     if record.tuned:
-        yield from _restore_tuned(record, host, problems, live=live)
+        yield from _noted(_restore_tuned(record, host, problems, live=live), problems)
     if live:
         if record.wan is not None:
             yield from _noted(_restore_wan(record.wan, host), problems)

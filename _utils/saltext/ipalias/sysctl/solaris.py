@@ -183,13 +183,15 @@ def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
 
 def _commands(key: str, held: Held, now: Held) -> Iterator[Command]:
     protocol, _, name = key.partition("/")
+    # Both commands change what is live along: what is to be left alone is set again.
+    live = now.live if held.live is None else held.live
     if held.stored is not None:
-        if now.stored != held.stored or held.live == held.stored:
+        if now.stored != held.stored or live == held.stored:
             yield Command(("ipadm", "set-prop", "-p", f"{name}={held.stored}", protocol))
     elif now.stored is not None:
         yield Command(("ipadm", "reset-prop", "-p", name, protocol))
-    if held.live is not None and held.live != held.stored:
-        yield Command(("ipadm", "set-prop", "-t", "-p", f"{name}={held.live}", protocol))
+    if live is not None and live != held.stored:
+        yield Command(("ipadm", "set-prop", "-t", "-p", f"{name}={live}", protocol))
 
 
 def _told(key: str, command: Command) -> Effects[None]:

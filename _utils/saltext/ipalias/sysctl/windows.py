@@ -146,11 +146,10 @@ def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
 
 
 def _ops(key: str, held: Held) -> Iterator[windows.Op]:
-    if held.live is None:
-        return
     parts = windows.parse_key(key)
-    if held.stored in (None, held.live) or parts.kind == "dns":
+    if held.live is not None and (held.stored in (None, held.live) or parts.kind == "dns"):
         yield windows.op_of(parts, held.live)
         return
-    yield windows.op_of(parts, held.live, powershell.ACTIVE)
-    yield windows.op_of(parts, str(held.stored), powershell.PERSISTENT)
+    for value, place in ((held.live, powershell.ACTIVE), (held.stored, powershell.PERSISTENT)):
+        if value is not None:
+            yield windows.op_of(parts, value, place)
