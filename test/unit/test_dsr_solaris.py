@@ -13,7 +13,7 @@ from rig.simhost import SimHost
 from rig.simscenes import differences
 from rig.simserver import VIP, VIP6, dsr, kept, picture, tuner
 from saltext.ipalias.effects import Run
-from saltext.ipalias.errors import EffectError, InputError
+from saltext.ipalias.errors import EffectError, InputError, RefusedError
 from saltext.ipalias.host import Result
 from saltext.ipalias.sysctl import solaris as store
 from saltext.ipalias.tuning import Setting
@@ -137,6 +137,14 @@ def test_what_ndd_forgets_is_set_by_our_script_at_boot(old: SimHost) -> None:
     dsr(old).managed()
     assert old.files.at(SCRIPT) is None
     assert old.stored["ndd"]["ip_strict_dst_multihoming"] == "1"
+
+
+def test_a_script_of_somebody_else_s_in_its_place_is_refused_by_its_name(old: SimHost) -> None:
+    old.files.put(SCRIPT, "#!/sbin/sh\n/opt/site/start\n")
+    before = picture(old)
+    with pytest.raises(RefusedError, match=rf"{SCRIPT}: is there already and is not ours"):
+        tuner(old).present([Setting("ip/ip_def_ttl", "64")])
+    assert differences(before, picture(old)) == []
 
 
 def test_a_second_value_joins_the_script_and_leaves_it_alone(old: SimHost) -> None:

@@ -482,6 +482,22 @@ def test_our_file_edited_by_others_is_written_anew(host: SimHost) -> None:
     assert host.files.read(OURS) == text
 
 
+def test_a_file_of_somebody_else_s_by_our_name_is_refused_by_its_name(host: SimHost) -> None:
+    theirs = "# theirs\nnet.core.somaxconn = 9\nnet.ipv4.conf.*.rp_filter = 2\n"
+    host.files.put(OURS, theirs)
+    before = comparable(host)
+    for test in (True, False):
+        with pytest.raises(RefusedError, match=rf"{OURS}: is there already and is not ours"):
+            tuner(host).present(one(IGNORE, 1), test=test)
+    assert comparable(host) == before
+    # Nor is it ours to be found again, or to be given up.
+    assert tuner(host).entries() == {}
+    assert tuner(host).clean()["changes"] == {}
+    [row] = tuner(host).effective(["net.core.somaxconn"])
+    assert (row["winner"], row["ours"]) == (f"{OURS}:2", False)
+    assert comparable(host) == before
+
+
 # Bad input
 
 

@@ -102,6 +102,8 @@ def make_plan(
     started_by, units = listener
     wanted = {key: entry.value for key, entry in after.items()}
     ours, texts = _changed(host, store.render(host, wanted))
+    if after and not before:
+        _refuse_foreign(ours, texts)
     units, unit_texts = _changed(host, units)
     planned = Overlay(host, {file.path: file.text for file in ours})
     then = store.read_lasting(planned, [*asked, *gone])
@@ -197,6 +199,20 @@ def _changed(host: Host, files: Iterable[File]) -> tuple[tuple[File, ...], dict[
     texts = {file.path: (file, host.read(file.path)) for file in files}
     changed = {path: text for path, (file, text) in texts.items() if text != file.text}
     return tuple(texts[path][0] for path in changed), changed
+
+
+def _refuse_foreign(files: Iterable[File], texts: Mapping[str, str | None]) -> None:
+    """Refuse to overwrite a file that has the name of ours before anything is ours.
+
+    :raises RefusedError: naming it.
+    """
+    for file in files:
+        if file.owned and texts[file.path] is not None:
+            raise RefusedError(
+                "is there already and is not ours: what it sets would be lost",
+                where=file.path,
+                way_out="give it another name, one that sorts before it; nothing was changed",
+            )
 
 
 def _refuse_overruled(key: str, value: str, then: Lasting, where: str) -> None:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..effects import Effects, FileState, ReadFile, Run, SyncFolder, Unlink
-from ..errors import EffectError, InputError
+from ..errors import EffectError, InputError, RefusedError
 from ..files import write_file
 from ..host import Host, Result
 from ..live.solaris import split_row
@@ -32,8 +32,8 @@ DEVICES = ("ip", "tcp", "udp", "sctp", "icmp")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _VALUE = re.compile(r"[A-Za-z0-9_.:+-]{1,64}(?:,[A-Za-z0-9_.:+-]{1,64})*")
 _LINE = re.compile(r"/usr/sbin/ndd -set /dev/(\w+) (\w+) (\S+)")
-_HEAD = """#!/sbin/sh
-# Written by the ipalias formula: values that ndd forgets with each boot.
+_MARK = "#!/sbin/sh\n# Written by the ipalias formula"
+_HEAD = f"""{_MARK}: values that ndd forgets with each boot.
 [ "$1" = start ] || exit 0
 """
 
@@ -72,9 +72,19 @@ def interface_of(key: str) -> str | None:
 
 
 def check(host: Host, keys: Mapping[str, str]) -> None:
-    """Refuse what this release does not have."""
+    """Refuse what this release does not have, and a script of somebody else's in our place.
+
+    :raises InputError: no such property.
+    :raises RefusedError: naming the script.
+    """
     held = read_values(host, keys)
     by_ipadm = host.which("ipadm") is not None
+    if not (by_ipadm or (host.read(SCRIPT) or _MARK).startswith(_MARK)):
+        raise RefusedError(
+            "is there already and is not ours: what it does would be lost",
+            where=SCRIPT,
+            way_out="give it another name; nothing was changed",
+        )
     for key, where in keys.items():
         if held[key].live is None:
             tool = "ipadm show-prop" if by_ipadm else "ndd -get /dev/ip '?'"
