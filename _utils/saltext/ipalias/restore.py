@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from .backup import Original, parse_index, render_index
-from .dsr import DSR
 from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
 from .errors import InputError, RefusedError
@@ -19,8 +18,7 @@ from .live import Snapshot
 from .paths import Paths
 from .plan import render_diff
 from .restore_store import kept_stores, restore_store
-from .sysctl import ledger as settings_ledger
-from .vips import refuse_loud
+from .tuning import Tuner
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -86,12 +84,9 @@ def _restore_files(
 
 def _refuse_loud(engine: Engine, texts: Mapping[str, str]) -> None:
     """Refuse to take settings out of a file that keep this host silent under a VIP."""
-    text = engine.host.read(engine.paths.sysctl)
-    if text is None or not any(posixpath.basename(path) == "sysctl.conf" for path in texts):
-        return
-    kept = settings_ledger.parse_ledger(text, engine.paths.sysctl)
-    silencing = [key for key, entry in kept.items() if DSR in entry.wanted_by]
-    refuse_loud(engine.ledger(), silencing, "ipalias.restore")
+    if any(posixpath.basename(path) == "sysctl.conf" for path in texts):
+        tuner = Tuner(engine.host, engine.settings)
+        tuner.refuse_loud(tuner.entries(), "ipalias.restore")
 
 
 def _chosen(
