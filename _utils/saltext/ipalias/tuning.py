@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -210,8 +210,13 @@ class Tuner:
         text = self.host.read(path)
         if text is not None:
             return parse_ledger(text, path)
-        ours = self.store.read_ours(self.host) if sysctl.is_known(self.host.system) else {}
-        return {key: Entry(value, (UNKNOWN,)) for key, value in ours.items()}
+        found: dict[str, Entry] = {}
+        for key, value in self.store.read_ours(self.host).items():
+            # What somebody wrote between our lines need not be a setting that can be kept.
+            with suppress(InputError):
+                setting = parse_setting(key, value, path, self.host.system)
+                found[setting.key] = Entry(setting.value, (UNKNOWN,))
+        return found
 
     # -- what requests share ------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from ..host import Host, Result
 from ..live.solaris import split_row
 from ..model import Command, File
 from ..values import short
-from . import Assignment, Held, Lasting
+from . import Assignment, Held, Lasting, parse_text
 
 STORED = True
 SCRIPT = "/etc/rc2.d/S70ipalias"
@@ -58,9 +58,7 @@ def parse_value(key: str, value: object, where: str) -> str:
 
     :raises InputError: anything else; a truth value, which YAML makes of ``on``.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InputError(f"{short(value)} is not a value", where=where, way_out="quote it")
-    text = str(value).strip()
+    text = parse_text(value, where, "quote it").strip()
     if not _VALUE.fullmatch(text):
         raise InputError(f"{short(value)} is not one word", where=where)
     return text
