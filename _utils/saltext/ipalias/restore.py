@@ -19,6 +19,7 @@ from .paths import Paths
 from .plan import render_diff
 from .restore_store import kept_stores, restore_store
 from .tuning import Tuner
+from .values import short
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -39,10 +40,11 @@ def restore(
     """
     with engine.lock("ipalias.restore", test):
         index, stores = originals(engine), kept_stores(engine)
-        if path is not None and path not in index and path not in stores:
+        if path is not None and (not isinstance(path, str) or path not in {*index, *stores}):
             known = ", ".join(sorted({*index, *stores})) or "none"
+            said = path if isinstance(path, str) else short(path)
             raise InputError(
-                f"no original of {path} is kept", where="path", way_out=f"kept originals: {known}"
+                f"no original of {said} is kept", where="path", way_out=f"kept originals: {known}"
             )
         answers = []
         if path in index or (path is None and (index or not stores)):

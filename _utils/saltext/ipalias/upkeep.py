@@ -27,7 +27,7 @@ from .recover import kept_routes
 from .situation import Situation
 from .transaction import announce_added, what_owner_lacks, write_ledger
 from .tuning import Tuner
-from .values import parse_interface
+from .values import choice, parse_interface, sequence, short
 from .vips import refuse_vips_back
 
 #: Characters up to which a kept change is returned in one piece: Salt trims an event of 1 MiB.
@@ -48,9 +48,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
     :raises InputError: unknown interface or level.
     :raises EffectError: a command failed.
     """
-    if scope not in restarts.CUTS:
-        levels = ", ".join(restarts.CUTS)
-        raise InputError(f"{scope!r} is unknown", where="scope", way_out=f"one of {levels}")
+    choice(scope, restarts.CUTS, "scope")
     parse_interface(name, "interface", engine.host.system)
     with engine.lock(f"ipalias.restart {name}", test):
         config = engine.config_by_hand()
@@ -263,10 +261,10 @@ def announce(
     ]
     if addresses is not None:
         known = {alias.address for alias in ours}
-        for address in addresses:
-            if address not in known:
+        for address in sequence(addresses, "address"):
+            if not isinstance(address, str) or address not in known:
                 raise InputError(
-                    f"{address} is not a live alias of ours",
+                    f"{short(address)} is not a live alias of ours",
                     where="address",
                     way_out="see `ipalias.list`",
                 )
@@ -286,16 +284,17 @@ def journal(engine: Engine, name: str | None, page: int = 1) -> Any:
         return [
             path.rsplit("/", 1)[1][: -len(".json")] for path in engine.host.glob(f"{folder}/*.json")
         ]
-    text = engine.host.read(f"{folder}/{name}.json") if _ID.fullmatch(str(name)) else None
+    known = isinstance(name, str) and _ID.fullmatch(name)
+    text = engine.host.read(f"{folder}/{name}.json") if known else None
     if text is None:
-        raise InputError(f"there is no journal entry {name!r}"[:120], where="name")
+        raise InputError(f"there is no journal entry {short(name)}", where="name")
     try:
         changes = json.loads(text)["changes"]
         pages = 1 if len(text) <= PAGED else _pages(changes)
     except MALFORMED as error:
         raise ParseError(f"{folder}/{name}.json", 1, f"not a journal entry ({error})") from None
     if not isinstance(page, int) or isinstance(page, bool) or not 1 <= page <= pages:
-        raise InputError(f"{page!r} is not 1 to {pages}"[:120], where="page")
+        raise InputError(f"{short(page)} is not 1 to {pages}", where="page")
     return changes if pages == 1 else {"page": page, "pages": pages, **_page(changes, page)}
 
 
