@@ -139,8 +139,11 @@ def test_what_ndd_forgets_is_set_by_our_script_at_boot(old: SimHost) -> None:
     assert old.stored["ndd"]["ip_strict_dst_multihoming"] == "1"
 
 
-def test_a_script_of_somebody_else_s_in_its_place_is_refused_by_its_name(old: SimHost) -> None:
-    old.files.put(SCRIPT, "#!/sbin/sh\n/opt/site/start\n")
+@pytest.mark.parametrize("line", ["/opt/site/start", "/usr/sbin/ndd -set /dev/ip ip_def_ttl 64"])
+def test_a_script_of_somebody_else_s_in_its_place_is_refused_by_its_name(
+    old: SimHost, line: str
+) -> None:
+    old.files.put(SCRIPT, f"#!/sbin/sh\n{line}\n")
     before = picture(old)
     with pytest.raises(RefusedError, match=rf"{SCRIPT}: is there already and is not ours"):
         tuner(old).present([Setting("ip/ip_def_ttl", "64")])

@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..effects import Effects, FileState, ReadFile, Run, SyncFolder, Unlink
-from ..errors import EffectError, InputError, RefusedError
-from ..files import write_file
+from ..effects import Effects, Run
+from ..errors import EffectError, InputError
 from ..host import Host, Result
 from ..live.solaris import split_row
 from ..model import Command, File
@@ -70,19 +69,12 @@ def interface_of(key: str) -> str | None:
 
 
 def check(host: Host, keys: Mapping[str, str]) -> None:
-    """Refuse what this release does not have, and a script of somebody else's in our place.
+    """Refuse what this release does not have.
 
     :raises InputError: no such property.
-    :raises RefusedError: naming the script.
     """
     held = read_values(host, keys)
     by_ipadm = host.which("ipadm") is not None
-    if not (by_ipadm or (host.read(SCRIPT) or _MARK).startswith(_MARK)):
-        raise RefusedError(
-            "is there already and is not ours: what it does would be lost",
-            where=SCRIPT,
-            way_out="give it another name; nothing was changed",
-        )
     for key, where in keys.items():
         if held[key].live is None:
             tool = "ipadm show-prop" if by_ipadm else "ndd -get /dev/ip '?'"
@@ -122,7 +114,9 @@ def _by_ndd(host: Host, key: str) -> str | None:
 
 
 def read_script(text: str) -> dict[str, str]:
-    """Return the values that our script sets."""
+    """Return the values that our script sets; one of somebody else's in its place has none."""
+    if not text.startswith(_MARK):
+        return {}
     return {f"{found[1]}/{found[2]}": found[3] for found in _LINE.finditer(text)}
 
 
@@ -172,8 +166,10 @@ def notes(host: Host, wanted: Mapping[str, str]) -> list[str]:
 
 
 def render(host: Host, wanted: Mapping[str, str]) -> list[File]:
-    """Return no file: the script is changed with the values that it holds."""
-    return []
+    """Return our script where there is no ipadm, which has a store."""
+    if host.which("ipadm") is not None:
+        return []
+    return [File(SCRIPT, render_script(wanted) if wanted else None, 0o744)]
 
 
 def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
@@ -182,7 +178,7 @@ def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
     :raises EffectError: naming the key that was refused.
     """
     if host.which("ipadm") is None:
-        yield from _change_by_ndd(host, values)
+        yield from _change_by_ndd(values)
         return
     for key, held in values.items():
         for command in _commands(key, held, _by_ipadm(host, key)):
@@ -210,20 +206,10 @@ def _told(key: str, command: Command) -> Effects[None]:
         raise EffectError(f"could not be changed: {said}", where=key)
 
 
-def _change_by_ndd(host: Host, values: Mapping[str, Held]) -> Effects[None]:
+def _change_by_ndd(values: Mapping[str, Held]) -> Effects[None]:
+    """Make values live; the script is a file of the change."""
     for key, held in values.items():
         protocol, _, name = key.partition("/")
         if held.live is not None:
             argv = ("ndd", "-set", f"/dev/{protocol}", name, held.live)
             yield from _told(key, Command(argv))
-    image: FileState | None = yield ReadFile(SCRIPT)
-    before = read_script(image.text) if image is not None else {}
-    after = {k: v for k, v in before.items() if k not in values}
-    after |= {key: held.stored for key, held in values.items() if held.stored is not None}
-    if after == before:
-        return
-    if after:
-        yield from write_file(SCRIPT, render_script(after), 0o744, image)
-    else:
-        yield Unlink(SCRIPT)
-        yield SyncFolder(SCRIPT.rpartition("/")[0])
