@@ -222,6 +222,16 @@ def test_one_of_ours_that_the_kernel_would_write_along_keeps_its_value(host: Sim
     assert live(host, key) == "1" and live(host, "net.ipv4.conf.eth0.forwarding") == "0"
 
 
+@pytest.mark.parametrize("before", ["0", "1"])
+def test_what_writes_others_along_is_written_before_them(host: SimHost, before: str) -> None:
+    host.proc.write("/proc/sys/net/ipv4/conf/eth0/forwarding", before)
+    data = {"net.ipv4.conf.eth0.forwarding": 0, "net.ipv4.ip_forward": 1}
+    tuner(host).present(parse_settings(data, "x", "linux"))
+    written = [e.path for e in host.log if isinstance(e, WriteKernel)]
+    forward = "/proc/sys/net/ipv4/ip_forward"
+    assert written == [forward, "/proc/sys/net/ipv4/conf/eth0/forwarding"]
+
+
 @pytest.mark.parametrize("name", ["first", "other", "clean", "block"])
 def test_a_refused_write_leaves_everything_as_it_was(name: str) -> None:
     host, request = scene_of(name)

@@ -17,7 +17,7 @@ from ..recover import kept_routes
 from ..transaction import run_commands
 from . import Held, Store, differs, service
 from .ledger import Entries, render_ledger
-from .plan import Plan
+from .plan import Plan, targets_of
 
 #: A setting that takes every IPv6 address of its interface away.
 TAKES_ADDRESSES = "disable_ipv6"
@@ -130,10 +130,7 @@ def _verified(plan: Plan, host: Host, store: Store) -> Effects[None]:
     It does where an interface came in the middle, before the listener could know, and where
     the kernel wrote one along with another.
     """
-    targets = {
-        key: Held(entry.value, entry.value if store.STORED else None)
-        for key, entry in plan.after.items()
-    }
+    targets = targets_of(store, plan.after)
     targets |= {key: target for key, target in plan.values.items() if key not in targets}
     wrong = _wrong(targets, host, store)
     if wrong:
