@@ -251,7 +251,8 @@ class Tuner:
         after = wanted_too(without(before), wanted, wanted_by)
         after |= {k: replace(after[k], vips=one.vips) for k, one in asked.items() if one.vips}
         if wanted_by != DSR:
-            # DSR itself knows when it may.
+            # DSR itself knows when it may, and makes the adapter that its settings are about.
+            self._refuse_missing(where)
             self._refuse_louder(before, after)
         started_by = self._started_by()
         plan = self._plan(before, after, where, started_by, self.settings.paths.frozen)
@@ -285,6 +286,20 @@ class Tuner:
         told = report.comment(plan, test=test, stored=self.store.STORED)
         answer["comment"] = ". ".join([told, *notes])
         return answer
+
+    def _refuse_missing(self, where: Mapping[str, str]) -> None:
+        """Refuse a setting of an interface that is not there, where a store cannot hold it.
+
+        :raises InputError: naming the interface.
+        """
+        held = self.store.read_values(self.host, where) if self.store.STORED else {}
+        for key, found in held.items():
+            if found == sysctl.Held(None):
+                raise InputError(
+                    f"there is no {self.store.interface_of(key)} that could have {key}",
+                    where=where[key],
+                    way_out="make the adapter first, or leave the setting out",
+                )
 
     def refuse_loud(self, keys: Iterable[str], doing: str) -> None:
         """Refuse to take away settings that may keep this host silent, while it has a VIP.
