@@ -214,6 +214,15 @@ def test_what_the_kernel_writes_along_comes_back_too(host: SimHost) -> None:
     assert host.proc.values == before
 
 
+def test_two_of_ours_that_set_each_other_are_named(host: SimHost) -> None:
+    data = {"net.ipv4.ip_forward": 0, "net.ipv4.conf.all.forwarding": 1}
+    said = (
+        r"net\.ipv4\.ip_forward would not be 0 .*: net\.ipv4\.conf\.all\.forwarding, which is kept"
+    )
+    with pytest.raises(RefusedError, match=said):
+        tuner(host).present(parse_settings(data, "x", "linux"))
+
+
 def test_one_of_ours_that_the_kernel_would_write_along_keeps_its_value(host: SimHost) -> None:
     key = "net.ipv4.conf.eth1.forwarding"
     tuner(host).present(one(key, 1))

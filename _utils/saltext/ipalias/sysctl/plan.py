@@ -257,6 +257,9 @@ def _refuse_overruled(key: str, value: str, then: Lasting, where: str) -> None:
         does = f"sets {winner.value}" if winner.value is not None else "keeps it from being set"
         said = f"{winner.where} {does}, and is read after ours"
         way_out = "take that line out, or let its file's name sort before ours"
+        if winner.ours:
+            said = f"{winner.key}, which is kept too, sets it to {winner.value} along with others"
+            way_out = "give one of the two up; `ipalias_sysctl.effective` shows who wants what"
     raise RefusedError(
         f"{key} would not be {value} after a boot: {said}",
         where=where,
