@@ -132,10 +132,8 @@ def test_a_command_that_fails_undoes_the_change(scene: tuple[SimHost, Request], 
     assert set(failed) == {"rc-update", "rc-service"}
 
 
-def test_a_listener_that_does_not_stop_undoes_the_change() -> None:
-    host = openrc()
-    managed(DATA)(host)
-    before, healthy = comparable(host), host.programs["rc-service"]
+def let_nothing_stop(host: SimHost) -> None:
+    healthy = host.programs["rc-service"]
 
     def stuck(argv: Sequence[str], stdin: str | None) -> Result:
         if argv[-1] == "stop":
@@ -143,6 +141,24 @@ def test_a_listener_that_does_not_stop_undoes_the_change() -> None:
         return healthy(argv, stdin)
 
     host.programs["rc-service"] = stuck
+
+
+def test_a_boot_that_has_it_locked_puts_all_back_the_same() -> None:
+    """`rc_parallel`: it waits for us, marked as starting, and cannot be stopped meanwhile."""
+    host = openrc()
+    cut = [still for said, still in stills(host, managed(DATA)) if RUNLEVEL in still.files.nodes]
+    dark = simafter.power_up(cut[0])
+    let_nothing_stop(dark)
+    assert not any("not put back" in said for said in simafter.boot_restore(dark))
+    assert RUNLEVEL not in dark.files.nodes and dark.files.read(SCRIPT) is None
+    assert leftovers(dark) == []
+
+
+def test_a_listener_that_does_not_stop_undoes_the_change() -> None:
+    host = openrc()
+    managed(DATA)(host)
+    before = comparable(host)
+    let_nothing_stop(host)
     with pytest.raises(EffectError, match="failed to stop"):
         tuner(host).clean()
     assert differences(before, comparable(host)) == []
