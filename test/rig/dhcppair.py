@@ -1,0 +1,67 @@
+"""Blocks ``ipalias:dhcp`` that tests begin from, and reading of what came of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+#: The source guide's pair, with addresses of documentation.
+GUIDE: dict[str, Any] = {
+    "implementation": "isc",
+    "pair": {
+        "name": "dhcp-failover",
+        "members": {
+            "dhcp1": {"address": "192.0.2.10", "port": 647, "role": "primary"},
+            "dhcp2": {"address": "192.0.2.20", "port": 647, "role": "secondary"},
+        },
+        "max_response_delay": 60,
+        "max_unacked_updates": 10,
+        "load_balance_max_seconds": 3,
+        "mclt": 3600,
+        "split": 128,
+    },
+    "interfaces": ["eth0"],
+    "authoritative": True,
+    "ddns_update_style": "none",
+    "subnets": [
+        {
+            "subnet": "192.0.2.0/24",
+            "ranges": ["192.0.2.100-192.0.2.200"],
+            "routers": ["192.0.2.1"],
+            "domain_name_servers": ["198.51.100.53", "203.0.113.53"],
+            "domain_name": "corp.example",
+            "default_lease_time": 600,
+            "max_lease_time": 7200,
+        }
+    ],
+}
+#: What `parse_dhcp` needs and no more.
+LEAST: dict[str, Any] = {
+    "implementation": "isc",
+    "pair": {
+        "members": {
+            "dhcp1": {"address": "192.0.2.10", "role": "primary"},
+            "dhcp2": {"address": "192.0.2.20", "role": "secondary"},
+        }
+    },
+    "interfaces": ["eth0"],
+    "subnets": [{"subnet": "192.0.2.0/24", "ranges": ["192.0.2.100-192.0.2.200"]}],
+}
+
+
+def changed(base: dict[str, Any], **at: Any) -> dict[str, Any]:
+    """Return a copy of a block with values put in: keys are paths with ``__`` between parts.
+
+    A part that is a number is a place in a list; None takes a key out.
+    """
+    block = copy.deepcopy(base)
+    for path, value in at.items():
+        inside: Any = block
+        *parts, last = (int(part) if part.isdigit() else part for part in path.split("__"))
+        for part in parts:
+            inside = inside.setdefault(part, {}) if isinstance(inside, dict) else inside[part]
+        if value is None and isinstance(inside, dict):
+            inside.pop(last, None)
+        else:
+            inside[last] = value
+    return block
