@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
+
+from saltext.ipalias.dhcp.config import parse_dhcp
+from saltext.ipalias.dhcp.isc import render_isc
+from saltext.ipalias.dhcp.kea import render_kea
+from saltext.ipalias.dhcp.model import KEA, OmapiKey
 
 #: The source guide's pair, with addresses of documentation.
 GUIDE: dict[str, Any] = {
@@ -65,3 +72,18 @@ def changed(base: dict[str, Any], **at: Any) -> dict[str, Any]:
         else:
             inside[last] = value
     return block
+
+
+HERE = Path(__file__).resolve().parents[1] / "golden/dhcp"
+CASES = sorted(path.name for path in HERE.iterdir() if path.is_dir())
+#: A key that is nobody's, so that a golden file does not change.
+KEY = OmapiKey("ipalias-omapi", "hmac-sha256", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVowMTIzNDU=")
+
+
+def render_case(case: str) -> tuple[Path, dict[str, str]]:
+    """Return a golden case's folder and what its members get, by name."""
+    folder = HERE / case
+    config = parse_dhcp(json.loads((folder / "pillar.json").read_text()))
+    if config.implementation == KEA:
+        return folder, {member.name: render_kea(config, member) for member in config.pair.members}
+    return folder, {member.name: render_isc(config, member, KEY) for member in config.pair.members}

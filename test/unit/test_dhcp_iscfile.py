@@ -236,6 +236,8 @@ def test_a_scope_hands_down_what_it_says() -> None:
         ("shared-network a { }", "its subnets become subnets of their own"),
         ('failover peer "a" { primary; hba ff; }', "Kea has no such setting of a pair"),
         ("option ntp-servers ntp.example;", "is not an IPv4 address"),
+        ("option routers gateway.example;", "'gateway.example' is not an IPv4 address"),
+        ('option domain-name "a.example b.example";', "an option that has no name"),
     ],
 )
 def test_what_has_no_word_is_told_with_its_line(text: str, said: str) -> None:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from ..errors import InputError
 from .iscfile import Statement, mac_of, network_of
 from .model import KEA, PRIMARY, SECONDARY
-from .options import ADDRESSES, FLAG, KINDS, LIMITS, NAMES, parse_option
+from .options import ADDRESSES, FLAG, KINDS, LIMITS, NAMES, is_domain, parse_ipv4, parse_option
 
 Plain = dict[str, object]
 _NUMBERS: Mapping[tuple[str, ...], str] = {
@@ -79,8 +79,13 @@ class _Converter:
         """Put an option where the pillar has it."""
         name, values = statement.texts[1], list(statement.texts[2:])
         if name in ("routers", "domain-name-servers"):
-            settings[name.replace("-", "_")] = values
-        elif name == "domain-name" and len(values) == 1:
+            try:
+                settings[name.replace("-", "_")] = [
+                    parse_ipv4(value, statement.where) for value in values
+                ]
+            except InputError as error:
+                self.leave(statement, error.what)
+        elif name == "domain-name" and len(values) == 1 and is_domain(values[0]):
             settings["domain_name"] = values[0]
         elif name in ("subnet-mask", "broadcast-address"):
             if name == "broadcast-address" and len(values) == 1:
