@@ -66,7 +66,9 @@ for path in "$folder"/*.conf; do
         sleep 0.1
     done
     status=1
-    ! grep -q DHCP4_STARTED "$folder/$name.log" || ! grep -q HA_INIT_OK "$folder/$name.log" || status=0
+    if grep -q DHCP4_STARTED "$folder/$name.log"; then
+        grep -q HA_INIT_OK "$folder/$name.log" && status=0
+    fi
     echo "$name $status"
     [ $status = 0 ] || tail -n 3 "$folder/$name.log" >&2
     kill $pid 2>/dev/null || true

@@ -272,6 +272,14 @@ def test_a_member_may_be_on_a_network_without_clients() -> None:
     assert config.subnets[1].ranges == ()
 
 
+def test_numbers_that_cannot_keep_a_promise_are_refused() -> None:
+    assert "within: after a cut a client may wait 14 s, not 10 s: silence of max_resp" in refused(
+        within="10s"
+    )
+    assert "after a kill a client may wait 194" in refused(implementation="kea", within="1m")
+    assert parsed(within="10s", profile="short").profile == "short"
+
+
 # Who a host is
 
 

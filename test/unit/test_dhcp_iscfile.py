@@ -87,32 +87,37 @@ def test_any_bytes_are_read_or_refused() -> None:
             assert text[statement.start : statement.end][-1] in ";}"
 
 
-# The line that includes ours
+# What it includes
+
+FILES = {
+    MAIN: 'include "/etc/dhcp/ipalias.conf"; group { include "/etc/dhcp/hosts.conf"; }',
+    "/etc/dhcp/hosts.conf": "\nhost a { }",
+    "/etc/dhcp/round.conf": 'include "/etc/dhcp/round.conf";',
+    "/etc/dhcp/gone.conf": 'authoritative;\ninclude "/etc/dhcp/none.conf";',
+}
 
 
-@pytest.mark.parametrize("text", ["", STANDING, STANDING.rstrip("\n"), "# nothing", "\n\n"])
-def test_the_line_comes_and_goes_without_a_trace(text: str) -> None:
-    ours = iscfile.with_include(text, MAIN, isc.INCLUDED)
-    assert iscfile.includes(parse(ours)) == [isc.INCLUDED]
-    assert iscfile.with_include(ours, MAIN, isc.INCLUDED) == ours
-    assert iscfile.without_include(ours, MAIN, isc.INCLUDED) == text
+def test_what_it_includes_stands_in_place() -> None:
+    [group] = iscfile.standing(FILES.get, MAIN, [isc.INCLUDED])
+    assert group.block is not None
+    [host] = group.block
+    assert host.where == "/etc/dhcp/hosts.conf:2"
 
 
-def test_a_line_that_was_moved_is_found() -> None:
-    text = 'include\n  "/etc/dhcp/ipalias.conf" ; # ours\nauthoritative;\n'
-    assert iscfile.with_include(text, MAIN, isc.INCLUDED) == text
-    assert iscfile.without_include(text, MAIN, isc.INCLUDED) == " # ours\nauthoritative;\n"
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/etc/dhcp/round.conf", "/etc/dhcp/round.conf:1: /etc/dhcp/round.conf includes itself"),
+        ("/etc/dhcp/gone.conf", "/etc/dhcp/gone.conf:2: /etc/dhcp/none.conf is not there"),
+    ],
+)
+def test_what_cannot_be_included_is_refused_with_its_line(path: str, said: str) -> None:
+    with pytest.raises(ParseError, match=re.escape(said)):
+        iscfile.standing(FILES.get, path)
 
 
-def test_another_include_stays() -> None:
-    text = 'include "/etc/dhcp/hosts.conf";\n'
-    ours = iscfile.with_include(text, MAIN, isc.INCLUDED)
-    assert iscfile.without_include(ours, MAIN, isc.INCLUDED) == text
-
-
-def test_a_file_that_cannot_be_read_is_not_written_to() -> None:
-    with pytest.raises(ParseError):
-        iscfile.with_include("subnet {", MAIN, isc.INCLUDED)
+def test_no_file_says_nothing() -> None:
+    assert iscfile.standing({}.get, MAIN) == ()
 
 
 # What both declare

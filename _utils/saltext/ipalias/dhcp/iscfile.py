@@ -1,15 +1,15 @@
 """Read a dhcpd.conf that stands, as dhcpd.conf(5) and `conflex.c` of ISC's source have it.
 
 A file is statements; one ends with a semicolon or with a block in braces. What they mean is
-left to who asks. Edits are one line, which includes our file; all else keeps its bytes.
+left to who asks.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
 from ..errors import ParseError, RefusedError
@@ -152,51 +152,39 @@ def walk(statements: Sequence[Statement]) -> Iterator[Statement]:
         yield from walk(statement.block or ())
 
 
-def includes(statements: Sequence[Statement]) -> list[str]:
-    """Return the files that are included, in order."""
-    return [
-        statement.words[1].text
-        for statement in walk(statements)
-        if statement.opens("include") and len(statement.words) == 2
-    ]
+def standing(
+    read: Callable[[str], str | None], path: str, ours: Collection[str] = ()
+) -> tuple[Statement, ...]:
+    """Return the statements of a file, those of what it includes in place of the ``include``.
 
-
-def include_line(included: str) -> str:
-    """Return the line that includes a file."""
-    return f'include "{included}";'
-
-
-def with_include(text: str, path: str, included: str) -> str:
-    """Return a file that includes another one, at its end: the last word on a setting counts.
-
-    A last line without a line end gets none by this.
-
-    :raises ParseError: the file cannot be read, see `parse`.
+    :param read: gives a file's text; None: there is none.
+    :param ours: paths that are left out.
+    :raises ParseError: a file cannot be read, is not there, or includes itself.
     """
-    for statement in parse(text, path):
-        if statement.opens("include") and [w.text for w in statement.words[1:]] == [included]:
-            return text
-    line = include_line(included)
-    if not text:
-        return f"{line}\n"
-    return f"{text}{line}\n" if text.endswith("\n") else f"{text}\n{line}"
 
+    def expand(statements: Sequence[Statement], seen: tuple[str, ...]) -> Iterator[Statement]:
+        for statement in statements:
+            if not statement.opens("include") or len(statement.words) != 2:
+                inside = statement.block
+                if inside is not None:
+                    inside = tuple(expand(inside, seen))
+                yield replace(statement, block=inside)
+                continue
+            included = statement.words[1].text
+            if included in ours:
+                continue
+            text = None if included in seen else read(included)
+            if text is None:
+                what = "includes itself" if included in seen else "is not there"
+                raise ParseError(
+                    statement.path,
+                    statement.line,
+                    f"{included} {what}",
+                    way_out="take the line out, or make the file",
+                )
+            yield from expand(parse(text, included), (*seen, included))
 
-def without_include(text: str, path: str, included: str) -> str:
-    """Return a file that does not include another one at its top level.
-
-    :raises ParseError: the file cannot be read, see `parse`.
-    """
-    for statement in reversed(parse(text, path)):
-        if statement.opens("include") and [w.text for w in statement.words[1:]] == [included]:
-            start, end = statement.start, statement.end
-            alone = text[:start].rpartition("\n")[2].strip() == ""
-            if alone and text[end : end + 1] == "\n":
-                end += 1
-            elif alone and end == len(text) and text[:start].endswith("\n"):
-                start -= 1
-            text = text[:start] + text[end:]
-    return text
+    return tuple(expand(parse(read(path) or "", path), (path,)))
 
 
 def refuse_clash(statements: Sequence[Statement], config: DhcpConfig) -> None:
