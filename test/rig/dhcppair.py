@@ -55,6 +55,49 @@ LEAST: dict[str, Any] = {
     "subnets": [{"subnet": "192.0.2.0/24", "ranges": ["192.0.2.100-192.0.2.200"]}],
 }
 
+#: Every key that a block can have; Kea's where it has others.
+_FULL: dict[str, Any] = {
+    **GUIDE,
+    "profile": "short",
+    "whole": True,
+    "firewall": True,
+    "ping_timeout": 0.2,
+    "within": "1m",
+    "limits": {"skew": 10, "silence": 3, "used": "80%", "balance": 0.4, "drill": "30d"},
+    "partner_down": {"after": "5m", "witness": "gateway"},
+    "subnets": [
+        {
+            **GUIDE["subnets"][0],
+            "ranges": ["192.0.2.100-192.0.2.200", {"first": "192.0.2.210", "last": "192.0.2.220"}],
+            "options": {
+                "ntp-servers": ["192.0.2.1"],
+                "broadcast-address": "192.0.2.255",
+                "root-path": "192.0.2.1:/srv",
+                "domain-search": ["corp.example"],
+                "interface-mtu": 1400,
+                "ip-forwarding": False,
+                "time-offset": -3600,
+            },
+            "reservations": [
+                {"mac": "02:00:5e:10:00:01", "address": "192.0.2.30", "hostname": "printer"}
+            ],
+        }
+    ],
+}
+_KEA: dict[str, Any] = {
+    "mode": "load-balancing",
+    "heartbeat_delay": "1s",
+    "max_response_delay": 3,
+    "max_ack_delay": 2,
+    "max_unacked_clients": 2,
+    "control_socket": "/run/kea/kea4-ctrl-socket",
+    "lease_database": {
+        **{"type": "mysql", "name": "kea", "host": "db.example", "port": 3306},
+        **{"user": "kea", "password": "example"},
+    },
+}
+WHOLE = (_FULL, {**_FULL, "implementation": "kea", "kea": _KEA})
+
 
 def changed(base: dict[str, Any], **at: Any) -> dict[str, Any]:
     """Return a copy of a block with values put in: keys are paths with ``__`` between parts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,3 +141,28 @@ def test_what_is_promised_is_plain_data() -> None:
     killed = told[KILL]
     assert isinstance(killed, dict)
     assert killed["answers all"] == REACTION
+
+
+def test_the_figures_of_the_documentation_are_those_computed() -> None:
+    text = (Path(__file__).parents[2] / "docs/dhcp.md").read_text()
+
+    def row(kind: str, client: Client = RFC2131, **at: Any) -> str:
+        found = bound(kind, client, **at)
+        word = {KILL: "killed", CUT: "cut"}[kind]
+        return f"| {word} | {found.service:g} s | {found.seconds:g} s"
+
+    for at in (
+        {"profile": "guide"},
+        {"profile": "short"},
+        {"profile": "guide", "implementation": "kea"},
+        {"profile": "short", "implementation": "kea"},
+        {"profile": "short", "implementation": "kea", "kea": {"max_unacked_clients": 0}},
+    ):
+        assert row(CUT, **at) in text
+        if "implementation" in at:
+            assert row(KILL, **at) in text
+    assert f"if it counts in `secs`, {bound(CUT, SILENT).seconds:g} s if not" in text
+    assert f"if it counts, {bound(CUT, SILENT, profile='short').seconds:g} s if not" in text
+    assert f"at once ({bound(KILL).service:g} s) | {bound(KILL).seconds:g} s" in text
+    assert "11 clients needed" in text
+    assert bound(KILL, implementation="kea").clients == 11

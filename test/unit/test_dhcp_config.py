@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rig.dhcppair import GUIDE, LEAST, changed
 from saltext.ipalias.dhcp import config_pair, config_subnets
@@ -355,6 +356,31 @@ def test_a_port_of_another_address_or_program_is_none_of_ours() -> None:
 
 
 # Documentation
+
+
+def example(kea: bool) -> Any:
+    """Return the block of pillar.example, its comments taken off."""
+    text = (Path(__file__).parents[2] / "pillar.example").read_text()
+    inside = text.partition("  # dhcp:\n")[2].partition("\n\n")[0]
+    lines = [line.removeprefix("  #   ") for line in inside.splitlines()]
+    if kea:
+        lines = [re.sub(r"^# ( *[a-z_]+:)", r"\1", line) for line in lines]
+        lines = [line.replace(": isc ", ": kea ") for line in lines]
+    return yaml.safe_load("\n".join(lines))
+
+
+def test_the_example_is_the_guides_pair() -> None:
+    assert parse_dhcp(example(kea=False)).pair == parsed(GUIDE).pair
+
+
+def test_the_example_has_every_key_of_the_block() -> None:
+    block = example(kea=True)
+    assert set(block) == set(DHCP_KEYS)
+    # A promise for ISC's numbers, and what is ISC's alone.
+    del block["within"], block["whole"]
+    config = parse_dhcp(block)
+    assert config.pair.kea == parsed(implementation="kea").pair.kea
+    assert config.partner_down.witness == "gw1"
 
 
 def test_every_key_is_in_the_documentation() -> None:

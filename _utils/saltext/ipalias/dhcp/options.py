@@ -89,8 +89,8 @@ _KEYS: Mapping[str, str] = {
     "dhcp-lease-time": "default_lease_time",
     "subnet-mask": "subnet",
 }
-#: A comma parts values for Kea, a quote or backslash ends or escapes them for dhcpd.
-_TEXT = re.compile(r"[ !#-+\--\[\]-~]{1,255}")
+#: A comma parts values for Kea, quotes and a backslash end or escape them for one or the other.
+_TEXT = re.compile(r"[ !#-&(-+\--\[\]-~]{1,255}")
 _LABELS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -174,7 +174,7 @@ def _text(kind: str, value: object, where: str) -> str:
         raise InputError(
             f"{short(value)} is not a text that both servers read alike",
             where=where,
-            way_out="write 1 to 255 printable ASCII characters without comma, quote, backslash",
+            way_out="write 1 to 255 printable ASCII characters without comma, quotes, backslash",
         )
     return value
 
