@@ -107,10 +107,12 @@ def test_the_servers_refuse_what_we_refuse(root: Path, tmp_path: Path) -> None:
     primary = isc.render_isc(config, config.pair.primary)
     (tmp_path / "no-split.conf").write_text(primary.replace("  split 128;\n", ""))
     (tmp_path / "no-option.conf").write_text(primary.replace("option routers", "option rooters"))
-    (tmp_path / "outside.conf").write_text(primary.replace("range 192.0.2.100", "range 192.0.1.1"))
+    (tmp_path / "outside.conf").write_text(
+        primary.replace("range 192.0.2.100", "range 203.0.113.1")
+    )
     config = parse_dhcp(changed(GUIDE, implementation="kea"))
     whole = kea.render_kea(config, config.pair.primary)
-    (tmp_path / "kea-pool.conf").write_text(whole.replace("192.0.2.100 -", "192.0.1.100 -"))
+    (tmp_path / "kea-pool.conf").write_text(whole.replace("192.0.2.100 -", "203.0.113.100 -"))
     told, said = check(root, tmp_path)
     assert len(told) == 4
     assert set(told.values()) == {"1"}, (told, said)
