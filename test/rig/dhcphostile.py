@@ -22,8 +22,8 @@ _LONGEST = 4000
 _KEA_TEXTS = ("data", "user", "password", "name")
 
 
-def attack(strings: Sequence[str]) -> tuple[int, int, list[str]]:
-    """Put each string in each place of whole blocks.
+def attack(values: Sequence[object]) -> tuple[int, int, list[str]]:
+    """Put each value in each place of whole blocks.
 
     :returns: how many were tried, in how many places, and what got where it must not.
     """
@@ -35,11 +35,14 @@ def attack(strings: Sequence[str]) -> tuple[int, int, list[str]]:
         expected = shapes(plain)
         for place in places(whole):
             fields += 1
-            for text in strings:
+            for text in values:
                 data = copy.deepcopy(whole)
+                if "KEY" in place and not isinstance(text, str):
+                    continue
                 put(data, place, text)
                 tried += 1
-                what = f"dhcp {':'.join(map(str, place))} = {text[:60]!r}"
+                shown = repr(text[:60]) if isinstance(text, str) else type(text).__name__
+                what = f"dhcp {':'.join(map(str, place))} = {shown}"
                 try:
                     config = parse_dhcp(data)
                 except InputError as error:
@@ -49,7 +52,8 @@ def attack(strings: Sequence[str]) -> tuple[int, int, list[str]]:
                 except Exception as error:
                     problems.append(f"{what}: {type(error).__name__}: {str(error)[:200]}")
                     continue
-                if shapes(config) != expected:
+                # Another kind may be a value that there can be: none, an empty list.
+                if isinstance(text, str) and shapes(config) != expected:
                     problems.append(f"{what}: changed the shape of a file")
                 problems += [f"{what}: reached {found}" for found in reached(config)]
     return tried, fields, problems

@@ -5,7 +5,8 @@ A program of its own, so that a check can run it on another copy of the checkout
     hostile.py CHECKOUT [STEP]     with STEP only every STEP-th string
 
 A string that is refused leaves no trace: it is looked for in every effect (texts, paths,
-commands and their input), in every file and program asked for, and in the lock's note.
+commands and their input), in every file and program asked for, and in the lock's note. A value
+of another kind is refused or taken, and never a traceback.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import inspect
 import json
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ sys.path[:1] = [str(Path(__file__).resolve().parents[1]), f"{CHECKOUT}/_utils"]
 from salt.exceptions import CommandExecutionError  # noqa: E402
 
 from rig import dhcphostile  # noqa: E402
-from rig.hostile_strings import MARK, every, places, put  # noqa: E402
+from rig.hostile_strings import MARK, every, odd, places, put  # noqa: E402
 from rig.simhost import SimHost  # noqa: E402
 from rig.simnm import OWNERS  # noqa: E402
 from saltext.ipalias import engine, paths, pillar  # noqa: E402
@@ -117,13 +118,13 @@ class Attack:
             pillar, data, root, confirm
         )
 
-    def attempt(self, field: str, text: str, data: Any, call: Callable[[], Any]) -> None:
-        """Make one call with one hostile string and see what comes of it."""
+    def attempt(self, field: str, text: object, data: Any, call: Callable[[], Any]) -> None:
+        """Make one call with one hostile value and see what comes of it."""
         self.tried += 1
         self.fields.add(field)
         recorder = Recorder(self.template.twin())
         self.module._engine = self.engine_on(recorder, data)
-        what = f"{field} = {text[:60]!r}"
+        what = f"{field} = {repr(text)[:60] if isinstance(text, str) else type(text).__name__}"
         try:
             told = call()
         except CommandExecutionError as error:
@@ -155,7 +156,8 @@ class Attack:
             "announce": {"count": 1, "interval": 0.1},
             "form": "stanza",
             "check_duplicates": False,
-            "guard": {"timeout": 60, "checks": ["master", "tcp://192.0.2.1:443"]},
+            **{"restart": "alias", "convert_dhcp": False, "dns_servers": ["192.0.2.53"]},
+            "guard": {"timeout": 60, "checks": ["master", "tcp://192.0.2.1:443", ["/bin/true"]]},
             "interfaces": {
                 "eth0": {
                     "addresses": [
@@ -170,8 +172,10 @@ class Attack:
             },
         }
         for place in places(whole):
-            for text in strings():
+            for text in [*strings(), *odd()]:
                 data = copy.deepcopy(whole)
+                if place[-2:-1] == ("KEY",) and not isinstance(text, Hashable):
+                    continue
                 put(data, place, text)
                 where = ":".join(map(str, place))
                 self.attempt(f"pillar {where}", text, data, lambda: self.module.apply())
@@ -187,7 +191,7 @@ class Attack:
         for name, function in functions.items():
             signature = inspect.signature(function)
             for argument in signature.parameters:
-                for text in strings():
+                for text in [*strings(), *odd()]:
                     given = {
                         key: needed[key]
                         for key, value in signature.parameters.items()
@@ -227,7 +231,7 @@ def main() -> None:
         told["tried"] += attack.tried
         told["fields"] += len(attack.fields)
         told["problems"] += attack.problems
-    tried, fields, problems = dhcphostile.attack(strings())
+    tried, fields, problems = dhcphostile.attack([*strings(), *odd()])
     told["tried"] += tried
     told["fields"] += fields
     told["problems"] += problems

@@ -1,4 +1,4 @@
-"""Strings that no field of the formula may carry into a file or a command."""
+"""Strings that no field of the formula may carry into a file or a command, and other kinds."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ PAYLOADS = [
     *("\n[Service]\nExecStart={}", "\niface {} inet manual", "\npost-up {}", "\naddress add {}"),
     *("]\nName={}", "}}\n{}", "# END ipalias {}\n", "\x1b]0;{}\x07", "-{} ", "--{}=1", "-batch {}"),
 ]
+
+
+def odd() -> list[Any]:
+    """Return values of other kinds; a number of so many digits Python cannot even write out."""
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    found: list[Any] = [None, True, b"x", -1, 1.5, float("nan"), float("inf"), 10**400, 1 << 20000]
+    found += [[], [None], [[]], [{}], [1 << 20000], deep, {}, {"a": 1}, {1 << 20000: 1}]
+    return [*found, "\ud800", ["\ud800"], ["/bin/true", "\ud800"]]
 
 
 def every() -> list[str]:
@@ -48,8 +58,8 @@ def places(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [*found, above] if above else found
 
 
-def put(data: Any, place: tuple[Any, ...], text: str) -> None:
-    """Put a string in a place."""
+def put(data: Any, place: tuple[Any, ...], text: object) -> None:
+    """Put a value in a place."""
     *above, last = place
     if above and above[-1] == "KEY":
         above.pop()

@@ -9,7 +9,7 @@ import copy
 
 from rig import dhcphostile
 from rig.dhcppair import WHOLE
-from rig.hostile_strings import MARK, every
+from rig.hostile_strings import MARK, every, odd
 from saltext.ipalias.dhcp.config import DHCP_KEYS
 from saltext.ipalias.dhcp.config_pair import KEA_KEYS
 
@@ -20,6 +20,12 @@ def test_no_field_carries_a_string_out_of_its_quotes() -> None:
     assert problems == []
     assert fields > 100
     assert tried == fields * len(strings)
+
+
+def test_no_kind_of_value_gets_further_than_a_refusal() -> None:
+    tried, _, problems = dhcphostile.attack(odd())
+    assert problems == []
+    assert tried > 1000
 
 
 def test_every_key_is_attacked() -> None:

@@ -69,13 +69,18 @@ def test_what_is_not_a_file_reads_as_none(host: RealHost, tmp_path: Path) -> Non
         assert host.perform(ReadFile(str(path))) is None
 
 
+@pytest.mark.parametrize("planning", [True, False])
 def test_a_named_pipe_that_nobody_writes_into_is_not_waited_for(
-    host: RealHost, tmp_path: Path
+    host: RealHost, tmp_path: Path, planning: bool
 ) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     found: list[str | None] = []
-    reader = threading.Thread(target=lambda: found.append(host.read(str(path))), daemon=True)
+
+    def read() -> None:
+        found.append(host.read(str(path)) if planning else host.perform(ReadFile(str(path))).text)
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(30)
     if reader.is_alive():

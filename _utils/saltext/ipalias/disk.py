@@ -29,7 +29,7 @@ def read_state(path: str) -> FileState | None:
     """Read a file with owner and mode."""
     real = slashed(os.path.realpath(path))
     try:
-        with open(real, newline="", **CODING) as file:  # type: ignore[call-overload]
+        with open(real, newline="", opener=open_now, **CODING) as file:  # type: ignore[call-overload]
             status = os.fstat(file.fileno())
             return FileState(
                 real, file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid

@@ -15,13 +15,13 @@ from typing import Any
 
 from . import ledger, platforms, sysctl
 from .bootunit import Program
+from .difference import cap
 from .effects import Freeze, ReadLive, run
 from .engine import Answer, Machine
 from .errors import EffectError, InputError
 from .frozen import CURRENT
 from .guarded import settle
 from .paths import Settings
-from .plan import cap
 from .silence import linux
 from .sysctl import report, service
 from .sysctl.apply import apply, write_entries

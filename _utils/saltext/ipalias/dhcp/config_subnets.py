@@ -88,7 +88,9 @@ def _subnet(block: Mixed, pair: Pair, where: str) -> Subnet:
         default_lease_time=default,
         max_lease_time=longest,
         options=tuple(
-            parse_option(name, item, f"{where}:options:{str(name)[:80]}")
+            parse_option(
+                name, item, f"{where}:options:{name if isinstance(name, str) else short(name)}"
+            )
             for name, item in mapping(block.get("options"), f"{where}:options").items()
         ),
         reservations=tuple(

@@ -139,10 +139,11 @@ def parse_option(name: object, value: object, where: str) -> tuple[str, str]:
         another kind than the option has.
     """
     if not isinstance(name, str) or name not in KINDS:
-        known = difflib.get_close_matches(str(name)[:80], KINDS, n=1)
+        text = name[:80] if isinstance(name, str) else ""
+        known = difflib.get_close_matches(text, KINDS, n=1)
         way_out = f"did you mean `{known[0]}`?" if known else f"known: {', '.join(KINDS)}"
-        if isinstance(name, str) and name in _KEYS:
-            way_out = f"write it as `{_KEYS[name]}`"
+        if text in _KEYS:
+            way_out = f"write it as `{_KEYS[text]}`"
         raise InputError(f"there is no option {short(name)} here", where=where, way_out=way_out)
     return name, _READ[KINDS[name]](KINDS[name], value, where)
 

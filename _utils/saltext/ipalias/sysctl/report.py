@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..plan import render_diff
+from ..difference import render_diff
 from . import Held, Lasting, same_value
 from .ledger import Entry
 from .plan import Plan
