@@ -20,7 +20,7 @@ from ..guarded import settle
 from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
-from ..plan import cap, render_diff
+from ..difference import cap, render_diff
 from ..values import mapping
 from . import conffiles, firewall
 from .apply import Plan, Wanted, apply
