@@ -74,7 +74,7 @@ class Setup:
         :raises IpaliasError: see `config`, `apply` and `guarded`; everything is as it was.
         """
         if mapping(self.data, self.root).get("dhcp") is None:
-            if self._found() is None:
+            if self.found() is None:
                 return _nothing("The pillar has no `dhcp`")
             raise InputError(
                 "there is no `dhcp`, and this host is a member of a pair",
@@ -88,7 +88,7 @@ class Setup:
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take our configuration away; what was there before is back, and leases stay."""
-        if self.host.system != "linux" or self._found() is None:
+        if self.host.system != "linux" or self.found() is None:
             return _nothing("Nothing of ours is concerned")
         with self._lock("ipalias_dhcp.clean", test):
             return self._carry_out(self._removal(), test)
@@ -142,7 +142,7 @@ class Setup:
                 "a DHCP pair is for Debian 12 and 13 with systemd", where=f"{self.root}:dhcp"
             )
 
-    def _found(self) -> Found | None:
+    def found(self) -> Found | None:
         """Return what the host had before us; None: nothing of ours is here."""
         text = self.host.read(self.places.found)
         return conffiles.parse_found(text, self.places.found) if text else None
@@ -166,7 +166,7 @@ class Setup:
         if not installed:
             notes.append(f"{server.package} is not installed yet: its own check is still to come")
         sockets = read_sockets(self.host)
-        former = self._found()
+        former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
         base, going = former, Files(())
         if former is not None and former.implementation != config.implementation:
@@ -237,7 +237,7 @@ class Setup:
 
     def _removal(self) -> Plan:
         """Return what takes everything of ours away."""
-        found = self._found()
+        found = self.found()
         assert found is not None
         sockets = read_sockets(self.host)
         server = SERVERS[found.implementation]
