@@ -76,9 +76,7 @@ def read_standing(setup: Setup, config: DhcpConfig, me: Member) -> Standing:
 def _ask(setup: Setup, config: DhcpConfig) -> tuple[str, str]:
     """Return the server's own word of itself and of its partner."""
     if config.implementation == ISC:
-        key = setup.omapi_key()
-        asked = None if key is None else omapi.Key(key.name, key.algorithm, key.secret)
-        with omapi.Client(asked) as client:
+        with omapi.Client(setup.omapi_key()) as client:
             failover = omapi.read_failover(client, config.pair.name)
         return omapi.word_of(failover.local), omapi.word_of(failover.partner)
     path = config.pair.kea.control_socket
