@@ -49,6 +49,40 @@ class Member:
     role: str
 
 
+MEMFILE: Final = "memfile"
+MYSQL: Final = "mysql"
+POSTGRESQL: Final = "postgresql"
+LEASE_STORES: Final = (MEMFILE, MYSQL, POSTGRESQL)
+
+
+@dataclass(frozen=True)
+class LeaseStore:
+    """Hold where Kea keeps its leases; what a file needs not is empty.
+
+    :param name: of the database.
+    :param port: 0: the database's own.
+    """
+
+    kind: str = MEMFILE
+    name: str = ""
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class OmapiKey:
+    """Hold the key that dhcpd wants of who asks for its state.
+
+    :param secret: base64.
+    """
+
+    name: str
+    algorithm: str
+    secret: str = field(repr=False)
+
+
 @dataclass(frozen=True)
 class KeaSettings:
     """Hold what Kea's hook has and ISC's failover has not; times in seconds.
@@ -58,6 +92,7 @@ class KeaSettings:
     :param max_ack_delay: a client that has waited longer counts as not served by the peer.
     :param max_unacked_clients: more such clients, and the peer is taken for dead; 0: at once.
     :param control_socket: the daemon's own socket.
+    :param leases: where leases are kept.
     """
 
     mode: str = LOAD_BALANCING
@@ -65,7 +100,8 @@ class KeaSettings:
     max_response_delay: float = 60.0
     max_ack_delay: float = 10.0
     max_unacked_clients: int = 10
-    control_socket: str = ""
+    control_socket: str = "/run/kea/kea4-ctrl-socket"
+    leases: LeaseStore = field(default_factory=LeaseStore)
 
 
 @dataclass(frozen=True)
@@ -178,6 +214,8 @@ class DhcpConfig:
 
     :param whole: write the server's own main file; else a file of ours that it includes.
     :param firewall: let the peer's port in by an nftables table of our own.
+    :param ping_timeout: seconds that ISC's server waits for an answer to its ping before it
+        offers an address for the first time; 0: it does not ping.
     """
 
     implementation: str
@@ -188,6 +226,7 @@ class DhcpConfig:
     ddns_update_style: str = "none"
     whole: bool = False
     firewall: bool = False
+    ping_timeout: float = 0.5
     profile: str = "guide"
     limits: Limits = field(default_factory=Limits)
     partner_down: PartnerDown = field(default_factory=PartnerDown)

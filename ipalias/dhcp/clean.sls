@@ -1,0 +1,6 @@
+#!yaml
+# The pair's configuration taken away; what was there before is back, and leases stay.
+ipalias-dhcp-absent:
+  ipalias_dhcp.absent:
+    - name: ipalias
+    - pillar: ipalias
