@@ -238,3 +238,148 @@ def drill_report(result, report, moment, pillar="ipalias", test=None):
         drill.keep_report, setup, *formula.call(drill.parse_told, result, report, moment)
     )
     return formula.mutate(keep, test)
+
+
+# --- live: what the pair is, and a dead peer --------------------------------------------------
+
+
+def _side(pillar):
+    """Return host, block, member and state folder, as what looks at a pair takes them."""
+    setup = _setup(pillar)
+    config, me = _formula().call(setup.member)
+    return (setup.host, config, me), {"state": setup.settings.paths.state}
+
+
+def status(pillar="ipalias"):
+    """
+    Show the pair as this member sees it.
+
+    Both sides' state, the last contact, both ways between the ports and which one is blocked,
+    leases free, backup and active with their balance, what the peer has not acknowledged, the
+    skew of the two clocks, the last lines of the log about the pair, and the age of the last
+    good drill. What cannot be asked stands among the problems. Which way is blocked is known
+    for certain to the side that it begins on: ask both.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'dhcp*' ipalias_dhcp.status
+    """
+    formula = _formula()
+    side, places = _side(pillar)
+    reading = formula.call(formula.library("dhcp.reading").read, *side, **places)
+    return formula.call(formula.library("dhcp.status").rows, reading)
+
+
+def partner_down(pillar="ipalias", although_host_answers=False, by_policy=False, test=None):
+    """
+    Have this member's server take its peer for dead, and give out that one's addresses too.
+
+    Refused while anything of the peer answers: its port, its session, its host. A peer that is
+    back must reach this one before it serves; with ISC it then waits for ``mclt``.
+
+    pillar
+        Pillar path of the formula's block.
+
+    although_host_answers
+        The peer's host may answer, as long as its port is silent: whoever says so knows that no
+        server gives out leases there.
+
+    by_policy
+        Only as the pillar's ``partner_down`` allows it, for a reaction.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp2 ipalias_dhcp.partner_down test=True
+    """
+    formula = _formula()
+    side, places = _side(pillar)
+    parse = formula.library("values").parse_bool
+    ways = {
+        "although_host_answers": formula.call(
+            parse, although_host_answers, "although_host_answers"
+        ),
+        "by_policy": formula.call(parse, by_policy, "by_policy"),
+    }
+
+    def declare(*, test):
+        library = formula.library("dhcp.partnerdown")
+        return library.partner_down(*side, test=test, **ways, **places)
+
+    return formula.mutate(declare, test)
+
+
+def policy(pillar="ipalias"):
+    """
+    Show when a reaction may declare the peer dead, and who has to find it dead as well.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.policy
+    """
+    formula = _formula()
+    (_, config, me), _ = _side(pillar)
+    return formula.library("dhcp.partnerdown").policy_of(config, me)
+
+
+def reach(address, port):
+    """
+    Show whether a server's port and its host answer from here: the word of a witness.
+
+    The port is asked by the first segment of a connection, which its server never sees.
+
+    address
+        IPv4 address.
+
+    port
+        TCP port.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt gw1 ipalias_dhcp.reach 192.0.2.3 647
+    """
+    formula = _formula()
+    library = formula.library("dhcp.peer")
+    return formula.call(library.reach, *formula.call(library.parse_place, address, port))
+
+
+def watch(memory=None, pillar="ipalias"):
+    """
+    Return what has changed of the pair, for the beacon; at once, and each change once.
+
+    The look itself is done beside this process's other work, and told by a later call.
+
+    memory
+        What the call before has returned as ``memory``.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.watch
+    """
+    formula = _formula()
+    library = formula.library("dhcp.watching")
+    setup = _setup(pillar)
+    config, me = formula.call(library.side_of, setup)
+    look = functools.partial(library.look, setup.host, config, me, state=setup.settings.paths.state)
+    return formula.call(library.watch, pillar, look, memory)

@@ -33,12 +33,14 @@ def partner_down(
     state: str = "/var/lib/ipalias",
     test: bool = False,
     although_host_answers: bool = False,
+    by_policy: bool = False,
 ) -> dict[str, Any]:
     """Have this host's server take its peer for dead.
 
     :param state: our own state folder.
     :param although_host_answers: the peer's host may answer as long as its port does not; who
         says so knows that no server gives out leases there.
+    :param by_policy: nobody has looked at it: only after the time that the pillar says.
     :returns: ``result``, ``changes``, ``comment``, ``notes``.
     :raises RefusedError: the peer answers, this server still counts on it, or refuses.
     :raises EffectError: this server does not answer.
@@ -51,6 +53,8 @@ def partner_down(
     if reading.own.word == model.PARTNER_DOWN:
         return _answer(True, {}, f"{me.name} is {reading.own.state} already", [])
     refuse_living(reading, although_host_answers)
+    if by_policy:
+        refuse_early(reading)
     changes = {"state": {"old": reading.own.state, "new": "partner-down"}}
     notes = _notes(reading)
     if test:
@@ -88,6 +92,30 @@ def refuse_living(reading: Reading, although_host_answers: bool = False) -> None
             "its host answers, its port does not: a filter may hide a server that serves",
             where=where,
             way_out="stop the server there, or say although_host_answers=True",
+        )
+
+
+def refuse_early(reading: Reading) -> None:
+    """Refuse what the pillar's policy does not allow, or not yet.
+
+    By the server's own count, and not by who asks: an event can be made up.
+
+    :raises RefusedError: no policy, or the time has not passed.
+    """
+    after, where = reading.config.partner_down.after, f"{reading.config.where}:partner_down"
+    if not after:
+        raise RefusedError(
+            "no reaction may declare the peer dead",
+            where=where,
+            way_out="set `after` and `witness`",
+        )
+    cut = reading.cut_for
+    if reading.own.word != model.INTERRUPTED or cut is None or cut < after:
+        since = "not" if cut is None else f"for {cut:.0f} s"
+        raise RefusedError(
+            f"{reading.me.name} is {reading.own.state}, {since} without its peer; "
+            f"{after:g} s are wanted",
+            where=where,
         )
 
 

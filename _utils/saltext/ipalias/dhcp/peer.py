@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import random
 import select
 import socket
@@ -20,7 +21,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from ..errors import EffectError
+from ..errors import EffectError, InputError
+from ..values import short
 from ..wan.netlink import Netlink, NetlinkError
 from . import segments
 from .model import Member
@@ -290,6 +292,23 @@ def source_to(target: str) -> str:
             return str(asking.getsockname()[0])
     except OSError as error:
         raise EffectError(error.strerror or "no route", where=target) from error
+
+
+def parse_place(address: object, port: object) -> tuple[str, int]:
+    """Read an IPv4 address and a port.
+
+    :raises InputError: they are none.
+    """
+    try:
+        number = int(str(port))
+        place = str(ipaddress.IPv4Address(str(address)))
+    except ValueError:
+        number, place = 0, ""
+    if not place or not 0 < number < 65536:
+        raise InputError(
+            f"{short(address)} and {short(port)} are no IPv4 address and port", where="reach"
+        )
+    return place, number
 
 
 def reach(target: str, port: int, patience: float = 3.0) -> dict[str, object]:

@@ -112,6 +112,7 @@ class Reading:
     :param said: why the own server's word is missing; empty: it is there.
     :param peer_says: what the peer's own server says of the pair, where it can be asked (Kea).
     :param unacked: updates that the peer has not acknowledged (ISC), or clients (Kea).
+    :param cut_for: for how long the own server has been without its peer, as it counts (seconds).
     :param alive: whether the peer's host answers anything; None: not asked, for its port does.
     :param since: for the next look.
     :param whole: whether the rest was looked at, which takes a process or a large file: leases,
@@ -129,6 +130,7 @@ class Reading:
     ways: Ways
     peer_says: Side = UNSAID
     unacked: int | None = None
+    cut_for: float | None = None
     alive: bool | None = None
     since: Since = FIRST
     whole: bool = False
@@ -233,11 +235,13 @@ def _own_isc(host: Host, empty: Reading, path: str) -> Reading:
     key = parse_key(text, path) if text is not None else None
     with omapi.Client(key, timeout=SERVER) as client:
         said = omapi.read_failover(client, empty.config.pair.name)
+    cut = omapi.word_of(said.local) == model.INTERRUPTED
     return replace(
         empty,
         own=Side(omapi.word_of(said.local), said.local, float(said.local_since) or None),
         partner=Side(omapi.word_of(said.partner), said.partner, float(said.partner_since) or None),
         unacked=said.unacked,
+        cut_for=max(0.0, empty.time - said.local_since) if cut else None,
     )
 
 
@@ -249,6 +253,7 @@ def _own_kea(empty: Reading, outward: Reply) -> Reading:
         own=Side(keactl.word_of(said.local, said.interrupted), said.local),
         partner=Side(keactl.word_of(said.partner), said.partner),
         unacked=said.unacked,
+        cut_for=said.heard,
     )
     if outward.kind != segments.OPEN:
         return reading
