@@ -1,4 +1,4 @@
-"""The minion's own configuration for the beacon of a pair; see `wan.reporting` for how it is read."""
+"""The minion's own configuration for the beacon of a pair; `wan.reporting` has the rest."""
 
 from __future__ import annotations
 

@@ -200,7 +200,8 @@ def _put(path: str, text: str | None) -> None:
     writer.replace(path, text, 0o600, sync=True)
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """Return a file's text, or an empty one."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
