@@ -1,6 +1,8 @@
-"""Strings that no field of the formula may carry into a file or a command."""
+"""Strings that no field of the formula may carry into a file or a command, and other kinds."""
 
 from __future__ import annotations
+
+from typing import Any
 
 #: In every hostile string; no field of the formula holds it otherwise.
 MARK = "zq7mark"
@@ -22,6 +24,16 @@ PAYLOADS = [
 ]
 
 
+def odd() -> list[Any]:
+    """Return values of other kinds; a number of so many digits Python cannot even write out."""
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    found: list[Any] = [None, True, b"x", -1, 1.5, float("nan"), float("inf"), 10**400, 1 << 20000]
+    found += [[], [None], [[]], [{}], [1 << 20000], deep, {}, {"a": 1}, {1 << 20000: 1}]
+    return [*found, "\ud800", ["\ud800"], ["/bin/true", "\ud800"]]
+
+
 def every() -> list[str]:
     """Return all hostile strings."""
     found = [f"{MARK}{char}x" for char in CHARACTERS]
@@ -32,3 +44,29 @@ def every() -> list[str]:
     found += [f"eth0:{payload.format(MARK)}" for payload in PAYLOADS]
     found += [MARK + "A" * (1 << 20), "\n" * (1 << 20) + MARK, MARK + "9" * (1 << 20)]
     return list(dict.fromkeys(found))
+
+
+def places(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return every place of a pillar: a value's path, and a key's with a mark before it."""
+    found: list[tuple[Any, ...]] = []
+    if isinstance(data, dict):
+        for key, value in data.items():
+            found += [(*above, "KEY", key), *places(value, (*above, key))]
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            found += places(value, (*above, index))
+    return [*found, above] if above else found
+
+
+def put(data: Any, place: tuple[Any, ...], text: object) -> None:
+    """Put a value in a place."""
+    *above, last = place
+    if above and above[-1] == "KEY":
+        above.pop()
+        for key in above:
+            data = data[key]
+        data[text] = data.pop(last)
+        return
+    for key in above:
+        data = data[key]
+    data[last] = text

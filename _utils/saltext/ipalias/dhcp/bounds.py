@@ -58,17 +58,19 @@ RFC2131 = Client(4.0)
 
 
 def steady(interval: float) -> Client:
-    """Return a client that sends each `interval` seconds, and counts."""
-    return Client(interval, 1.0, interval, 0.0)
+    """Return a client that sends each `interval` seconds, as near as a timer is, and counts."""
+    return Client(interval, 1.0, interval, interval / 20)
 
 
 @dataclass(frozen=True)
 class Bound:
     """Hold a bound and where it comes from; times in seconds.
 
-    :param service: until the survivor answers whatever client asks.
-    :param seconds: until the unluckiest client of the dead server has its lease.
-    :param clients: that many clients of the dead server must be asking, or it never happens.
+    :param service: from the fault until the survivor answers whatever client asks.
+    :param seconds: longest that a client of the dead server waits for its lease, from its first
+        message on; that comes with the fault or later.
+    :param clients: that many clients of the dead server must have been asking since the fault,
+        or it takes longer: until they have.
     :param why: the parts of it, in words.
     """
 
@@ -82,7 +84,7 @@ def takeover_bound(config: DhcpConfig, kind: str, client: Client = RFC2131) -> B
     """Return how long a takeover takes at most.
 
     :param kind: `KILL` or `CUT`.
-    :param client: a client that begins to ask when the fault comes, or later.
+    :param client: how a client asks again.
     """
     if config.implementation == ISC:
         return _isc(config, kind, client)
@@ -140,7 +142,8 @@ def _kea(kea: KeaSettings, kind: str, client: Client) -> Bound:
 def next_message(since: float, client: Client) -> float:
     """Return by when a client that asks from 0 on has sent a message at `since` or later.
 
-    A client that begins later has waited less, so its next message is no further away.
+    It grows with `since`, so a client that begins after the fault does not wait longer than
+    one that begins with it.
     """
     early = late = 0.0
     wait = client.first

@@ -21,6 +21,7 @@ from ..values import (
     short,
     span,
 )
+from .bounds import CUT, KILL, takeover_bound
 from .config_pair import ID, parse_kea, parse_pair
 from .config_subnets import parse_subnets
 from .model import IMPLEMENTATIONS, KEA, DhcpConfig, Limits, Member, PartnerDown
@@ -41,6 +42,7 @@ DHCP_KEYS = (
     "subnets",
     "limits",
     "partner_down",
+    "within",
 )
 LIMIT_KEYS = ("skew", "silence", "used", "balance", "drill")
 PARTNER_DOWN_KEYS = ("after", "witness")
@@ -93,6 +95,7 @@ def parse_dhcp(data: object, root: str = ROOT) -> DhcpConfig:
     )
     _refuse_in_kea(config)
     _refuse_undeclared(config)
+    _refuse_slow(config, top.get("within"), f"{root}:within")
     return config
 
 
@@ -197,6 +200,22 @@ def _refuse_undeclared(config: DhcpConfig) -> None:
         raise InputError(
             "no subnet has a range, so the pair shares nothing", where=f"{config.where}:subnets"
         )
+
+
+def _refuse_slow(config: DhcpConfig, value: object, where: str) -> None:
+    """Refuse numbers that cannot keep what the operator wants of a takeover."""
+    if value is None:
+        return
+    within = parse_duration(value, where, 1.0, 86400.0)
+    for kind in (KILL, CUT):
+        bound = takeover_bound(config, kind)
+        if bound.seconds > within:
+            raise InputError(
+                f"after a {kind} a client may wait {span(round(bound.seconds, 3))}, "
+                f"not {span(within)}: {'; '.join(bound.why)}",
+                where=where,
+                way_out="shorten these, or take `profile: short`",
+            )
 
 
 def find_member(config: DhcpConfig, minion_id: str, addresses: Collection[str]) -> Member:

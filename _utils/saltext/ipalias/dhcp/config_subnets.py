@@ -47,7 +47,7 @@ def parse_subnets(value: object, pair: Pair, where: str) -> tuple[Subnet, ...]:
                     f"{subnet.network} overlaps {other.network}", where=f"{subnet.where}:subnet"
                 )
         subnets.append(subnet)
-    _refuse_twice(subnets)
+    _refuse_twice(subnets, pair)
     return tuple(subnets)
 
 
@@ -88,7 +88,9 @@ def _subnet(block: Mixed, pair: Pair, where: str) -> Subnet:
         default_lease_time=default,
         max_lease_time=longest,
         options=tuple(
-            parse_option(name, item, f"{where}:options:{str(name)[:80]}")
+            parse_option(
+                name, item, f"{where}:options:{name if isinstance(name, str) else short(name)}"
+            )
             for name, item in mapping(block.get("options"), f"{where}:options").items()
         ),
         reservations=tuple(
@@ -107,6 +109,11 @@ def _subnet(block: Mixed, pair: Pair, where: str) -> Subnet:
             )
     _refuse_in_pool(subnet, pair)
     return subnet
+
+
+def _word(key: object) -> str:
+    """Return a key for a path; what is none is shown in short."""
+    return key if isinstance(key, str) else short(key)
 
 
 def _listed(value: object, where: str) -> tuple[str, ...]:
@@ -211,18 +218,17 @@ def _refuse_in_pool(subnet: Subnet, pair: Pair) -> None:
                 )
 
 
-def _refuse_twice(subnets: Sequence[Subnet]) -> None:
+def _refuse_twice(subnets: Sequence[Subnet], pair: Pair) -> None:
     """Refuse an address reserved twice, and a client with two in one subnet."""
-    addresses: dict[str, str] = {}
+    addresses = {one.address: one.name for one in pair.members}
     for subnet in subnets:
+        addresses.update(dict.fromkeys(subnet.routers, "a router"))
         macs: set[str] = set()
         for index, one in enumerate(subnet.reservations):
             where = f"{subnet.where}:reservations[{index}]"
             if one.address in addresses:
-                raise InputError(
-                    f"{one.address} is reserved for {addresses[one.address]} already", where=where
-                )
+                raise InputError(f"{one.address} is {addresses[one.address]} already", where=where)
             if one.mac in macs:
                 raise InputError(f"{one.mac} has an address in this subnet already", where=where)
-            addresses[one.address] = one.mac
+            addresses[one.address] = f"reserved for {one.mac}"
             macs.add(one.mac)

@@ -35,6 +35,7 @@ SERVING, LISTENING = "serving", "listening"
 AWAITED = (SERVING, LISTENING, NORMAL)
 #: Seconds after which a client of the drill asks again.
 CLIENT_AGAIN = 1.0
+PASSED, FAILED = "ok", "failed"
 #: Lines of a report, and characters of one, that are kept.
 _MOST_LINES, _LONGEST_LINE = 200, 500
 
@@ -238,7 +239,7 @@ def parse_report(text: str | None) -> dict[str, Any]:
         data = json.loads(text or "{}")
         return {
             "time": float(data["time"]),
-            "result": bool(data["result"]),
+            "result": str(data["result"]),
             "report": [str(line) for line in data["report"]],
             "good": None if data.get("good") is None else float(data["good"]),
         }
@@ -250,7 +251,7 @@ def render_report(before: Mapping[str, Any], moment: float, result: bool, lines:
     """Return a report as it is kept, with the time of the last drill that went well."""
     data = {
         "time": moment,
-        "result": result,
+        "result": PASSED if result else FAILED,
         "report": [line[:_LONGEST_LINE] for line in lines[:_MOST_LINES]],
         "good": moment if result else before.get("good"),
     }

@@ -89,8 +89,8 @@ _KEYS: Mapping[str, str] = {
     "dhcp-lease-time": "default_lease_time",
     "subnet-mask": "subnet",
 }
-#: A comma parts values for Kea, a quote or backslash ends or escapes them for dhcpd.
-_TEXT = re.compile(r"[ !#-+\--\[\]-~]{1,255}")
+#: A comma parts values for Kea, quotes and a backslash end or escape them for one or the other.
+_TEXT = re.compile(r"[ !#-&(-+\--\[\]-~]{1,255}")
 _LABELS = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 
@@ -139,10 +139,11 @@ def parse_option(name: object, value: object, where: str) -> tuple[str, str]:
         another kind than the option has.
     """
     if not isinstance(name, str) or name not in KINDS:
-        known = difflib.get_close_matches(str(name)[:80], KINDS, n=1)
+        text = name[:80] if isinstance(name, str) else ""
+        known = difflib.get_close_matches(text, KINDS, n=1)
         way_out = f"did you mean `{known[0]}`?" if known else f"known: {', '.join(KINDS)}"
-        if isinstance(name, str) and name in _KEYS:
-            way_out = f"write it as `{_KEYS[name]}`"
+        if text in _KEYS:
+            way_out = f"write it as `{_KEYS[text]}`"
         raise InputError(f"there is no option {short(name)} here", where=where, way_out=way_out)
     return name, _READ[KINDS[name]](KINDS[name], value, where)
 
@@ -174,7 +175,7 @@ def _text(kind: str, value: object, where: str) -> str:
         raise InputError(
             f"{short(value)} is not a text that both servers read alike",
             where=where,
-            way_out="write 1 to 255 printable ASCII characters without comma, quote, backslash",
+            way_out="write 1 to 255 printable ASCII characters without comma, quotes, backslash",
         )
     return value
 

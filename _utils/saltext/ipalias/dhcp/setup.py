@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import platforms
 from ..checks import parse_guard
+from ..difference import cap, render_diff
 from ..effects import FileState, ReadFile, ReadLive, run
 from ..engine import Answer, Machine
 from ..errors import InputError, RefusedError, UnsupportedError
@@ -20,7 +21,6 @@ from ..guarded import settle
 from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
-from ..plan import cap, render_diff
 from ..values import mapping
 from . import conffiles, firewall
 from .apply import Plan, Wanted, apply
