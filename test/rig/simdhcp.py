@@ -137,6 +137,8 @@ class Systemctl(Program):
         assert server is not None, argv
         enabled: list[str] = host.stored["enabled"]
         match verb:
+            case "is-failed":
+                return Result(1, "", "")
             case "is-enabled":
                 return Result(0 if unit in enabled else 1, "", "")
             case "enable" if unit not in enabled:

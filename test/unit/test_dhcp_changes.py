@@ -129,7 +129,7 @@ def test_one_implementation_takes_the_place_of_the_other(host: SimHost) -> None:
 
 def test_a_file_that_the_server_refuses_leaves_the_old_one_and_the_service(host: SimHost) -> None:
     setup(host).managed()
-    broken = (host.files.read("/etc/dhcp/dhcpd.conf") or "") + "bogus\n"
+    broken = (host.files.read("/etc/dhcp/dhcpd.conf") or "") + "bogus;\n"
     host.files.put("/etc/dhcp/dhcpd.conf", broken)
     before = without_own(host)
     host.log.clear()
@@ -309,3 +309,30 @@ def test_what_was_found_is_read_back_or_refused(host: SimHost) -> None:
         host.files.put(path, damaged)
         with pytest.raises(ParseError, match=said):
             setup(host).absent()
+
+
+def test_a_main_file_that_declares_the_same_is_refused(host: SimHost) -> None:
+    theirs = f"{MAIN}subnet 192.0.2.0 netmask 255.255.255.0 {{ }}\n"
+    host.files.put("/etc/dhcp/dhcpd.conf", theirs)
+    with pytest.raises(RefusedError, match=r"/etc/dhcp/dhcpd\.conf:3"):
+        setup(host).managed()
+    assert host.mutating == []
+    assert setup(host, block(whole=True)).managed()["result"] is True
+    setup(host).absent()
+    assert host.files.read("/etc/dhcp/dhcpd.conf") == theirs
+
+
+def test_a_main_file_that_is_not_there_is_made_and_goes_again(host: SimHost) -> None:
+    host.files.nodes.pop("/etc/dhcp/dhcpd.conf")
+    before = without_own(host)
+    assert setup(host).managed()["result"] is True
+    assert 'include "/etc/dhcp/ipalias.conf";' in (host.files.read("/etc/dhcp/dhcpd.conf") or "")
+    setup(host).absent()
+    assert different(before, host) == {}
+
+
+def test_interfaces_that_only_a_shell_can_tell_are_refused(host: SimHost) -> None:
+    host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}if true; then INTERFACESv4=eth1; fi\n")
+    with pytest.raises(ParseError, match="isc-dhcp-server:4: INTERFACESv4"):
+        setup(host).managed()
+    assert host.mutating == []
