@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,6 +206,54 @@ def test_a_witness_tells_the_dead_from_the_living(any_pair: Pair) -> None:
         assert (found["host"], found["dead"]) == (False, True)
 
 
+class OtherClock(threading.Thread):
+    """A host's answers to ICMP timestamps with another time, its kernel's own being dropped."""
+
+    def __init__(self, pair: Pair, name: str, ahead: float) -> None:
+        super().__init__(daemon=True)
+        self._ahead = round(ahead * 1000)
+        pair.drop(name, "", outward="icmp type timestamp-reply meta mark != 1")
+        with inside(pair.side(name).host):
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 1)
+        self._socket.settimeout(0.05)
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                packet, (asker, _) = self._socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            kind, _, _, ident, number, sent, _, _ = struct.unpack_from("!BBHHHIII", packet, 20)
+            if kind != 13:
+                continue
+            there = (int(time.time() * 1000) + self._ahead) % segments.DAY
+            fields = [14, 0, 0, ident, number, sent, there, there]
+            fields[2] = segments.checksum(struct.pack("!BBHHHIII", *fields))
+            self._socket.sendto(struct.pack("!BBHHHIII", *fields), (asker, 0))
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+        self._socket.close()
+
+
+def test_a_clock_that_is_off_is_told_before_the_servers_refuse_each_other(any_pair: Pair) -> None:
+    side = any_pair.side("dhcp1")
+    clock = OtherClock(any_pair, "dhcp2", -45)
+    try:
+        skew = side.rows()["clock skew"]
+        assert -46 < skew["seconds"] < -44 and skew["by"] == "ICMP timestamp"
+        told = watch(side)
+    finally:
+        clock.end()
+    [event] = [event for event in told["events"] if event["kind"] == "skew"]
+    assert "dhcp2" in event["text"] and "behind" in event["text"]
+    assert side.look().own.word == "normal", "the servers do not know of it"
+
+
 # --- dhcpd ----------------------------------------------------------------------------------
 
 
@@ -322,6 +371,12 @@ def test_keas_peer_is_asked_itself(kea_pair: Pair) -> None:
     assert said.state == "load-balancing" and said.time is not None
     assert abs(said.time - time.time()) < 5
     assert one.rows()["peer"]["hears us"] is True
+
+
+def test_keas_heartbeat_has_the_clock_where_a_filter_drops_the_question(kea_pair: Pair) -> None:
+    kea_pair.drop("dhcp2", "icmp type timestamp-request")
+    skew = kea_pair.side("dhcp1").rows()["clock skew"]
+    assert skew["by"] == "heartbeat" and abs(skew["seconds"]) < 2
 
 
 def test_kea_that_does_not_answer_is_a_problem_and_no_error(kea_pair: Pair) -> None:
