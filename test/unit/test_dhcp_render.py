@@ -245,7 +245,9 @@ def test_what_kea_has_not_is_told() -> None:
     ]
 
 
-@pytest.mark.parametrize(("mine", "peers"), [("2.6.3", "2.7.1"), ("3.0.1", "2.2.0"), ("2.2.0", "2.6.3")])
+@pytest.mark.parametrize(
+    ("mine", "peers"), [("2.6.3", "2.7.1"), ("3.0.1", "2.2.0"), ("2.2.0", "2.6.3")]
+)
 def test_releases_that_do_not_understand_each_other_are_refused(mine: str, peers: str) -> None:
     with pytest.raises(UnsupportedError, match=re.escape(f"Kea {mine} here and {peers}")):
         kea.refuse_versions(mine, peers, "ipalias:dhcp:pair")
