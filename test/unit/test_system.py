@@ -194,6 +194,14 @@ def test_a_kernel_setting_answers_what_it_was(host: RealHost, tmp_path: Path) ->
     assert host.perform(WriteKernel(str(tmp_path / "absent"), "1")) is None
 
 
+def test_a_setting_may_hold_any_bytes_and_gets_them_back(host: RealHost, tmp_path: Path) -> None:
+    path = tmp_path / "domainname"
+    path.write_bytes(RAW[:4])
+    before = host.perform(WriteKernel(str(path), "example.org"))
+    host.perform(WriteKernel(str(path), before))
+    assert path.read_bytes().startswith(RAW[:4])
+
+
 def test_looking_around(host: RealHost, tmp_path: Path) -> None:
     for name in ("b", "a", ".hidden"):
         (tmp_path / name).write_text("")

@@ -99,10 +99,13 @@ def sync(path: str) -> None:
 
 
 def write_kernel(path: str, value: str) -> str | None:
-    """Write a kernel setting; return the value before, or None where there is none."""
+    """Write a kernel setting; return the value before, or None where there is none.
+
+    What was there may be any bytes: a domain name, a pattern for core files.
+    """
     try:
-        with open(path, "r+", encoding="ascii") as file:
-            before = file.read()
+        with open(path, "r+", **CODING) as file:  # type: ignore[call-overload]
+            before: str = file.read()
             file.seek(0)
             file.write(value)
             return before

@@ -10,7 +10,6 @@ from typing import Any
 from .backends import load
 from .backup import Original, parse_index, render_index
 from .difference import render_diff
-from .dsr import DSR
 from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
 from .errors import InputError, IpaliasError, RefusedError
@@ -23,9 +22,8 @@ from .live import Snapshot
 from .paths import Paths
 from .restore_store import kept_stores, restore_store
 from .surroundings import MAX_NAMED
-from .sysctl import ledger as settings_ledger
+from .tuning import Tuner
 from .values import plain
-from .vips import refuse_loud
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -128,12 +126,9 @@ def _set_by_files(host: Host, interface: str, ledger: Ledger) -> set[str]:
 
 def _refuse_loud(engine: Engine, texts: Mapping[str, str]) -> None:
     """Refuse to take settings out of a file that keep this host silent under a VIP."""
-    text = engine.host.read(engine.paths.sysctl)
-    if text is None or not any(posixpath.basename(path) == "sysctl.conf" for path in texts):
-        return
-    kept = settings_ledger.parse_ledger(text, engine.paths.sysctl)
-    silencing = [key for key, entry in kept.items() if DSR in entry.wanted_by]
-    refuse_loud(engine.ledger(), silencing, "ipalias.restore")
+    if any(posixpath.basename(path) == "sysctl.conf" for path in texts):
+        tuner = Tuner(engine.host, engine.settings)
+        tuner.refuse_loud(tuner.entries(), "ipalias.restore")
 
 
 def _chosen(

@@ -12,7 +12,6 @@ from typing import Any
 from . import restarts
 from .backup import parse_index
 from .difference import render_diff
-from .dsr import DSR
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
@@ -27,10 +26,10 @@ from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import DEFAULT, Announce
 from .recover import kept_routes
 from .situation import Situation
-from .sysctl import ledger as settings_ledger
 from .transaction import announce_added, what_owner_lacks, write_ledger
+from .tuning import Tuner
 from .values import choice, parse_interface, plain, sequence, short
-from .vips import refuse_loud, refuse_vips_back
+from .vips import refuse_vips_back
 
 #: Characters up to which a kept change is returned in one piece: Salt trims an event of 1 MiB.
 PAGED = 700_000
@@ -222,10 +221,7 @@ def _refuse_answers(engine: Engine, record: Record) -> None:
     """Refuse to undo what keeps the host silent under a VIP, and to bring one back."""
     now = engine.ledger()
     if record.tuned:
-        text = engine.host.read(engine.paths.sysctl)
-        kept = settings_ledger.parse_ledger(text, engine.paths.sysctl) if text else {}
-        silencing = [key for key in record.tuned if key in kept and DSR in kept[key].wanted_by]
-        refuse_loud(now, silencing, "ipalias.rollback")
+        Tuner(engine.host, engine.settings).refuse_loud(record.tuned, "ipalias.rollback")
     image = record.files.get(engine.paths.ledger)
     if image is not None:
         then = parse_ledger(image.text, engine.paths.ledger)
