@@ -7,9 +7,11 @@ own check can still refuse before anything is replaced. See the formula's ``docs
 """
 
 import functools
+import glob
 import importlib.util
 import os
 
+import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ipalias_dhcp"
@@ -90,6 +92,133 @@ def clean(pillar="ipalias", test=None):
         salt dhcp1 ipalias_dhcp.clean test=True
     """
     return _formula().mutate(_setup(pillar).absent, test)
+
+
+def check_config(pillar="ipalias"):
+    """
+    Look whether this member is as it shall be, and can reach its peer; nothing is changed.
+
+    The server's own check of its file as it stands, what an apply would write, both directions
+    of the peer's port with the one that is blocked, Kea's releases here and there, and how long
+    a takeover may take by the pair's numbers.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt -L dhcp1,dhcp2 ipalias_dhcp.check_config
+    """
+    formula = _formula()
+    return formula.call(formula.library("dhcp.checkconfig").check_config, _setup(pillar))
+
+
+def convert(pillar="ipalias"):
+    """
+    Return what of this host's dhcpd.conf a block ``dhcp`` can have, and what it cannot.
+
+    For a server that is to become a member, and for one whose pair is to be Kea's.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.convert
+    """
+    formula, setup = _formula(), _setup(pillar)
+    library = formula.library("dhcp.iscfile")
+    ours, main = formula.library("dhcp.isc").INCLUDED, formula.library("dhcp.conffiles").main_path
+    path = formula.call(main, "isc", setup.host)
+    statements = formula.call(library.standing, setup.host.read, path, [ours])
+    return formula.call(formula.library("dhcp.convert").convert, statements)
+
+
+# --- the beacon -----------------------------------------------------------------------------
+
+
+def report(pillar="ipalias", test=None):
+    """
+    Have this minion tell the master of the pair: its beacon, without a restart.
+
+    pillar
+        Pillar path of the formula's block; without ``dhcp`` in it, the beacon is removed.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.report test=True
+    """
+    block = _formula().pillar_at(pillar)
+    return _report(isinstance(block, dict) and bool(block.get("dhcp")), test)
+
+
+def unreport(test=None):
+    """
+    Have this minion tell nothing of the pair any more.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.unreport
+    """
+    return _report(False, test)
+
+
+def _report(wanted, test):
+    """Bring the minion's configuration to what it shall be."""
+    formula = _formula()
+    ours, shared = formula.library("dhcp.reporting"), formula.library("wan.reporting")
+    wanted = ours.reporting(wanted)
+    main = __opts__.get("conf_file") or ""
+    if wanted.keys:
+        wanted = formula.call(shared.beside, wanted, _yaml_of(main), main)
+    included = os.path.dirname(__opts__.get("default_include") or "minion.d/*.conf")
+    differing = ours.changes(wanted, os.path.join(os.path.dirname(main), included))
+    answer = shared.answer(differing, False, formula.test_mode(test))
+    if answer["result"] is not None and answer["changes"]:
+        system = formula.library("system")
+        formula.call(formula.library("engine").refuse_unprivileged, system.is_root())
+        formula.call(shared.write, differing)
+        answer["notes"] = [note for note in [_beacon(ours, wanted)] if note]
+    answer["comment"] = ". ".join([answer["comment"], *answer["notes"]])
+    return answer
+
+
+def _yaml_of(path):
+    """Return what stands in the minion's main file alone."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = salt.utils.yaml.safe_load(file)
+    except OSError:
+        found = None
+    return found if isinstance(found, dict) else {}
+
+
+def _beacon(ours, wanted):
+    """Give the beacon to the running minion, or take it; return what is to be said of it."""
+    folder = __opts__.get("sock_dir") or ""
+    if not glob.glob(os.path.join(folder, "minion_event_*_pull.ipc")):
+        return "No minion runs here: the beacon comes with it"
+    there = ours.BEACON in (__opts__.get("beacons") or {})
+    if not wanted.keys and not there:
+        return ""
+    verb = ("modify" if there else "add") if wanted.keys else "delete"
+    told = __salt__[f"beacons.{verb}"](ours.BEACON, *([ours.beacon_of()] if wanted.keys else []))
+    done = told.get("result") or there
+    return "" if done else f"The beacon comes with the minion's next start: {told['comment']}"
 
 
 # --- order ----------------------------------------------------------------------------------
@@ -238,6 +367,48 @@ def drill_report(result, report, moment, pillar="ipalias", test=None):
         drill.keep_report, setup, *formula.call(drill.parse_told, result, report, moment)
     )
     return formula.mutate(keep, test)
+
+
+def lease(interface=None, clients=1, limit=30, server="", pillar="ipalias", test=None):
+    """
+    Get leases with new clients on an interface, say from whom, and give them back.
+
+    The drill's own step, on a member or on any other minion of the segment. The clients have
+    hardware addresses of their own; nothing of this host is configured.
+
+    interface
+        On the clients' segment; on a member the first one of the pillar, if none is named.
+
+    clients
+        How many, up to 200.
+
+    limit
+        Seconds, or ``2m``, for all of them.
+
+    server
+        Address of the server that they have to come from; without it any.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web3 ipalias_dhcp.lease eth0 clients=4 server=192.0.2.3
+    """
+    formula = _formula()
+    values, client = formula.library("values"), formula.library("dhcp.client")
+    if interface is None:
+        config, _ = formula.call(_setup(pillar).member)
+        interface = config.interfaces[0]
+    clients = formula.call(values.parse_int, clients, "clients", 1, 200)
+    limit = _seconds(formula, limit, "limit", 1.0)
+    get = functools.partial(client.lease, interface, clients, limit, str(server))
+    return formula.mutate(get, test)
 
 
 # --- live: what the pair is, and a dead peer --------------------------------------------------

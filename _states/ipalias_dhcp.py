@@ -69,3 +69,38 @@ def absent(name, pillar="ipalias"):
         salt 'dhcp*' state.single ipalias_dhcp.absent ipalias
     """
     return _state(name, "ipalias_dhcp.clean", pillar=pillar)
+
+
+def reported(name, pillar="ipalias"):
+    """
+    Have this minion tell the master of the pair: its beacon.
+
+    name
+        Anything.
+
+    pillar
+        Pillar path of the formula's block; without ``dhcp`` in it, the beacon is removed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'dhcp*' state.single ipalias_dhcp.reported ipalias
+    """
+    return _state(name, "ipalias_dhcp.report", pillar=pillar)
+
+
+def unreported(name):
+    """
+    Have this minion tell nothing of the pair any more.
+
+    name
+        Anything.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'dhcp*' state.single ipalias_dhcp.unreported ipalias
+    """
+    return _state(name, "ipalias_dhcp.unreport")

@@ -34,3 +34,11 @@ ipalias-dhcp-pair:
     - require:
         - pkg: ipalias-dhcp-package
 {%- endif %}
+
+# The minion's beacon, see docs/dhcp.md.
+ipalias-dhcp-reported:
+  ipalias_dhcp.reported:
+    - name: ipalias
+    - pillar: ipalias
+    - require:
+        - ipalias_dhcp: ipalias-dhcp-pair

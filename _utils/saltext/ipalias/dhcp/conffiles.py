@@ -20,7 +20,7 @@ from ..host import Host
 from ..model import Command, File
 from ..text import shellvars
 from ..text.blocks import remove_block, replace_block
-from . import isc, kea
+from . import isc, iscdefaults, kea
 from .model import ISC, KEA, DhcpConfig
 from .services import SERVERS, State
 
@@ -29,8 +29,6 @@ SCHEMA = 1
 OWN = isc.INCLUDED
 ISC_DEFAULTS = isc.DEFAULTS
 INTERFACES = isc.INTERFACES
-#: In ISC_DEFAULTS: another place for dhcpd.conf.
-MAIN = "DHCPDv4_CONF"
 BLOCK = "dhcp"
 
 
@@ -100,14 +98,14 @@ def main_path(implementation: str, host: Host) -> str:
     """Return the path of the server's main file on this host.
 
     :raises InputError: it is set to a place where AppArmor lets dhcpd read nothing.
+    :raises ParseError: see `iscdefaults.main_file`.
     """
     server = SERVERS[implementation]
     text = host.read(ISC_DEFAULTS) if implementation == ISC else None
-    given = shellvars.parse(text, ISC_DEFAULTS).get(MAIN) if text else None
-    path = given.value if given is not None and given.value else server.main
+    path = iscdefaults.main_file(text, ISC_DEFAULTS) if text else server.main
     if not path.startswith(f"{server.folder}/"):
         raise InputError(
-            f"{MAIN}={path} is not below {server.folder}",
+            f"{path} is not below {server.folder}",
             where=ISC_DEFAULTS,
             way_out=f"move it there: its AppArmor profile lets {server.program} read nothing else",
         )
@@ -116,28 +114,23 @@ def main_path(implementation: str, host: Host) -> str:
 
 def with_interfaces(text: str | None, interfaces: Iterable[str]) -> str:
     """Return the defaults of isc-dhcp-server with its interfaces."""
-    document = shellvars.parse(text or "", ISC_DEFAULTS)
-    document.set(INTERFACES, " ".join(interfaces), quote='"')
-    return _ended(document.text())
+    set_ = iscdefaults.set_interfaces(text or "", ISC_DEFAULTS, " ".join(interfaces))
+    return set_ if set_.endswith("\n") else f"{set_}\n"
 
 
 def without_interfaces(text: str, kept: Kept) -> str | None:
     """Return the defaults with the interfaces that were there before us; all else stays."""
     before = kept.text
-    ours = shellvars.parse(text, ISC_DEFAULTS).get(INTERFACES)
-    given = shellvars.parse(before or "", ISC_DEFAULTS).get(INTERFACES)
-    if ours is not None and text == with_interfaces(before, (ours.value or "").split()):
+    ours = iscdefaults.read_interfaces(text, ISC_DEFAULTS)
+    if text == with_interfaces(before, ours.split()):
         return before
+    given = shellvars.parse(before or "", ISC_DEFAULTS).get(INTERFACES)
     document = shellvars.parse(text, ISC_DEFAULTS)
     if given is None or given.value is None:
         document.remove(INTERFACES)
     else:
         document.set(INTERFACES, given.value)
     return document.text()
-
-
-def _ended(text: str) -> str:
-    return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 def found_paths(implementation: str, host: Host) -> list[str]:
@@ -193,14 +186,14 @@ def present(found: Found, text: str, config: DhcpConfig, host: Host) -> Files:
         return Files((File(OWN, None), ours, *files), {main: FileState(main, "", isc.MODE)})
     now, kept = host.read(main), found.files[main]
     like = {}
-    if now is not None and _is_ours(now):
+    if now is not None and is_ours(now):
         # Whole once, and included now: what was there before comes back first.
         now, like = kept.text, {main: kept.state(main)}
     included = replace_block(now, BLOCK, f'include "{OWN}";\n', main)
     return Files((File(OWN, text, isc.MODE), File(main, included, owned=False), *files), like)
 
 
-def _is_ours(text: str) -> bool:
+def is_ours(text: str) -> bool:
     """Tell whether a text is a whole configuration of ours."""
     return text.startswith(isc.HEAD)
 
@@ -222,7 +215,7 @@ def absent(found: Found, host: Host) -> Files:
         return Files((File(main, kept.text, owned=False),), like)
     files = [File(OWN, None)]
     now = host.read(main)
-    if now is not None and _is_ours(now):
+    if now is not None and is_ours(now):
         files.append(File(main, kept.text, owned=False))
     elif now is not None:
         files.append(File(main, remove_block(now, BLOCK, main), owned=False))

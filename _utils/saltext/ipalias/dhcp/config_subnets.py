@@ -111,6 +111,11 @@ def _subnet(block: Mixed, pair: Pair, where: str) -> Subnet:
     return subnet
 
 
+def _word(key: object) -> str:
+    """Return a key for a path; what is none is shown in short."""
+    return key if isinstance(key, str) else short(key)
+
+
 def _listed(value: object, where: str) -> tuple[str, ...]:
     """Read a list of addresses."""
     items = [value] if isinstance(value, str) else sequence(value, where)

@@ -26,7 +26,7 @@ UNIT_NAME = "ipalias-dhcp-firewall.service"
 UNIT = f"/etc/systemd/system/{UNIT_NAME}"
 #: A drop-in rather than a link in multi-user.target.wants: a file, put back like any other.
 WANTED = "/etc/systemd/system/multi-user.target.d/ipalias-dhcp-firewall.conf"
-PATHS = (RULES, UNIT, WANTED)
+PATHS = (RULES, WANTED, UNIT)
 
 _UNIT_TEXT = f"""# Written by the ipalias formula.
 [Unit]
@@ -85,7 +85,7 @@ def firewall_files(config: DhcpConfig | None, me: Member | None, host: Host) -> 
     wants = config is not None and (config.firewall or config.implementation == ISC)
     if config is None or me is None or not wants or host.which("nft") is None:
         return [File(path, None) for path in PATHS]
-    texts = (render_rules(config, me), _UNIT_TEXT, _WANTED_TEXT)
+    texts = (render_rules(config, me), _WANTED_TEXT, _UNIT_TEXT)
     return [File(path, text) for path, text in zip(PATHS, texts, strict=True)]
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import hmac
 import secrets
 import socket
@@ -382,10 +381,3 @@ def _state(code: int) -> str:
 def word_of(state: str) -> str:
     """Return dhcpd's state in the words that both implementations are told in."""
     return WORDS.get(state, model.UNKNOWN)
-
-
-def answers(address: str = "127.0.0.1", port: int = PORT, timeout: float = 1.0) -> bool:
-    """Tell whether something listens there at all."""
-    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout):
-        return True
-    return False

@@ -21,8 +21,8 @@ from .segments import OPEN, REFUSED
 
 #: Seconds that dhcpd may take: it writes its state and its leases to disk before it answers.
 ISC_PATIENCE = 10.0
-#: Of the limit for silence: how much longer the peer is asked before it is declared dead.
-LONGER = 2.0
+#: Seconds that the peer has for an answer before it is declared dead.
+SILENCE, PATIENCE = 10.0, 4.0
 
 
 def partner_down(
@@ -45,8 +45,10 @@ def partner_down(
     :raises RefusedError: the peer answers, this server still counts on it, or refuses.
     :raises EffectError: this server does not answer.
     """
-    limits = replace(config.limits, silence=config.limits.silence * LONGER)
-    reading = read(host, replace(config, limits=limits), me, state=state, whole=False)
+    limits = replace(config.limits, silence=SILENCE)
+    reading = read(
+        host, replace(config, limits=limits), me, state=state, whole=False, patience=PATIENCE
+    )
     other = reading.peer
     if reading.said:
         raise EffectError(reading.said, where=me.name)

@@ -29,10 +29,12 @@ from .places import Places
 LEASES: Final = "/var/lib/dhcp/dhcpd.leases"
 #: Seconds that this host's own server has for its answer.
 SERVER: Final = 1.0
-#: Of the silence after which the peer counts as silent: how long one asking may take. Two of
-#: them, one behind the other, and the pause between two rounds fit into it.
-SHARE: Final = 0.4
+#: Of the silence after which the peer counts as silent: how long one asking may take, and how
+#: long at most (seconds). A second one would still come in time.
+SHARE, PATIENCE = 0.4, 2.0
 CLOCK: Final = 0.5
+#: What was heard is told in thousandths of a second, and looked at a moment later.
+_MARGIN: Final = 0.05
 
 
 class Side(NamedTuple):
@@ -99,7 +101,6 @@ class Since(NamedTuple):
     silent: float | None = None
 
 
-UNSAID: Final = Side()
 FIRST: Final = Since()
 UNASKED: Final = Clock(None, "not asked")
 
@@ -109,8 +110,10 @@ class Reading:
     """Hold what is known of a side; see `read`.
 
     :param time: seconds since 1970; `clock`: seconds since boot.
-    :param said: why the own server's word is missing; empty: it is there.
-    :param peer_says: what the peer's own server says of the pair, where it can be asked (Kea).
+    :param asked: whether the own server was asked for its word.
+    :param said: why that is missing; empty: it is there.
+    :param peer_hears: whether the peer's own server says that it reaches this one; None: it cannot
+        be asked, as ISC's cannot.
     :param unacked: updates that the peer has not acknowledged (ISC), or clients (Kea).
     :param cut_for: for how long the own server has been without its peer, as it counts (seconds).
     :param alive: whether the peer's host answers anything; None: not asked, for its port does.
@@ -128,7 +131,8 @@ class Reading:
     partner: Side
     said: str
     ways: Ways
-    peer_says: Side = UNSAID
+    asked: bool = False
+    peer_hears: bool | None = None
     unacked: int | None = None
     cut_for: float | None = None
     alive: bool | None = None
@@ -160,6 +164,7 @@ def read(
     since: Since = FIRST,
     whole: bool = True,
     leases: str = LEASES,
+    patience: float = PATIENCE,
 ) -> Reading:
     """Return what is known of this side.
 
@@ -167,11 +172,14 @@ def read(
     :param since: of the look before.
     :param whole: False leaves out what takes a process or a large file.
     :param leases: path of dhcpd's lease file.
+    :param patience: seconds that the peer's port has at most.
     """
     problems: list[str] = []
     other = config.pair.peer_of(me)
     begun = boot_clock()
-    outward = peer.ask_port(me.address, other.address, other.port, config.limits.silence * SHARE)
+    patience = min(patience, config.limits.silence * SHARE)
+    outward = peer.ask_port(me.address, other.address, other.port, patience)
+    took = boot_clock() - begun
     try:
         sessions: Sequence[segments.Session] | None = peer.read_sessions()
     except IpaliasError as error:
@@ -179,8 +187,14 @@ def read(
         problems.append(error.text())
     ago = None if since.reached is None else begun - since.reached
     ways = peer.judge(me, other, outward, sessions, ago)
-    base = _own_side(host, config, me, state, outward)
-    alive = _alive(me, other, outward, ways, boot_clock() - begun)
+    base = Reading(time.time(), begun, config, me, Side(), Side(), "", ways)
+    # Kea logs each command that it is given, in the log where its own words are looked for.
+    if whole or config.implementation == ISC or outward.kind != segments.OPEN or not ways.listening:
+        base = _own_side(host, base, state)
+    if base.peer_hears is False:
+        word = f"{other.name} to {me.name} ({me.address}:{me.port}): it says that it gets no answer"
+        ways = ways._replace(inward=peer.SILENT, blocked=(*ways.blocked, word))
+    alive = _alive(me, other, outward, ways, took)
     there = outward.kind == segments.OPEN or alive
     first = begun if since.silent is None else since.silent
     reading = replace(
@@ -200,7 +214,7 @@ def _alive(me: Member, other: Member, outward: Reply, ways: Ways, took: float) -
     """Tell whether a peer whose port does not answer is there all the same."""
     if outward.kind == segments.OPEN:
         return None
-    if ways.heard is not None and ways.heard < took:
+    if ways.heard is not None and ways.heard < took - _MARGIN:
         return True
     if outward.kind == segments.REFUSED:
         # The host is there, and the server is not: nobody to give out a lease.
@@ -211,51 +225,44 @@ def _alive(me: Member, other: Member, outward: Reply, ways: Ways, took: float) -
         return None
 
 
-def _own_side(host: Host, config: DhcpConfig, me: Member, state: str, outward: Reply) -> Reading:
-    empty = Reading(
-        time.time(),
-        boot_clock(),
-        config,
-        me,
-        Side(),
-        Side(),
-        "",
-        Ways(outward, "", False, None, ()),
-    )
+def _own_side(host: Host, base: Reading, state: str) -> Reading:
+    """Return the same with the own server's word."""
     try:
-        if config.implementation == ISC:
-            return _own_isc(host, empty, f"{state}/{KEY_FILE}")
-        return _own_kea(empty, outward)
+        if base.config.implementation == ISC:
+            return _own_isc(host, base, f"{state}/{KEY_FILE}")
+        return _own_kea(base)
     except IpaliasError as error:
-        return replace(empty, said=error.text(), problems=(error.text(),))
+        return replace(base, asked=True, said=error.text(), problems=(error.text(),))
 
 
-def _own_isc(host: Host, empty: Reading, path: str) -> Reading:
+def _own_isc(host: Host, base: Reading, path: str) -> Reading:
     text = host.read(path)
     key = parse_key(text, path) if text is not None else None
     with omapi.Client(key, timeout=SERVER) as client:
-        said = omapi.read_failover(client, empty.config.pair.name)
+        said = omapi.read_failover(client, base.config.pair.name)
     cut = omapi.word_of(said.local) == model.INTERRUPTED
     return replace(
-        empty,
+        base,
+        asked=True,
         own=Side(omapi.word_of(said.local), said.local, float(said.local_since) or None),
         partner=Side(omapi.word_of(said.partner), said.partner, float(said.partner_since) or None),
         unacked=said.unacked,
-        cut_for=max(0.0, empty.time - said.local_since) if cut else None,
+        cut_for=max(0.0, base.time - said.local_since) if cut else None,
     )
 
 
-def _own_kea(empty: Reading, outward: Reply) -> Reading:
-    path = empty.config.pair.kea.control_socket
+def _own_kea(base: Reading) -> Reading:
+    path = base.config.pair.kea.control_socket
     said = keactl.parse_status(keactl.ask(path, "status-get", SERVER), path)
     reading = replace(
-        empty,
+        base,
+        asked=True,
         own=Side(keactl.word_of(said.local, said.interrupted), said.local),
         partner=Side(keactl.word_of(said.partner), said.partner),
         unacked=said.unacked,
         cut_for=said.heard,
     )
-    if outward.kind != segments.OPEN:
+    if base.ways.outward.kind != segments.OPEN:
         return reading
     other = reading.peer
     where = f"http://{other.address}:{other.port}/"
@@ -264,8 +271,9 @@ def _own_kea(empty: Reading, outward: Reply) -> Reading:
         theirs = keactl.parse_status(word, where)
     except IpaliasError as error:
         return replace(reading, problems=(error.text(),))
+    # Its own word: what this side has of it is as old as the last heartbeat.
     side = Side(keactl.word_of(theirs.local, theirs.interrupted), theirs.local)
-    return replace(reading, peer_says=side)
+    return replace(reading, partner=side, peer_hears=not theirs.interrupted)
 
 
 def _read_rest(host: Host, reading: Reading, state: str, leases: str) -> Reading:

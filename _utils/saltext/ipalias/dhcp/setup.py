@@ -27,6 +27,7 @@ from .apply import Plan, Wanted, apply
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .isc import render_isc
+from .iscfile import refuse_clash, standing
 from .kea import HOOKS, render_kea
 from .model import ISC, DhcpConfig, Member, OmapiKey
 from .omapikey import FILE as KEY_FILE
@@ -174,6 +175,8 @@ class Setup:
         if base is None:
             base = self._before_us(config, sockets)
         base = replace(base, whole=config.whole)
+        if config.implementation == ISC and not config.whole:
+            self._refuse_clash(config, base)
         key = None
         if config.implementation == ISC:
             key = self.omapi_key() or self.new_key()
@@ -196,6 +199,12 @@ class Setup:
             rules=_rules(files),
             **self._doing(config, me, former, sockets, bool(changed)),
         )
+
+    def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
+        """Refuse what the server's own file declares as well, and ours is only included by."""
+        text = self.host.read(base.main)
+        if text is not None and not conffiles.is_ours(text):
+            refuse_clash(standing(self.host.read, base.main, [conffiles.OWN]), config)
 
     def _before_us(self, config: DhcpConfig, sockets: list[Socket]) -> Found:
         """Return what this host has before our first change."""

@@ -36,8 +36,8 @@ def rows(reading: Reading) -> dict[str, Any]:
             **_member(reading.peer, reading.partner, reading.time),
             "last contact": None if ways.heard is None else round(ways.heard, 3),
             "silent for": round(reading.silent_for, 3),
-            # ISC's can be asked by nobody but its own host.
-            "says of itself": "" if isc else reading.peer_says.state,
+            # ISC's own word can be asked for on its own host alone.
+            "hears us": reading.peer_hears,
         },
         "ports": {
             f"{reading.me.name} to {reading.peer.name}": _outward(reading),

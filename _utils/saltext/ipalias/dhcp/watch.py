@@ -26,12 +26,17 @@ DRILL: Final = "drill"
 REST: Final = (SKEW, BALANCE, POOL, LOG, DRILL)
 KINDS: Final = (STATE, SILENT, BLOCKED, DEAD, *REST)
 ALERT, CLEAR = "alert", "clear"
+_OUT, _IN = "out", "in"
 
 #: What was said is taken back where it is this much better than the limit: what stands at the
 #: limit is said once.
 _BACK: Final = 0.9
 #: Seconds for which a fault in the log counts.
 _FAULTS: Final = 600.0
+#: Seconds until the next look has ended: what lasts until then is said now, to be said in time.
+_TURN: Final = 3.5
+#: Seconds that both have been normal: they share out their free addresses anew when they meet.
+_SETTLED: Final = 60.0
 #: Free addresses by which two sides must differ at least: of three, one and two are no fault.
 _DIFFERENCE: Final = 3
 
@@ -69,9 +74,9 @@ def conditions(
     """
     former = former or {}
     rows = [
-        (STATE, _state(reading)),
-        (SILENT, _silent(reading)),
-        (BLOCKED, _blocked(reading)),
+        (STATE, _state(reading) if reading.asked else former.get(STATE)),
+        (SILENT, _silent(reading, limits.silence)),
+        (BLOCKED, _blocked(reading, former)),
         (DEAD, _dead(reading)),
     ]
     if reading.whole:
@@ -133,26 +138,27 @@ def _state(reading: Reading) -> Condition | None:
     return Condition(reading.own.state, text + (reading.partner.state or "unknown"))
 
 
-def _silent(reading: Reading) -> Condition | None:
+def _silent(reading: Reading, limit: float) -> Condition | None:
     said = reading.ways.outward
-    if said.kind == OPEN or reading.alive or reading.since.silent is None:
+    if said.kind == OPEN or reading.alive or reading.silent_for < limit - _TURN:
         return None
     how = "its host answers, its server does not" if said.kind == "refused" else said.said
     place = f"{reading.peer.address}:{reading.peer.port}"
     return Condition(said.kind, f"{reading.peer.name} ({place}) is silent: {how}")
 
 
-def _blocked(reading: Reading) -> Condition | None:
+def _blocked(reading: Reading, former: Conditions) -> Condition | None:
     """Return a way that is blocked although the peer is there: of a dead one nothing is known."""
-    outward = reading.ways.outward
-    if outward.kind != OPEN and not reading.alive:
-        return None
-    if outward.kind == OPEN and not reading.ways.blocked:
-        return None
-    if outward.kind == OPEN and reading.own.word == model.WAITING:
-        return None  # one that has just begun to listen has not been reached by anybody
     text = "; ".join(reading.ways.blocked)
-    return Condition("out" if outward.kind != OPEN else "in", text)
+    if reading.ways.outward.kind != OPEN:
+        return Condition(_OUT, text) if reading.alive else None
+    if reading.own.word == model.WAITING:
+        return None  # one that has just begun to listen has not been reached by anybody
+    if text:
+        return Condition(_IN, text)
+    known = former.get(BLOCKED)
+    # What the servers themselves say of it is asked for now and then alone.
+    return known if known and known.essence == _IN and not reading.asked else None
 
 
 def _dead(reading: Reading) -> Condition | None:
@@ -182,7 +188,8 @@ def _skew(reading: Reading, limit: float, former: Conditions) -> Condition | Non
 
 
 def _balance(reading: Reading, limit: float, former: Conditions) -> Condition | None:
-    if reading.pools is None or reading.own.word != model.NORMAL:
+    settled = reading.own.since is None or reading.time - reading.own.since >= _SETTLED
+    if reading.pools is None or reading.own.word != model.NORMAL or not settled:
         return former.get(BALANCE)
     bad = [
         pool
