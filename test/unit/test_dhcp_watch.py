@@ -11,6 +11,7 @@ import pytest
 from rig.dhcp_daemons import block
 from saltext.ipalias.dhcp import keactl, leasestates, partnerdown, reading, status, watch, watching
 from saltext.ipalias.dhcp.config import parse_dhcp
+from saltext.ipalias.dhcp.iscleases import parse_leases
 from saltext.ipalias.dhcp.logs import LogLine
 from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, PARTNER_DOWN, WAITING, Lease
 from saltext.ipalias.dhcp.peer import Clock, Reply, Ways
@@ -235,6 +236,28 @@ def test_the_last_word_on_an_address_counts_and_half_a_word_does_not() -> None:
     [found] = reading.count_leases(leasestates.parse_states(LEASES), CONFIG.subnets)
     assert found == Pool(NETWORK, 100, 98, 1, 0, 1), "what the file does not name is free"
     assert found.balance == pytest.approx(97 / 99)
+
+
+def test_the_quick_reader_and_the_whole_one_agree() -> None:
+    """On what a real dhcpd writes, cut off anywhere."""
+    lease = (
+        "lease 192.0.2.{n} {{\n  starts 6 2026/11/28 10:27:50;\n  ends never;\n"
+        "  tstp 6 2026/11/28 10:27:50;\n  binding state {now};\n  next binding state free;\n"
+        "  rewind binding state backup;\n  hardware ethernet 02:00:00:00:00:{n:02x};\n"
+        '  uid "\\001}}\\012";\n  set vendor-class-identifier = "binding state active;";\n}}\n'
+    )
+    head = (
+        "# written by isc-dhcp-4.4.3-P1\nauthoring-byte-order little-endian;\n\n"
+        'failover peer "x" state {\n  my state normal at 6 2026/11/28 10:27:50;\n}\n'
+        'server-duid "\\000";\n\n'
+    )
+    rows = [(10, "active"), (11, "backup"), (10, "free"), (12, "released"), (11, "abandoned")]
+    text = head + "".join(lease.format(n=n, now=now) for n, now in rows)
+    for end in range(len(text) + 1):
+        whole = {each.address: each.state for each in parse_leases(text[:end], "leases")}
+        quick = {each.address: each.state for each in leasestates.parse_states(text[:end])}
+        assert quick == whole, text[:end][-200:]
+    assert whole == {"192.0.2.10": "free", "192.0.2.11": "abandoned", "192.0.2.12": "released"}
 
 
 def test_keas_counters_belong_to_the_subnet_of_their_number() -> None:
