@@ -162,6 +162,26 @@ def test_a_cut_is_told_by_the_first_look_after_it(any_pair: Pair) -> None:
     assert "silent/clear" in said(watch(side, told["memory"]))
 
 
+def test_a_pair_that_heals_is_not_called_blocked(any_pair: Pair) -> None:
+    """Until one of the two connects again, each reaches the other and has no session with it."""
+    side = any_pair.side("dhcp1")
+    memory = watch(side)["memory"]
+    heard: set[str] = set()
+
+    def turn(wanted: str) -> bool:
+        nonlocal memory
+        told = watch(side, memory)
+        memory = told["memory"]
+        heard.update(said(told))
+        return wanted in heard
+
+    any_pair.cut("dhcp2")
+    wait_until(lambda: turn("state/alert"), "the cut to be noticed", step=0.2)
+    any_pair.drop("dhcp2", "")
+    wait_until(lambda: turn("state/clear"), "both to be normal", step=0.2, timeout=150)
+    assert {"silent/alert", "silent/clear"} <= heard and "blocked/alert" not in heard
+
+
 def test_asking_for_the_port_leaves_no_trace_in_the_server(any_pair: Pair) -> None:
     one, two = any_pair.sides
     two.mark()
