@@ -9,6 +9,11 @@ Commands come as lines of JSON and each has one line for its answer:
 ``ask``     clients say DISCOVER and take nothing: who offers?
 ``renew``   the leases that are held: twice to the server that gave it, then to all
 
+``every`` is the time from one client's beginning to the next one's, ``again`` the time until a
+client that is not answered asks again (without it as RFC 2131, 4.1 has it), ``counts`` whether it
+says in ``secs`` how long it has waited. An answer tells the time since the client began
+(``seconds``) and since the command did (``at``).
+
 A client holds its address until the end, and answers ARP for it.
 """
 
@@ -70,6 +75,7 @@ class Client:
     requests: int = 0
     offered: tuple[str, str] = ("", "")
     took: float | None = None
+    done: float = 0.0
     naks: int = 0
     servers: list[str] = field(default_factory=list)
 
@@ -181,7 +187,8 @@ class Clients:
             self.held.pop(client.address, None)
             client.address, client.server, client.server_mac = address, server, source
             self.held[address] = client
-            client.took, client.stage = time.monotonic() - client.began, ""
+            client.done, client.stage = time.monotonic(), ""
+            client.took = client.done - client.began
         if kind == NAK and client.stage in ("request", "renew", "rebind"):
             client.naks += 1
             client.stage = "discover"
@@ -196,10 +203,12 @@ class Clients:
         again, counts = job.get("again"), job.get("counts", True)
         waiting = [self.of(number) for number in job["who"]]
         everyone, going = list(waiting), []
-        end = time.monotonic() + job["limit"]
+        begun = following = time.monotonic()
+        end = begun + job["limit"]
         while (going or waiting) and (now := time.monotonic()) < end:
-            while waiting and len(going) < job.get("width", 25):
+            while waiting and len(going) < job.get("width", 25) and now >= following:
                 client = waiting.pop(0)
+                following += job.get("every", 0.0)
                 client.stage, client.began, client.due = first, now, now
                 client.wait = again or 4.0
                 client.sent = client.requests = client.naks = 0
@@ -208,12 +217,14 @@ class Clients:
             for client in going:
                 if client.due <= now:
                     self.turn(client, now, counts, again)
-            nearest = min((client.due for client in going), default=end)
+            nearest = min([client.due for client in going], default=end)
+            if waiting and job.get("every"):
+                nearest = min(nearest, following)
             self.listen(min(max(nearest - time.monotonic(), 0.0), 0.5), counts, again)
             going = [client for client in going if client.stage]
         for client in everyone:
             client.stage = ""
-        return {str(client.number): self.told(client) for client in everyone}
+        return {str(client.number): self.told(client, begun) for client in everyone}
 
     def turn(self, client: Client, now: float, counts: bool, again: float | None) -> None:
         """Send a client's message once more, and say when the next one is due."""
@@ -241,13 +252,14 @@ class Clients:
                 client.wait = again or 4.0
                 self.turn(client, time.monotonic(), counts, again)
 
-    def told(self, client: Client) -> dict[str, Any]:
+    def told(self, client: Client, begun: float) -> dict[str, Any]:
         """Return what is known of a client."""
         return {
             "mac": client.mac.hex(":"),
             "address": client.address,
             "server": client.server,
             "seconds": None if client.took is None else round(client.took, 3),
+            "at": None if client.took is None else round(client.done - begun, 3),
             "sent": client.sent,
             "naks": client.naks,
             "offers": client.servers,
