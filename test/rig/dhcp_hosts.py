@@ -43,11 +43,15 @@ _DROP = """
 table bridge dhcprig {{
     chain come {{
         type filter hook prerouting priority 0;
-        {rule}
+        {come}
+    }}
+    chain forward {{
+        type filter hook forward priority 0;
+        {forward}
     }}
     chain go {{
         type filter hook postrouting priority 0;
-        {other}
+        {go}
     }}
 }}
 """
@@ -259,26 +263,25 @@ class DhcpHosts:
     def cut(self, member: Member) -> None:
         """Let no frame from or to a member through; its carrier stays."""
         port = member.host.port
-        self._rules(f'iifname "{port}" drop', f'oifname "{port}" drop')
+        self._rules(come=f'iifname "{port}" drop', go=f'oifname "{port}" drop')
 
     def split(self) -> None:
         """Let the two members hear nothing of each other, and the clients hear both."""
         first, second = (member.host.port for member in self.members)
-        self._rules(
-            "",
-            f'iifname "{first}" oifname "{second}" drop; iifname "{second}" oifname "{first}" drop',
-        )
+        ways = (f'iifname "{one}" oifname "{other}" drop' for one, other in
+                ((first, second), (second, first)))  # fmt: skip
+        self._rules(forward="; ".join(ways))
 
     def block_port(self, from_: Member, to: Member, port: int = 647) -> None:
         """Let no segment from one member come to the other's port."""
-        self._rules(f'iifname "{from_.host.port}" ip daddr {to.address} tcp dport {port} drop', "")
+        self._rules(come=f'iifname "{from_.host.port}" ip daddr {to.address} tcp dport {port} drop')
 
     def deafen(self, member: Member) -> None:
         """Let no client's message come to a member."""
-        self._rules("", f'oifname "{member.host.port}" udp dport 67 drop')
+        self._rules(go=f'oifname "{member.host.port}" udp dport 67 drop')
 
-    def _rules(self, come: str, go: str) -> None:
-        self.segment.run(["nft", "-f", "-"], _DROP.format(rule=come, other=go))
+    def _rules(self, come: str = "", forward: str = "", go: str = "") -> None:
+        self.segment.run(["nft", "-f", "-"], _DROP.format(come=come, forward=forward, go=go))
 
     def heal(self) -> None:
         """Let everything through again."""
