@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..errors import MALFORMED
+from ..model import canonical_address
 from .model import ABANDONED, ACTIVE, LEASE_STATES, Lease, LeaseFile, PeerStates
 
 #: A text between quotation marks has no line end in it, for dhcpd writes a backslash and the
@@ -24,12 +25,16 @@ _TOKEN: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
 _NAMED: Final = {"t": "\t", "r": "\r", "n": "\n", "b": "\b"}
-_ADDRESS: Final = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 _DATE: Final = re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})")
 _CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2})*")
 #: More is no problem's telling any more.
 MOST_PROBLEMS: Final = 50
+
+
+def is_ipv4(text: str) -> bool:
+    """Tell whether a text is an IPv4 address as a server writes one."""
+    return "." in text and canonical_address(text) == text
 
 
 class Quoted(str):
@@ -200,7 +205,7 @@ def _opening(words: tuple[str, ...]) -> tuple[str, ...]:
     """
     lease, pair = words[-2:], words[-4:]
     if len(lease) == 2 and lease[0] == "lease" and not isinstance(lease[0], Quoted):
-        return lease if _ADDRESS.fullmatch(lease[1]) else ()
+        return lease if is_ipv4(lease[1]) else ()
     if len(pair) == 4 and (pair[0], pair[1], pair[3]) == ("failover", "peer", "state"):
         return pair if isinstance(pair[2], Quoted) else ()
     return ()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..errors import MALFORMED
-from .iscleases import MOST_PROBLEMS
+from .iscleases import MOST_PROBLEMS, is_ipv4
 from .model import ABANDONED, ACTIVE, GONE, RELEASED, Lease, LeaseFile
 
 #: Beside the file, in the order in which Kea reads them: what the last clean-up made, or what
@@ -23,7 +23,6 @@ NEEDED: Final = ("address", "hwaddr", "client_id", "valid_lifetime", "expire")
 STATES: Final = {0: ACTIVE, 1: ABANDONED, 2: GONE, 3: RELEASED}
 _FOREVER: Final = 0xFFFFFFFF
 _ESCAPE: Final = re.compile(r"&#x([0-9A-Fa-f]{2})")
-_ADDRESS: Final = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2})*)?")
 
 
@@ -86,7 +85,7 @@ def parse_file(text: str, path: str) -> LeaseFile:
 
 def _parse_row(cells: list[str], columns: dict[str, int], where: str) -> Lease:
     address, mac, client, lifetime, expire = (cells[columns[name]] for name in NEEDED)
-    if not (_ADDRESS.fullmatch(address) and _HEX.fullmatch(mac) and _HEX.fullmatch(client)):
+    if not (is_ipv4(address) and _HEX.fullmatch(mac) and _HEX.fullmatch(client)):
         raise ValueError(where)
     lasts, ends = int(lifetime), int(expire)
     state = STATES[int(cells[columns["state"]])] if "state" in columns else ACTIVE
