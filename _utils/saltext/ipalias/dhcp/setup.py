@@ -22,18 +22,19 @@ from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
 from ..values import mapping
-from . import conffiles, firewall
+from . import conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
 from .kea import HOOKS, render_kea
-from .model import ISC, DhcpConfig, Member, OmapiKey
+from .model import ISC, KEA, DhcpConfig, Member, OmapiKey
 from .omapikey import FILE as KEY_FILE
 from .omapikey import MODE as KEY_MODE
 from .omapikey import make_key, parse_key, render_key
 from .places import Places
+from .releases import Asking, refuse_peers_release
 from .services import (
     OMAPI_PORT,
     SERVER_PORT,
@@ -63,6 +64,7 @@ class Setup:
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
     new_key: Callable[[], OmapiKey] = make_key
+    ask_peer: Asking = keactl.ask_peer
     _settled: list[str] = field(default_factory=list)
 
     # -- requests -----------------------------------------------------------------------
@@ -166,6 +168,8 @@ class Setup:
             )
         if not installed:
             notes.append(f"{server.package} is not installed yet: its own check is still to come")
+        elif config.implementation == KEA:
+            refuse_peers_release(self.host, config, me, self.ask_peer)
         sockets = read_sockets(self.host)
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
