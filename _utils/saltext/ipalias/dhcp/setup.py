@@ -292,7 +292,8 @@ class Setup:
             self._settled = run(settle(self.host, self.settings.paths), self.host.perform)
             yield
 
-    def _guarded_settings(self) -> Settings:
+    def guarded_settings(self) -> Settings:
+        """Return how a change is carried out, with the guard of the pillar's block."""
         block = mapping(self.data, self.root)
         return replace(self.settings, guard=parse_guard(block.get("guard"), f"{self.root}:guard"))
 
@@ -309,7 +310,7 @@ class Setup:
         answer: Answer = {"result": True, "changes": short, "notes": said}
         if planned.touches_host and not test:
             effects = apply(
-                planned, self.host, self._guarded_settings(), self.new_id(), self._purpose
+                planned, self.host, self.guarded_settings(), self.new_id(), self._purpose
             )
             verdict = run(effects, self.host.perform)
             said += verdict.notes
