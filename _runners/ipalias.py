@@ -110,6 +110,8 @@ class Drill:
         self.members, self.client, self.interface = members, client, interface
         self.limit = limit
         self.lines = []
+        #: A member has been told to stop its server.
+        self.stopping = False
 
     def look(self, stop):
         """Return whether the drill could be held."""
@@ -133,7 +135,7 @@ class Drill:
                 self._served(staying, promised)
             finally:
                 # Also where this is interrupted; where it is killed the member does it itself.
-                back = self._bring_back(going)
+                back = self._bring_back(going) if self.stopping else True
             if not back:
                 raise Trouble(f"{going} does not start again")
             self._normal_again()
@@ -179,6 +181,7 @@ class Drill:
                 f"a takeover may take {promised['bound']:.0f} s: give a limit of {needed:.0f} s"
             )
         if not test:
+            self.stopping = True
             promised = self._asked(going, "ipalias_dhcp.drill_stop", 30, limit=self.limit)
             self._tell(
                 f"{going} is stopped; by itself it starts again after {promised['again']:.0f} s"
@@ -310,7 +313,8 @@ class _Minions:
 def _answer(data):
     """Return whether a minion's return is an answer, and what it says."""
     said = data.get("ret", data.get("return"))
-    good = not data.get("retcode") and data.get("success", True) is not False
+    # A `result` that is None or False gives a return code as an error does, which is a text.
+    good = isinstance(said, dict) or not data.get("retcode")
     return (good, said) if good else (False, str(said).strip()[:500])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rig.simhost import SimHost
 from rig.simowners import Program, machine
-from saltext.ipalias.dhcp import firewall
+from saltext.ipalias.dhcp import drill, firewall
 from saltext.ipalias.dhcp.model import OmapiKey
 from saltext.ipalias.dhcp.services import SERVERS, Server
 from saltext.ipalias.dhcp.setup import Setup
@@ -130,9 +130,12 @@ class Systemctl(Program):
         host = self.host
         if verb == "daemon-reload":
             return Result(0, "", "")
-        [unit] = units
+        unit = units[0]
         if unit == firewall.UNIT_NAME:
             return self._table(verb)
+        if unit == f"{drill.GUARD}.timer":
+            run_by(host, unit, None)
+            return Result(0, "", "")
         server = server_of(unit)
         assert server is not None, argv
         enabled: list[str] = host.stored["enabled"]
@@ -160,6 +163,17 @@ class Systemctl(Program):
                 return Result(1, "", "no such file\n")
             run_by(self.host, RULES, rules)
         return Result(0 if known else 5, "", "")
+
+
+class SystemdRun(Program):
+    """``systemd-run`` as far as a drill's timer asks it."""
+
+    def __call__(self, argv: Sequence[str], stdin: str | None) -> Result:
+        [unit] = [word.partition("=")[2] for word in argv if word.startswith("--unit=")]
+        if running(self.host, f"{unit}.timer") is not None:
+            return Result(1, "", "Unit was already loaded\n")
+        run_by(self.host, f"{unit}.timer", " ".join(argv))
+        return Result(0, "", "")
 
 
 class Nft(Program):
@@ -203,6 +217,7 @@ def linux() -> SimHost:
         host.files.make_folders(folder)
     host.programs |= {
         "systemctl": Systemctl(host),
+        "systemd-run": SystemdRun(host),
         "dhcpd": Checks(host),
         "setpriv": Checks(host),
         "kea-dhcp4": Checks(host),

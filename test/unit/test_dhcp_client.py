@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import struct
@@ -152,7 +153,7 @@ def test_waits_are_those_of_the_standard() -> None:
     living = clients_on(segment)
     assert living.obtain([living.add()], 130) == []
     moments = [moment for moment, _ in segment.sent]
-    waits = [round(b - a) for a, b in zip(moments, moments[1:], strict=False)]
+    waits = [round(b - a) for a, b in itertools.pairwise(moments)]
     assert waits == [4, 8, 16, 32, 64]
     # Given up: nothing is sent any more.
     living.run(lambda: False, 300)

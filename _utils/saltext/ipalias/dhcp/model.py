@@ -6,6 +6,7 @@ member's side of it, which is the other's mirror image. Nothing here reads or ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -233,14 +234,26 @@ class DhcpConfig:
     where: str = "ipalias:dhcp"
 
 
+#: States of a lease, as ISC calls them; Kea's numbers are told in the same words.
+ACTIVE: Final = "active"
+FREE: Final = "free"
+BACKUP: Final = "backup"
+GONE: Final = "expired"
+RELEASED: Final = "released"
+ABANDONED: Final = "abandoned"
+RESET: Final = "reset"
+LEASE_STATES: Final = (ACTIVE, FREE, BACKUP, GONE, RELEASED, ABANDONED, RESET)
+
+
 @dataclass(frozen=True)
 class Lease:
-    """Hold a lease as one server's file has it.
+    """Hold a lease as one server's file has it; times in seconds since 1970, UTC.
 
-    :param state: ``active``, ``free``, ``backup``, ``expired``, ``released``, ``abandoned`` or
-        ``reset``, as ISC calls them; Kea's numbers are told in the same words.
-    :param ends: seconds since 1970, UTC; None: never.
+    :param state: of `LEASE_STATES`.
+    :param ends: None: never.
     :param client: client id as hex where the client gave one, else empty.
+    :param heard: when the client was heard last.
+    :param where: ``file:line``; not part of its identity.
     """
 
     address: str
@@ -250,3 +263,37 @@ class Lease:
     hostname: str = ""
     starts: float | None = None
     ends: float | None = None
+    heard: float | None = None
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class PeerStates:
+    """Hold what dhcpd has written of a pair; its own words, seconds since 1970.
+
+    :param mine: state of this side, `mine_since` from when on.
+    """
+
+    mine: str = ""
+    mine_since: float | None = None
+    partner: str = ""
+    partner_since: float | None = None
+
+
+@dataclass(frozen=True)
+class LeaseFile:
+    """Hold what one lease file says.
+
+    :param leases: every entry, in the order of the file: later ones win.
+    :param problems: sentences with ``file:line``: what is cut off, or cannot be read.
+    :param pairs: by the pair's name, where the file says anything of one.
+    """
+
+    path: str
+    leases: tuple[Lease, ...] = ()
+    problems: tuple[str, ...] = ()
+    pairs: Mapping[str, PeerStates] = field(default_factory=dict)
+
+    def last(self) -> dict[str, Lease]:
+        """Return the last word on each address."""
+        return {lease.address: lease for lease in self.leases}
