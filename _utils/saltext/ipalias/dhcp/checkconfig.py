@@ -9,7 +9,7 @@ from . import keactl
 from .bounds import describe
 from .conffiles import Check, check_command, main_path, refusal
 from .firewall import firewall_notes
-from .kea import refuse_versions, uncarried
+from .kea import refuse_versions, release_of, uncarried
 from .model import KEA, DhcpConfig, Member
 from .reading import read
 from .services import SERVERS
@@ -79,9 +79,9 @@ def _versions(setup: Setup, config: DhcpConfig, me: Member) -> list[str]:
     peer = config.pair.peer_of(me)
     mine = setup.host.run(["kea-dhcp4", "-v"]).out
     try:
-        told = keactl.ask_peer(peer.address, peer.port, "version-get")
-        theirs = str(told.get("extended", "")) if isinstance(told, dict) else ""
-        refuse_versions(mine, theirs.splitlines()[0] if theirs else "", config.pair.where)
+        told = keactl.ask_peer(peer.address, peer.port, "status-get")
+        theirs = release_of(told) if isinstance(told, dict) else ""
+        refuse_versions(mine, theirs, config.pair.where)
     except IpaliasError as error:
         # One that does not answer is named among the ports.
         return [error.text()] if config.pair.where in error.where else []
