@@ -33,6 +33,9 @@ PATIENCE = 30.0
 #: Of the dead man: longer than the change itself takes on a busy machine.
 DEAD_MAN = 12
 
+#: What leads on, and the guard of a change that is killed.
+GUARDS: dict[str, Any] = {"run": False, "guard": {"timeout": DEAD_MAN, "checks": []}}
+
 Around = Callable[[Any, Callable[[], Any]], Any]
 
 
@@ -113,10 +116,8 @@ class Changes:
             if time.monotonic() > end:
                 return "no server runs"
             time.sleep(0.05)
-        if lost := self.lost():
-            return f"{len(lost)} leases lost: {lost[:3]}"
-        left = unfinished()
-        return f"left behind: {left}" if left else ""
+        lost = self.lost()
+        return f"{len(lost)} leases lost: {lost[:3]}" if lost else ""
 
     def whole(self, way: str) -> str:
         """Go one way undisturbed; return what is wrong then."""
@@ -127,43 +128,54 @@ class Changes:
         wrong = self.wrong()
         if not wrong and self.files() != self.texts[way]:
             wrong = "it is the other one"
+        # A dead man leaves what was being written of the note itself; the next run does not.
+        left = unfinished()
+        wrong = wrong or (f"left behind: {left}" if left else "")
         return f"after the next run ({way}): {wrong}" if wrong else ""
 
-    def effects(self) -> list[str]:
+    def effects(self, then: str) -> list[str]:
         """Return the effects of the change, which is made undisturbed."""
+        if wrong := self.whole("old"):
+            raise SystemExit(wrong)
 
         def listed() -> Answer:
             counter = Stopper(-1, "never")
-            return {**self.run("new", False, counter), "effects": counter.seen}
+            return {**self.run("new", GUARDS[then], counter), "effects": counter.seen}
 
         status, told, _ = in_child(listed)
         if status or told is None or "error" in told:
             raise SystemExit(f"the change itself fails: {told}")
+        if wrong := await_end(started=True):
+            raise SystemExit(f"the change itself: {wrong}")
         self.texts["new"] = self.files()
         found: list[str] = told["effects"]
         return found
 
     def matrix(self) -> None:
         """Kill at the points that the other side draws, and go on from there each time."""
-        if wrong := self.whole("old"):
-            raise SystemExit(wrong)
-        every = self.effects()
+        every = {then: self.effects(then) for then in GUARDS}
         say({"effects": every})
         for turn, (at, when, then) in enumerate(json.loads(sys.stdin.readline())):
             if wrong := self.whole("old"):
                 raise SystemExit(f"back to the old one: {wrong}")
-            guard = {"timeout": DEAD_MAN, "checks": []} if then == "guard" else False
             stopper = Stopper(at, when, signal.SIGKILL)
-            status, _, _ = in_child(lambda: self.run("new", guard, stopper))  # noqa: B023
+            status, _, _ = in_child(lambda: self.run("new", GUARDS[then], stopper))  # noqa: B023
             if then == "guard":
-                wrong = await_end(started=True) or self.wrong()
+                # Before it was started there is none, and nothing has been changed.
+                there = _guarded(every[then], at, when)
+                wrong = await_end(started=there) or self.wrong()
             else:
                 wrong = self.whole(("new", "old")[turn % 2])
-            name = every[at]
+            name = every[then][at]
             say({"point": [at, when, then], "name": name, "killed": bool(status), "is": wrong})
             if wrong:
                 return
         say({"end": True})
+
+
+def _guarded(effects: list[str], at: int, when: str) -> bool:
+    """Tell whether a dead man was started by a point."""
+    return any(name.startswith("StartGuard") for name in effects[: at + (when == "after")])
 
 
 def main() -> None:

@@ -32,11 +32,13 @@ def change(stage: Stage) -> str:
         program = started(scene, scene.secondary, held)
         try:
             effects = hear(program)["effects"]
-            every = [(at, when) for at in range(len(effects)) for when in ("before", "after")]
-            chosen = [
-                (at, when, ("run", "guard")[turn % 2])
-                for turn, (at, when) in enumerate(draw(every, POINTS, f"401-{stage.case}"))
+            every = [
+                (at, when, then)
+                for then, names in effects.items()
+                for at in range(len(names))
+                for when in ("before", "after")
             ]
+            chosen = draw(every, POINTS, f"401-{stage.case}")
             tell(program, json.dumps(chosen) + "\n")
             reached = 0
             for at, when, then in chosen:
