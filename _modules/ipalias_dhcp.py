@@ -10,6 +10,7 @@ import functools
 import glob
 import importlib.util
 import os
+import time
 
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
@@ -113,6 +114,77 @@ def check_config(pillar="ipalias"):
     """
     formula = _formula()
     return formula.call(formula.library("dhcp.checkconfig").check_config, _setup(pillar))
+
+
+def leases(pillar="ipalias"):
+    """
+    Return what this member's server has in its lease files, for who has both sides'.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.leases
+    """
+    formula, setup = _formula(), _setup(pillar)
+    library = formula.library("dhcp.leases")
+    config, _ = formula.call(setup.member)
+    return library.render_told(formula.call(library.read_side, setup.host, config))
+
+
+def conflicts(peer=None, grace=None, pillar="ipalias", timeout=20):
+    """
+    Look through the lease files for what a pair must never do: one address given twice, lost.
+
+    Without ``peer`` through this member's own. ``salt-run ipalias.dhcp_conflicts`` looks through
+    both, and needs nothing of the master's configuration.
+
+    peer
+        Minion id of the other member, which is asked for its leases; needs the master's ``peer``
+        configuration. Or what its ``ipalias_dhcp.leases`` has returned.
+
+    grace
+        Seconds for which one side alone may know of a lease; without it the pair's ``mclt``.
+
+    pillar
+        Pillar path of the formula's block.
+
+    timeout
+        Seconds to wait for the other member.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.conflicts peer=dhcp2
+    """
+    formula, setup = _formula(), _setup(pillar)
+    library, find = formula.library("dhcp.leases"), formula.library("dhcp.conflicts").find
+    config, me = formula.call(setup.member)
+    sides = {me.name: [formula.call(library.read_side, setup.host, config)]}
+    if isinstance(peer, str):
+        if "publish.publish" not in __salt__:
+            raise CommandExecutionError("ipalias_dhcp.conflicts: this Salt has no publish module")
+        told = __salt__["publish.publish"](peer, "ipalias_dhcp.leases", timeout=timeout)
+        if not isinstance(told, dict) or not isinstance(told.get(peer), dict):
+            raise CommandExecutionError(
+                f"{peer} does not tell its leases; the master's `peer` must allow "
+                "ipalias_dhcp.leases, or ask by `salt-run ipalias.dhcp_conflicts`"
+            )
+        peer = told[peer]
+    if peer is not None:
+        sides[config.pair.peer_of(me).name] = [formula.call(library.parse_told, peer, "peer")]
+    if grace is not None:
+        grace = _seconds(formula, grace, "grace", 0.0, 7 * 86400.0)
+    found = formula.call(find, sides, config, time.time(), grace=grace)
+    return {
+        "result": not found,
+        "sides": {name: len(files[0].leases) for name, files in sides.items()},
+        "conflicts": [finding.row() for finding in found],
+    }
 
 
 def convert(pillar="ipalias"):
