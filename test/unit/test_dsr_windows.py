@@ -504,6 +504,34 @@ def test_a_crash_of_a_removal_is_completed_by_the_next(done: bool) -> None:
         assert differences(before, picture(left)) == [], at
 
 
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("begun", ["adding", "removing"])
+def test_an_empty_list_ends_what_was_cut_off(begun: str, done: bool) -> None:
+    """Adapter and rule are in no ledger while no setting and no VIP is."""
+    start = windows.host(links=("eth0", "eth1"))
+    before = picture(start)
+    if begun == "removing":
+        dsr(start, VIP, VIP6).managed()
+    request = [VIP, VIP6] if begun == "adding" else []
+    whole = start.successor()
+    dsr(whole, *request).managed()
+    for at in runs(whole):
+        host = start.successor()
+        host.faults = [Fault(at, done, crash=True)]
+        with pytest.raises(Crash):
+            dsr(host, *request).managed()
+        left = host.successor()
+        simafter.settle(left)
+        dsr(left).managed()
+        assert differences(before, picture(left)) == [], at
+        assert dsr(left).managed()["comment"] == "No VIP is wanted"
+
+
+def test_a_host_that_cannot_be_asked_and_has_no_vip_is_left_alone(host: SimHost) -> None:
+    del host.programs["powershell.exe"]
+    assert dsr(host).managed()["result"] is True
+
+
 def test_an_adapter_that_somebody_took_away_is_no_hindrance(host: SimHost) -> None:
     before = picture(host)
     dsr(host, VIP).managed()

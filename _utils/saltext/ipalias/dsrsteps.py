@@ -9,6 +9,7 @@ the other way: the VIPs, and only when none is left the settings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -92,7 +93,7 @@ class Dsr:
         :raises VerifyError: the host is not silent though the settings are set; no VIP then.
         """
         config = self.config()
-        if not (config.vips or held(self.engine.ledger()) or self.tuning.wanted()):
+        if not (config.vips or self._is_something_left()):
             return {"result": True, "changes": {}, "notes": [], "comment": "No VIP is wanted"}
         with self.engine.lock("ipalias_dsr.managed", test):
             if config.vips:
@@ -100,6 +101,18 @@ class Dsr:
             else:
                 self._remove(config, None, test)
         return self._answer(test)
+
+    def _is_something_left(self) -> bool:
+        """Tell whether there is something of ours: by the ledgers, or by what was prepared.
+
+        A run that was cut off right behind the preparing, or before its end, is in no ledger.
+        """
+        if held(self.engine.ledger()) or self.tuning.wanted():
+            return True
+        # A host that cannot even be asked has let us prepare nothing.
+        with suppress(EffectError):
+            return bool(self.system.clear(self.engine.host))
+        return False
 
     def absent(self, vips: Sequence[str] | None = None, *, test: bool = False) -> Answer:
         """Take VIPs away, and the settings with the last.
@@ -234,8 +247,7 @@ class Dsr:
         if test or self._left(config, carrier):
             return
         self._give_up(list(self.tuning.wanted()), False)
-        host, snapshot = self.engine.host, self.engine.snapshot()
-        self._run("cleared", self.system.clear(config, host, snapshot), False)
+        self._run("cleared", self.system.clear(self.engine.host), False)
 
     def _plan(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> Plan:
         """Return the plan of the VIPs.
@@ -291,7 +303,7 @@ class Dsr:
             self._done.append(("silence", _said(said)))
             return
         self._give_up(settings, test)
-        self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
+        self._run("cleared", self.system.clear(self.engine.host), test)
 
     def _unlisted(self, carrier: str, alias: Config, vips: set[str]) -> set[str]:
         """Return the VIPs that a file of ours holds and the ledger, which was lost, does not.

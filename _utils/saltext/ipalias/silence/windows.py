@@ -116,7 +116,7 @@ def _refuse_patterns(rule: windows.Rule, config: DsrConfig) -> None:
             )
 
 
-def clear(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Command]:
+def clear(host: Host) -> Sequence[Command]:
     """Return what takes our rule and our adapter away; an adapter of others stays."""
     held = windows.read(host)
     ops: list[windows.Op] = []
