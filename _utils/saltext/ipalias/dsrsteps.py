@@ -140,13 +140,14 @@ class Dsr:
         carrier = self.system.loopback(config, snapshot)
         refuse_interfaces(config, snapshot, carrier)
         commands = self.system.prepare(config, host, snapshot)
+        refuse_moving(config, snapshot, held(self.engine.ledger()), carrier)
         refuse_primaries(config, snapshot, carrier)
         refuse_gateways(config, snapshot)
         whole = self._with_foreign(config, carrier, snapshot)
         vips = whole.addresses
         rows = self.tuning.rows(self.system.keys(whole, snapshot))
         values = {row["key"]: row["live"] for row in rows}
-        wishes = self.system.wishes(whole, snapshot, {**values, **self.tuning.wanted()})
+        wishes = self._wishes(whole, snapshot, values)
         plan = None
         if carrier in snapshot.by_link and self._is_ready(carrier, wishes, values):
             plan = self._plan(config, carrier, snapshot)
@@ -162,6 +163,11 @@ class Dsr:
             )
         try:
             self._run("prepared", commands, test)
+            if commands and not test:
+                # What was prepared may be a name: of the adapter, which had another.
+                snapshot = self.engine.snapshot()
+                values = self.tuning.values(self.system.keys(whole, snapshot))
+                wishes = self._wishes(whole, snapshot, values)
             silenced = self.tuning.present(wishes, vips, config.where, test)
         except IpaliasError:
             self._back(config, carrier, test)
@@ -178,6 +184,11 @@ class Dsr:
             said = f"Would add {len(config.vips)} VIPs to {carrier}, which is still to be prepared"
             self._done.append(("VIPs", {"result": None, "changes": changes, "comment": said}))
         self._narrow(whole, snapshot, dict(wishes), test)
+
+    def _wishes(
+        self, config: DsrConfig, snapshot: Snapshot, values: silence.Values
+    ) -> Sequence[Wish]:
+        return self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
 
     def _with_foreign(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> DsrConfig:
         """Return the block with the VIPs of before that somebody else's line keeps on lo.
@@ -419,6 +430,24 @@ def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> No
                 f"{name} {what}",
                 where=f"{config.where}:interfaces[{index}]",
                 way_out=f"it has {', '.join(known[:20]) or 'none'}",
+            )
+
+
+def refuse_moving(
+    config: DsrConfig, snapshot: Snapshot, listed: Mapping[str, Sequence[str]], carrier: str
+) -> None:
+    """Refuse another carrier than the one that has VIPs: there they would stay, forgotten.
+
+    :param listed: VIPs by the interface that carries them; one that is gone, or has another
+        name by now, carries none.
+    :raises InputError: naming that interface.
+    """
+    for name, vips in listed.items():
+        if name != carrier and name in snapshot.by_link:
+            raise InputError(
+                f"{', '.join(vips[:5])} is on {name}, not on {carrier}",
+                where=f"{config.where}:loopback",
+                way_out=f"`loopback: {name}`, or take the VIPs away first (`ipalias_dsr.absent`)",
             )
 
 
