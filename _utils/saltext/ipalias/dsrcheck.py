@@ -10,7 +10,8 @@ from typing import Any, TypeGuard
 
 from . import dsrfirewall, silence
 from .dsr import DSR, DsrConfig
-from .dsrsteps import Dsr, boot_values, refuse_interfaces
+from .dsrrefusals import refuse_interfaces
+from .dsrsteps import Dsr, boot_values
 from .errors import InputError
 from .host import SYSTEMS, Host
 from .live import Snapshot

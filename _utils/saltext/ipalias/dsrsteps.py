@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from . import silence, sysctl
 from .dsr import DSR, DsrConfig, parse_dsr, parse_vips
+from .dsrrefusals import refuse_gateways, refuse_interfaces, refuse_moving, refuse_primaries
+from .dsrtuning import Kept
 from .effects import Run, run
 from .engine import Answer, Engine
 from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
@@ -31,36 +33,6 @@ from .values import short
 from .vips import held
 
 
-class Tuning(Protocol):
-    """What is asked of the settings' engine; all of it on DSR's word."""
-
-    def present(
-        self, wishes: Sequence[Wish], vips: Sequence[str], where: str, test: bool
-    ) -> Answer:
-        """Bring settings about, on disk and live, and remember for which addresses.
-
-        :raises RefusedError: a file that sets another value later, or another wanter.
-        """
-
-    def absent(self, keys: Sequence[str], test: bool) -> Answer:
-        """Give settings up; the value found before comes back where nobody else wants one."""
-
-    def without(self, keys: Sequence[str]) -> dict[str, str]:
-        """Return the live values that giving settings up would bring, by key."""
-
-    def vips(self) -> set[str]:
-        """Return the addresses that DSR's settings were wanted for."""
-
-    def values(self, keys: Sequence[str]) -> dict[str, str | None]:
-        """Return live values."""
-
-    def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
-        """Return what is live, what a boot makes of it and who says so; `Tuner.effective`."""
-
-    def wanted(self) -> dict[str, str]:
-        """Return the settings that DSR wants and their values, by the ledger of settings."""
-
-
 @dataclass
 class Dsr:
     """Hold a request's surroundings.
@@ -70,7 +42,7 @@ class Dsr:
     """
 
     engine: Engine
-    tuning: Tuning
+    tuning: Kept
     _done: list[tuple[str, Answer]] = field(default_factory=list)
 
     @property
@@ -413,84 +385,10 @@ def _without_waiting(answer: Answer, carrier: str) -> Answer:
     return {**answer, "notes": notes, "comment": comment}
 
 
-def _said(comment: str) -> Answer:
-    return {"result": True, "changes": {}, "comment": comment}
-
-
-def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:
-    """Refuse receiving interfaces that the host does not have, or that carry the VIPs.
-
-    :raises InputError: naming those it has.
-    """
-    known = [name for name in snapshot.by_link if name != carrier]
-    for index, name in enumerate(config.interfaces):
-        if name not in known:
-            what = "carries the VIPs" if name == carrier else "is no interface of this host"
-            raise InputError(
-                f"{name} {what}",
-                where=f"{config.where}:interfaces[{index}]",
-                way_out=f"it has {', '.join(known[:20]) or 'none'}",
-            )
-
-
-def refuse_moving(
-    config: DsrConfig, snapshot: Snapshot, listed: Mapping[str, Sequence[str]], carrier: str
-) -> None:
-    """Refuse another carrier than the one that has VIPs: there they would stay, forgotten.
-
-    :param listed: VIPs by the interface that carries them; one that is gone, or has another
-        name by now, carries none.
-    :raises InputError: naming that interface.
-    """
-    for name, vips in listed.items():
-        if name != carrier and name in snapshot.by_link:
-            raise InputError(
-                f"{', '.join(vips[:5])} is on {name}, not on {carrier}",
-                where=f"{config.where}:loopback",
-                way_out=f"`loopback: {name}`, or take the VIPs away first (`ipalias_dsr.absent`)",
-            )
-
-
 def boot_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     """Return what a boot makes of settings; what no file sets is what the kernel begins with."""
     return {row["key"]: row["after_boot"] or (row["live"] and "0") for row in rows}
 
 
-def refuse_gateways(config: DsrConfig, snapshot: Snapshot) -> None:
-    """Refuse a VIP that routes lead to: on the loopback it would swallow all they carry.
-
-    :raises InputError: naming the route's interface.
-    """
-    ways = {route.gateway: route for route in snapshot.routes if route.gateway}
-    for vip in config.vips:
-        way = ways.get(vip.address)
-        if way is not None:
-            raise InputError(
-                f"{vip.address} is the gateway of {way.destination} by {way.interface}",
-                where=vip.where,
-                way_out="as an address of this host it would cut that route off",
-            )
-
-
-def refuse_primaries(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:
-    """Refuse a VIP that is live on another interface, its primary address above all.
-
-    :raises InputError: naming the interface.
-    """
-    elsewhere = {a.address: a.interface for a in snapshot.addresses if a.interface != carrier}
-    for vip in config.vips:
-        name = elsewhere.get(vip.address)
-        if name is None:
-            continue
-        sources = {route.source for route in snapshot.defaults(vip.family)}
-        first = next(
-            (a.address for a in snapshot.on(name) if a.family == vip.family and a.scope != "link"),
-            None,
-        )
-        own = vip.address in sources or vip.address == first
-        what = f"the primary address of {name}" if own else f"already live on {name}"
-        raise InputError(
-            f"{vip.address} is {what}, where it is answered for",
-            where=vip.where,
-            way_out="a VIP is the balancer's address, and no real server has it on a network card",
-        )
+def _said(comment: str) -> Answer:
+    return {"result": True, "changes": {}, "comment": comment}
