@@ -254,13 +254,21 @@ def test_the_last_word_on_an_address_counts_and_half_a_word_does_not() -> None:
     assert found.balance == pytest.approx(97 / 99)
 
 
+def test_a_pool_has_its_first_and_its_last_address() -> None:
+    numbers = (99, 100, 199, 200)
+    leases = [Lease(f"192.0.2.{number}", "active") for number in numbers]
+    [found] = pools.count_leases(leases, CONFIG.subnets)
+    assert (found.total, found.active) == (100, 2)
+
+
 def test_the_quick_reader_and_the_whole_one_agree() -> None:
     """On what a real dhcpd writes, cut off anywhere."""
     lease = (
-        "lease 192.0.2.{n} {{\n  starts 6 2026/11/28 10:27:50;\n  ends never;\n"
+        'lease 192.0.2.{n} {{\n  set vendor-class-identifier = "binding state active;";\n'
+        "  starts 6 2026/11/28 10:27:50;\n  ends never;\n"
         "  tstp 6 2026/11/28 10:27:50;\n  binding state {now};\n  next binding state free;\n"
         "  rewind binding state backup;\n  hardware ethernet 02:00:00:00:00:{n:02x};\n"
-        '  uid "\\001}}\\012";\n  set vendor-class-identifier = "binding state active;";\n}}\n'
+        '  uid "\\001}}\\012";\n}}\n'
     )
     head = (
         "# written by isc-dhcp-4.4.3-P1\nauthoring-byte-order little-endian;\n\n"
