@@ -483,6 +483,78 @@ def lease(interface=None, clients=1, limit=30, server="", pillar="ipalias", test
     return formula.mutate(get, test)
 
 
+# --- backups --------------------------------------------------------------------------------
+
+
+def backup(keep=14, pillar="ipalias", test=None):
+    """
+    Keep this side's leases and configuration, each file whole, and the last of former backups.
+
+    As the guide advises, from a schedule of the minion's; see ``docs/dhcp.md`` of the formula.
+
+    keep
+        How many there shall be at most, this one among them; up to 1000.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'dhcp*' ipalias_dhcp.backup keep=30
+    """
+    formula, setup = _formula(), _setup(pillar)
+    keep = formula.call(formula.library("values").parse_int, keep, "keep", 1, 1000)
+    make = formula.library("dhcp.backup").backup
+    return formula.mutate(functools.partial(make, setup, keep), test)
+
+
+def restore(name=None, what="all", stop=False, sync=True, pillar="ipalias", test=None):
+    """
+    Put a backup back, as one change that is undone when something fails.
+
+    What the server has by now is kept as a backup first. It is refused while the server runs,
+    unless it may be stopped.
+
+    name
+        Of the backup, as ``ipalias_dhcp.backup`` shows them; without one the newest.
+
+    what
+        ``leases``, ``configuration``, or ``all``.
+
+    stop
+        Stop a server that runs, and start it again.
+
+    sync
+        Have dhcpd ask its peer for all leases before it serves; False only where there is no
+        peer any more that knows better.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.restore what=leases stop=True test=True
+    """
+    formula, setup = _formula(), _setup(pillar)
+    parse = formula.library("values").parse_bool
+    ways = {
+        "stop": formula.call(parse, stop, "stop"),
+        "sync": formula.call(parse, sync, "sync"),
+    }
+    put = formula.library("dhcp.restore").restore
+    return formula.mutate(functools.partial(put, setup, name, what, **ways), test)
+
+
 # --- live: what the pair is, and a dead peer --------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import pytest
 
 OURS = {
     "apply", "clean", "check_config", "convert", "report", "unreport", "member", "wait", "lease",
-    "leases", "conflicts", "drill_stop", "drill_start", "drill_report",
+    "leases", "conflicts", "backup", "restore", "drill_stop", "drill_start", "drill_report",
 }  # fmt: skip
 MINION_D = "/etc/salt/minion.d"
 CONF = f"{MINION_D}/ipalias_dhcp.conf"
@@ -144,6 +144,11 @@ def test_a_dhcpd_conf_is_turned_into_a_block(member):
         ("lease", ["eth0", 0], "clients"),
         ("lease", ["eth0", 1, "never"], "limit"),
         ("conflicts", [None, "never"], "grace"),
+        ("backup", [0], "keep"),
+        ("backup", [], "no member of a pair"),
+        ("restore", [], "no member of a pair"),
+        ("restore", [None, "some"], "what"),
+        ("restore", [None, "all", "yes"], "stop"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(member, name, arguments, word):
