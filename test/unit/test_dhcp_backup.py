@@ -42,21 +42,14 @@ def leases_of(implementation: str) -> str:
 
 
 def member(implementation: str) -> SimHost:
-    """Return a member with leases whose server writes its last one as it ends."""
+    """Return a member with a lease."""
     host = linux()
     setup(host, block(implementation=implementation)).managed()
     path = leases_of(implementation)
     head = PAIR if implementation == "isc" else HEAD
     host.files.put(path, head + lease(implementation, 100), 0o640, 105, 106)
-    ends(host, implementation)
     host.log.clear()
     return host
-
-
-def ends(host: SimHost, implementation: str) -> None:
-    """Let a server that is told to stop give out one more lease, the last before its end."""
-    systemctl = host.programs["systemctl"]
-    host.programs["systemctl"] = LastLease(host, systemctl, implementation)
 
 
 class LastLease:
@@ -77,7 +70,10 @@ class LastLease:
 
 
 def grown(implementation: str) -> SimHost:
-    """Return a member that has a backup and, since then, another lease and configuration."""
+    """Return a member that has a backup and, since then, other leases and configuration.
+
+    Its server has one more lease to write when it is told to stop.
+    """
     host = member(implementation)
     dhcp = block(implementation=implementation)
     backup.backup(setup(host, dhcp), clock=lambda: MOMENT)
@@ -85,6 +81,7 @@ def grown(implementation: str) -> SimHost:
     subnet = {**dhcp["subnets"][0], "routers": ["192.0.2.1"]}
     setup(host, {**dhcp, "subnets": [subnet]}).managed()
     add(host, implementation, 102)
+    host.programs["systemctl"] = LastLease(host, host.programs["systemctl"], implementation)
     host.log.clear()
     return host
 
@@ -394,27 +391,33 @@ def test_a_configuration_that_the_server_refuses_costs_nothing() -> None:
     assert not [e for e in host.log if isinstance(e, Run) and "stop" in e.command.argv]
 
 
-def test_a_server_that_does_not_start_by_it_has_its_last_lease_back() -> None:
-    host = grown("isc")
-    own = host.read(OWN)
+@pytest.mark.parametrize("implementation", BOTH)
+def test_a_server_that_does_not_start_by_it_has_its_last_lease_back(implementation: str) -> None:
+    host = grown(implementation)
+    path, main = leases_of(implementation), SERVERS[implementation].main
+    before = {one: host.read(one) for one in (OWN, main)}
     real = host.programs["systemctl"]
     failing = [True]
 
     def systemctl(argv: Sequence[str], stdin: str | None) -> Result:
-        if "restart" in argv and failing.pop():
-            failing.append(False)
+        if "restart" in argv and failing[0]:
+            # It has got as far as a clean-up of its leases.
+            host.files.put(f"{KEA}.1", HEAD + lease("kea", 77))
+            failing[0] = False
             return Result(1, "", "failed")
-        return real(argv, stdin)
+        result: Result = real(argv, stdin)
+        return result
 
     host.programs["systemctl"] = systemctl
-    failing.append(True)
     with pytest.raises(EffectError, match="does not start"):
-        restore(engine(host, "isc"), stop=True, clock=lambda: MOMENT + 60)
-    assert addresses(host, "isc") == [100, 101, 102, 199]
-    assert PAIR in (host.read(ISC) or "")
-    assert host.read(OWN) == own
-    assert running(host, SERVERS["isc"].unit) is not None
-    assert host.glob("/var/lib/dhcp/.*") == [] and host.read(f"{STATE}/dhcp/set-aside") is None
+        restore(engine(host, implementation), stop=True, clock=lambda: MOMENT + 60)
+    assert addresses(host, implementation) == [100, 101, 102, 199]
+    assert (host.read(path) or "").startswith(PAIR if implementation == "isc" else HEAD)
+    assert {one: host.read(one) for one in (OWN, main)} == before
+    assert running(host, SERVERS[implementation].unit) is not None
+    assert host.glob(f"{path.rsplit('/', 1)[0]}/.*") == []
+    assert host.read(f"{STATE}/dhcp/set-aside") is None
+    assert (host.read(f"{KEA}.1") is None) == (implementation == "kea")
 
 
 # -- a crash at any moment ---------------------------------------------------------------------
