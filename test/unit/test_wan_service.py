@@ -250,6 +250,8 @@ def test_flows_are_forgotten_only_once_there_is_nat_again(monkeypatch: pytest.Mo
     assert flushed == []
     assert made.reconcile().flushed == (Line("wan1", 4),)
     assert flushed == [1] and told == []
+    told.append("")
+    assert made.reconcile().flushed == () and flushed == [1]
     made.close()
 
 
