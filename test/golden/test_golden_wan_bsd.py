@@ -26,7 +26,8 @@ from saltext.ipalias.wan.setup import make
 HERE = Path(__file__).with_name("wan_bsd")
 CASES = sorted(path.parent for path in HERE.glob("*/case.json"))
 MACHINES = {"openbsd": simopenwan.machine, "freebsd": simfreewan.machine}
-MANDATORY = {"openbsd_guide", "openbsd_ipv6", "openbsd_tiers", "freebsd_guide", "freebsd_weights"}
+MANDATORY = {f"openbsd_{name}" for name in ("guide", "interfaces", "ipv6", "tiers")}
+MANDATORY |= {f"freebsd_{name}" for name in ("guide", "interfaces", "weights")}
 _ids = itertools.count(1)
 #: Every line that the guide has people type or write, its names exchanged for addresses, and
 #: what it is here: in a file, as a command, or in ifstated.conf.
@@ -46,7 +47,7 @@ GUIDE = {
     "init-state": "init-state start",
     "wan1_ok": "ping -q -c 1 -w 5 203.0.113.1 >/dev/null || ping -q -c 1 -w 5 203.0.113.2",
     "wan2_ok": "ping -q -c 1 -w 5 203.0.113.11 >/dev/null || ping -q -c 1 -w 5 203.0.113.12",
-    "every": "every 30 )",
+    "every": "every 30 && ! re0.link.down )",
     "state": "state wan1_down {",
     "logger": "/usr/bin/logger -t ifstated wan1_down",
     "delete": "/sbin/route -qn delete -inet -mpath default 198.51.100.1",

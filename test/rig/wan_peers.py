@@ -92,11 +92,13 @@ class Peer:
     :param program: what this machine must have for it.
     :param fault: one that it can see: BFD ends at the gateway, and is blind beyond it.
     :param start: starts it on the router of a lab.
+    :param every: seconds of its round: a fault comes at any moment of it.
     """
 
     program: str
     start: Callable[[Lab], list[Running]]
     fault: str = BEYOND
+    every: float = 0.0
 
 
 def names() -> list[str]:
@@ -186,7 +188,7 @@ _EITHER = " || ".join(_PING.format(source=_SOURCE, target=t) for t in (SERVER, S
 _FPING = f"fping -q -c1 -t300 -S {_SOURCE} {SERVER} {SECOND_TARGET} 2>&1 | grep -q /0%"
 GUIDE = "the guide's loop, 30 s"
 PEERS = {
-    GUIDE: Peer("ping", _loop(_EITHER, 1, 30)),
+    GUIDE: Peer("ping", _loop(_EITHER, 1, 30), every=30),
     "fping every 0.1 s, three in a row": Peer("fping", _loop(_FPING, 3, 0.1)),
     "keepalived, interval 1, fall 2": Peer("keepalived", _keepalived(2, "1")),
     "keepalived, interval 1, fall 1, -W 0.2": Peer("keepalived", _keepalived(1, "0.2")),

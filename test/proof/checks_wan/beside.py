@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import statistics
 
 from proof.checks_wan.failover import NEAR
@@ -45,8 +47,10 @@ def _beside(stage: Stage) -> str:
     with watched(stage, NEAR) as lab:
         runs = [fail_and_return(lab, fault, NEAR) for _ in range(2 * count)]
     ours = [run.outage for run in runs]
+    draw = random.Random(f"{os.environ.get('SEED') or 1}-{name}")
+    every = wan_peers.PEERS[name].every
     with Lab(stage.source) as lab, wan_peers.running(lab, name):
-        took = [_one(lab, fault) for _ in range(count)]
+        took = [_one(lab, fault, draw.uniform(0, every)) for _ in range(count)]
     theirs = [outage for outage, _ in took]
     told = (
         f"outage {_figures(theirs)}, back after {statistics.median(b for _, b in took):.2f} s; "
@@ -58,8 +62,13 @@ def _beside(stage: Stage) -> str:
     return told
 
 
-def _one(lab: Lab, fault: str) -> tuple[float, float]:
-    """Return outage and return of new flows (seconds)."""
+def _one(lab: Lab, fault: str, after: float) -> tuple[float, float]:
+    """Return outage and return of new flows (seconds).
+
+    :param after: seconds until the fault: else it would come just behind the peer's look that
+        has found the line back, each time.
+    """
+    lab.sleep_until(clock() + after)
     lab.start_stream(flows=0, fresh=True)
     lab.sleep_until(clock() + 0.5)
     broken = lab.break_line(FIRST, fault)
