@@ -209,6 +209,18 @@ def test_a_lost_carrier_is_seen_at_once_and_not_asked_for() -> None:
     check(world, {4: {"198.51.100.1"}}, "re0 back")
 
 
+def test_a_vlans_name_is_no_word_and_stands_between_quotes() -> None:
+    wan = block(2)
+    for uplink in wan["uplinks"].values():
+        uplink["interface"] = "em0.10"
+    made = parse_wan(wan, system="freebsd")
+    world = World(made, ifstated.render(made, openbsd.commands(PROGRAM)))
+    world.carrier("em0.10", up=False)
+    assert world.daemon.state.name == "all_down"
+    with pytest.raises(daemon.Syntax):
+        daemon.parse(world.text.replace('"em0.10"', "em0.10"))
+
+
 def test_an_interface_that_knows_of_no_carrier_is_not_down() -> None:
     world = World(config(2))
     world.daemon.link("re0", "unknown")
