@@ -51,10 +51,10 @@ def parse_command(request: Mapping[str, Any], config: WanConfig, now: float) -> 
     if verb not in VERBS:
         raise InputError(f"{verb!r} is none of {', '.join(VERBS)}", where="control")
     known = {uplink.name: uplink for uplink in config.uplinks}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise InputError(f"there is no uplink {name!r}", where="control")
     families = {way.line.family for way in known[name].ways}
-    if family is not None and family not in families:
+    if family is not None and (type(family) is not int or family not in families):
         raise InputError(f"{name} has no IPv{family}", where="control")
     seconds = request.get("seconds")
     if seconds is None:
@@ -62,7 +62,7 @@ def parse_command(request: Mapping[str, Any], config: WanConfig, now: float) -> 
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise InputError(f"{seconds!r} is no number of seconds", where="control")
     if not 0 < seconds <= LONGEST_OVERRIDE:
-        raise InputError(f"{seconds:g} seconds is out of range", where="control")
+        raise InputError(f"{str(seconds)[:40]} seconds is out of range", where="control")
     return Command(verb, name, now + seconds, family, str(request.get("by", ""))[:200])
 
 

@@ -126,7 +126,7 @@ class Netlink:
         :raises NetlinkError: the kernel does not know it, or refuses.
         """
         for _ in range(TRIES):
-            messages, whole = self._answer(self._send(kind, REQUEST | DUMP, body), what)
+            messages, whole = self._answer(self._send(kind, REQUEST | DUMP, body, what), what)
             if whole:
                 return messages
         raise NetlinkError(what, errno.EINTR, "changed each time it was read")
@@ -137,12 +137,16 @@ class Netlink:
         :param flags: `CREATE`, `REPLACE`, `EXCL`; request and acknowledgement are added.
         :raises NetlinkError: refused; nothing was changed.
         """
-        self._answer(self._send(kind, REQUEST | ACK | flags, body), what)
+        self._answer(self._send(kind, REQUEST | ACK | flags, body, what), what)
 
-    def _send(self, kind: int, flags: int, body: bytes) -> int:
+    def _send(self, kind: int, flags: int, body: bytes, what: str) -> int:
         self._seq += 1
         header = _HEADER.pack(_HEADER.size + len(body), kind, flags, self._seq, 0)
-        self._socket.send(header + body)
+        try:
+            self._socket.send(header + body)
+        except OSError as error:
+            # A host that is short of memory: a refusal like any other, and no end of the loop.
+            raise NetlinkError(what, error.errno or errno.ENOBUFS) from error
         return self._seq
 
     def _answer(self, seq: int, what: str) -> tuple[list[Message], bool]:
