@@ -531,12 +531,12 @@ def _report(formula, places, config, test):
     """Bring the minion's configuration to what it shall be."""
     reporting = formula.library("wan.reporting")
     main = __opts__.get("conf_file") or ""
-    wanted = reporting.reporting(config, places)
-    if wanted.keys:
-        wanted = formula.call(reporting.beside, wanted, _yaml_of(main), main)
+    asked = wanted = reporting.reporting(config, places)
+    if asked.keys:
+        wanted = formula.call(reporting.beside, asked, _yaml_of(main), main)
     included = os.path.dirname(__opts__.get("default_include") or "minion.d/*.conf")
     differing = reporting.changes(wanted, os.path.join(os.path.dirname(main), included), places)
-    needed = reporting.needs_restart(wanted, __opts__)
+    needed = reporting.needs_restart(asked, __opts__, places)
     service = _service(formula, reporting) if needed else ""
     answer = reporting.answer(differing, bool(service), formula.test_mode(test))
     said = [reporting.BY_HAND] if needed and not service else []
@@ -544,7 +544,7 @@ def _report(formula, places, config, test):
         system = formula.library("system")
         formula.call(formula.library("engine").refuse_unprivileged, system.is_root())
         formula.call(reporting.write, differing)
-        said += [_beacon(reporting, wanted, places), _restart(formula, reporting, service)]
+        said += [_beacon(reporting, asked, places), _restart(formula, reporting, service)]
     answer["notes"] = [note for note in said if note]
     answer["comment"] = ". ".join([answer["comment"], *answer["notes"]])
     return answer

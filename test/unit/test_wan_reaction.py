@@ -319,19 +319,36 @@ def test_what_is_no_id_is_refused(value: Any) -> None:
 
 
 def test_local_needs_a_beacon_alone(tmp_path: Path) -> None:
-    wanted = reporting.reporting(parse_wan(BLOCK), places_of(tmp_path))
+    places = places_of(tmp_path)
+    wanted = reporting.reporting(parse_wan(BLOCK), places)
     assert set(wanted.keys) == {"beacons"} and wanted.reaction is None
-    assert not reporting.needs_restart(wanted, {"engines": [], "reactor": []})
+    assert not reporting.needs_restart(wanted, {"engines": [], "reactor": []}, places)
 
 
 def test_event_needs_an_engine_and_a_restart_until_it_runs(tmp_path: Path) -> None:
-    wanted = reporting.reporting(parse_wan({**BLOCK, "react": "event"}), places_of(tmp_path))
+    places = places_of(tmp_path)
+    wanted = reporting.reporting(parse_wan({**BLOCK, "react": "event"}), places)
     assert set(wanted.keys) == {"beacons", "beacons_before_connect", "engines", "reactor"}
-    assert reporting.needs_restart(wanted, {})
-    assert reporting.needs_restart(wanted, {"engines": ["reactor"], "reactor": []})
-    assert not reporting.needs_restart(wanted, dict(wanted.keys))
-    without = reporting.reporting(parse_wan(BLOCK), places_of(tmp_path))
-    assert reporting.needs_restart(without, dict(wanted.keys)), "the engine has to go"
+    assert reporting.needs_restart(wanted, {}, places)
+    assert reporting.needs_restart(wanted, {"engines": ["reactor"], "reactor": []}, places)
+    assert not reporting.needs_restart(wanted, dict(wanted.keys), places)
+    without = reporting.reporting(parse_wan(BLOCK), places)
+    assert reporting.needs_restart(without, dict(wanted.keys), places), "the engine has to go"
+
+
+def test_an_operators_own_reaction_to_the_same_tag_is_no_reason_to_start_anew(
+    tmp_path: Path,
+) -> None:
+    places = places_of(tmp_path)
+    own: dict[str, Any] = {
+        "engines": ["reactor"],
+        "reactor": [{reporting.RETURNED: ["/srv/own.sls"]}, {reporting.RETURNED: "/srv/two.sls"}],
+    }
+    wanted = reporting.reporting(parse_wan(BLOCK), places)
+    assert not reporting.needs_restart(wanted, own, places)
+    assert not reporting.needs_restart(reporting.reporting(None, places), own, places)
+    event = reporting.reporting(parse_wan({**BLOCK, "react": "event"}), places)
+    assert reporting.needs_restart(event, own, places), "nothing runs ours"
 
 
 def test_a_main_file_with_keys_of_ours_is_not_hidden(tmp_path: Path) -> None:
