@@ -278,8 +278,9 @@ def simulate(settings=None, pillar="ipalias"):
         salt gw1 ipalias_wan.simulate '{profile: fast}'
     """
     formula, places = _on_linux()
-    wan = formula.pillar_at(pillar).get("wan")
-    return formula.call(formula.library("wan.reports").simulated, wan, settings, pillar, places)
+    block = formula.call(formula.library("values").mapping, formula.pillar_at(pillar), pillar)
+    simulated = formula.library("wan.reports").simulated
+    return formula.call(simulated, block.get("wan"), settings, pillar, places)
 
 
 # --- an operator's word ---------------------------------------------------------------------
@@ -472,14 +473,12 @@ def once(transition, function, *args, **kwargs):
     """
     formula, places = _places()
     delivery = formula.library("wan.delivery")
-    [ident] = formula.call(delivery.parse_idents, transition, "transition")
-    if function not in __salt__:
+    ident = formula.call(delivery.parse_ident, transition, "transition")
+    if not isinstance(function, str) or function not in __salt__:
         raise CommandExecutionError(f"{str(function)[:80]!r} is not a function")
     kwargs = salt.utils.args.clean_kwargs(**kwargs)
-    new, told = formula.call(
-        delivery.act_once, places, ident, lambda: __salt__[function](*args, **kwargs)
-    )
-    return {"acted": new, "return": told}
+    new = formula.call(delivery.claim, places, ident)
+    return {"acted": new, "return": __salt__[function](*args, **kwargs) if new else None}
 
 
 def report(pillar="ipalias", test=None):

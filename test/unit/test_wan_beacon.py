@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from saltext.ipalias.errors import EffectError
 from saltext.ipalias.wan import delivery, record, service, writer
 from saltext.ipalias.wan.model import Line, Transition
 from saltext.ipalias.wan.places import Places
@@ -191,6 +192,29 @@ def test_what_cannot_be_read_is_no_event_each_second(scene: Scene) -> None:
     assert scene.asked == 1
     scene.round(60)
     assert scene.asked == 2
+
+
+def test_a_journal_that_is_none_is_an_error_of_ours_and_no_event(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Path(scene.places.journal)
+    journal.mkdir()
+    for call in (delivery.read_entries, lambda places: delivery.note_received(places, ["a"])):
+        with pytest.raises(EffectError, match="journal: cannot be read: Is a directory"):
+            call(scene.places)
+    assert scene.round() == [] and "Is a directory" in caplog.text
+    journal.rmdir()
+    os.mkfifo(journal)
+    assert scene.round() == [], "and a pipe is waited for by nobody"
+    journal.unlink()
+    scene.write(transition(1))
+    assert scene.round() == ["boot-1"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EffectError, match="its folder cannot be made"):
+        delivery.claim(Places(state=str(tmp_path / "file/wan")), "a-1")
 
 
 @pytest.mark.parametrize(

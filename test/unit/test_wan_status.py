@@ -223,6 +223,9 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         str(link),
         f"{tmp_path}/no/lines.prom",
         "/a\0",
+        f"{tmp_path}/a\nb",
+        f"{tmp_path}/a\u202eb",
+        f"{tmp_path}/a\ud800",
     ):
         with pytest.raises(InputError):
             reports.write(path, "x", False)
