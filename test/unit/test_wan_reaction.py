@@ -15,7 +15,7 @@ import salt.loader
 import salt.template
 
 from saltext.ipalias.errors import EffectError, InputError, ParseError, RefusedError
-from saltext.ipalias.wan import delivery, reaction, reporting
+from saltext.ipalias.wan import delivery, model, reaction, reporting
 from saltext.ipalias.wan.acting import REACTION, Actor
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.model import Line, WanConfig, Wanted
@@ -121,7 +121,7 @@ def hostile() -> list[str]:
     signs = string.punctuation + string.whitespace + "aA1é\0\x1b"
     while len(written) < 200:
         text = "".join(dice.choice(signs) for _ in range(dice.randrange(1, 40)))
-        if not delivery.IDENT.fullmatch(text):
+        if not model.IDENT.fullmatch(text):
             written.append(text)
     return written
 

@@ -10,7 +10,6 @@ up no decision.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from .. import disk, processes
 from ..errors import EffectError, InputError
 from ..values import short
 from . import writer
-from .model import Transition
+from .model import IDENT, Transition
 from .places import Places
 from .record import (
     Position,
@@ -32,8 +31,6 @@ from .record import (
     unacknowledged,
 )
 
-#: What an id consists of; whatever else an event claims to be one is refused.
-IDENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 #: Ids in one request, at most: more are no reply to what is sent at once.
 MOST = 1000
 #: Seconds to wait for whoever else writes one of the two files.
