@@ -326,3 +326,16 @@ def test_what_openbsd_cannot_do_is_refused(host: SimHost) -> None:
     with pytest.raises(RefusedError, match="ifstated is not installed"):
         setup(host).managed()
     assert host.mutating == []
+
+
+def test_a_damaged_configuration_has_a_way_out_that_leads_out(host: SimHost) -> None:
+    path = "/var/lib/ipalias/wan/config.json"
+    setup(host).managed()
+    host.files.put(path, "{torn", 0o600)
+    for call in (setup(host).managed, setup(host).absent, setup(host).status):
+        with pytest.raises(ParseError, match="move it away and apply"):
+            call()
+    host.files.nodes.pop(path)
+    assert setup(host).managed()["result"] is True
+    assert setup(host).absent()["result"] is True
+    assert gateways(host) and host.services == set()

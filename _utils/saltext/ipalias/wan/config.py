@@ -257,7 +257,8 @@ def _numbers(value: object, uplinks: int, where: str) -> Numbers:
             where=f"{where}:mark_bits",
             way_out="give it more bits",
         )
-    if any(numbers.table <= table < numbers.table + last for table in _KERNEL_TABLES):
+    ours = {numbers.default_table, *range(numbers.table, numbers.table + last)}
+    if not ours.isdisjoint(_KERNEL_TABLES):
         raise InputError(
             "tables 253 to 255 are the kernel's own", where=f"{where}:table", way_out="take others"
         )
