@@ -118,7 +118,7 @@ def test_every_rule_is_told_by_its_comment() -> None:
 
 def test_what_the_system_refuses_of_a_socket_is_an_error_of_ours() -> None:
     """The monitor goes on by such an error; another one would end it."""
-    with pytest.raises(NetlinkError, match="netlink protocol 31: .*EPROTONOSUPPORT"):
+    with pytest.raises(NetlinkError, match=r"netlink protocol 31: .*EPROTONOSUPPORT"):
         Netlink(31)
     closed = Netlink()
     closed.close()
@@ -126,5 +126,5 @@ def test_what_the_system_refuses_of_a_socket_is_an_error_of_ours() -> None:
         lambda: closed.dump(18, bytes(16), "interfaces"),
         lambda: closed.change(18, 0, b"", "interfaces"),
     ):
-        with pytest.raises(NetlinkError, match="interfaces: .*EBADF"):
+        with pytest.raises(NetlinkError, match=r"interfaces: .*EBADF"):
             call()
