@@ -173,6 +173,9 @@ def test_the_minions_own_engine_hands_over_ids_alone(render: Any, tmp_path: Path
 # --- once -----------------------------------------------------------------------------------
 
 
+STANDING = Wanted({4: ((Line("wan1", 4), 1), (Line("wan2", 4), 1))}, "both")
+
+
 def places_of(tmp_path: Path) -> Places:
     return Places(run=str(tmp_path), state=str(tmp_path))
 
@@ -217,6 +220,9 @@ class Scene:
         self.actor = Actor(
             self.config, self.kernel.switch("monitor"), self.acted.__setitem__, lambda text: None
         )
+        # At the start nothing is left to anybody.
+        self.actor.want(STANDING, (), (), 1.0)
+        self.kernel.by.clear()
         self.places = places_of(tmp_path)
         monkeypatch.setattr(reaction, "Switch", lambda config, nft: self.kernel.switch("reaction"))
 

@@ -167,7 +167,7 @@ class _Client:
         self.out: bytes | None = None
 
 
-def ask(path: str, request: Mapping[str, Any], timeout: float = 5.0) -> dict[str, Any]:
+def ask(path: str, request: Mapping[str, Any], timeout: float = PATIENCE) -> dict[str, Any]:
     """Send a request to the monitor and return its answer.
 
     :param timeout: seconds.
@@ -186,6 +186,8 @@ def ask(path: str, request: Mapping[str, Any], timeout: float = 5.0) -> dict[str
         answer = json.loads(said)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it ended while answering"
+        if isinstance(error, TimeoutError):
+            reason = f"nothing within {timeout:g} s"
         raise EffectError(
             f"the monitor does not answer: {reason}", where=path, way_out=way_out
         ) from error
