@@ -383,6 +383,11 @@ def pending(limit=50):
     """
     formula, places = _places()
     limit = formula.call(formula.library("values").parse_int, limit, "limit", 1, 1000)
+    if os.path.exists(places.reaction):
+        # A reaction is a job, and a job a fork of the process that the beacon runs in: what it
+        # needs is loaded here, where nobody waits for it.
+        for name in ("wan.reports", "wan.reaction"):
+            formula.library(name)
     return formula.call(formula.library("wan.delivery").pending, places, limit)
 
 

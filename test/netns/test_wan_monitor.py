@@ -362,7 +362,7 @@ def test_with_react_event_one_that_starts_waits_for_nobody(net: Wan, acted: bool
 
 
 def test_with_react_event_the_first_verdict_after_a_start_has_its_time_as_well(net: Wan) -> None:
-    """A line has died while there was no monitor: nobody reacts, and it is switched all the same."""
+    """A line has died while there was no monitor: with nobody to react it is switched as well."""
     first = net.watch(block(react="event", react_timeout=1))
     wait_until(lambda: all_up(net), "all lines up")
     first.send_signal(signal.SIGKILL)
