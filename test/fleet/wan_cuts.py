@@ -23,6 +23,8 @@ from rig.process import Running
 from saltext.ipalias.wan.clocks import boot_clock
 
 REACTOR, ENGINE = "reactor", "engine"
+#: Seconds after which it is the monitor that switches, and the measurement is none.
+REACT_TIMEOUT = 30
 #: Seconds that a fault lasts at the least: a shorter one is taken for a burst of loss, from which
 #: the line learns to be waited for (`silence:most`).
 LASTS = 2.8
@@ -85,7 +87,7 @@ def main(way: str, count: int) -> dict[str, Any]:
     """Cut so many times and return every figure."""
     rows = []
     with contextlib.ExitStack() as stack:
-        lines = stack.enter_context(reporting_lines(engine=way == ENGINE, react_timeout=60))
+        lines = stack.enter_context(reporting_lines(engine=way == ENGINE, react_timeout=REACT_TIMEOUT))
         lines.know_lines()
         settle(lines)
         stack.callback((groups := Groups(lines)).close)
@@ -99,6 +101,8 @@ def main(way: str, count: int) -> dict[str, Any]:
                     for key, value in rows[-1].items()
                 )
                 say(f"cut {turn + 1} of {count}: {', '.join(told)}")
+                if rows[-1]["acted"] != "reaction":
+                    break
                 if way == REACTOR:
                     settle(lines)
             idents = {entry.ident for entry in lines.journal()}
