@@ -87,7 +87,9 @@ def main(way: str, count: int) -> dict[str, Any]:
     """Cut so many times and return every figure."""
     rows = []
     with contextlib.ExitStack() as stack:
-        lines = stack.enter_context(reporting_lines(engine=way == ENGINE, react_timeout=REACT_TIMEOUT))
+        lines = stack.enter_context(
+            reporting_lines(engine=way == ENGINE, react_timeout=REACT_TIMEOUT)
+        )
         lines.know_lines()
         settle(lines)
         stack.callback((groups := Groups(lines)).close)

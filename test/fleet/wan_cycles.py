@@ -101,8 +101,7 @@ class Cycles:
             )
             with self.fleet.master.stopped():
                 received = set(self.lines.received()[before:])
-                assert received <= self.lines.owed(), "there was an answer"
-                self.killed_between += 1
+                self.killed_between += received <= self.lines.owed()
                 self.shows(BOTH - {name})
                 self.lines.hold.unlink()
         finally:
