@@ -13,8 +13,6 @@ import functools
 import importlib.util
 import os
 
-from salt.exceptions import CommandExecutionError
-
 __virtualname__ = "ipalias"
 __func_alias__ = {"list_": "list"}
 
@@ -67,14 +65,20 @@ def _mutate(method, test, **kwargs):
     return _formula().mutate(method, test, **kwargs)
 
 
+def _listed(value):
+    """Return the items of an argument: a list, or a text with commas; the library reads each."""
+    if isinstance(value, str):
+        return value.split(",")
+    return value if isinstance(value, list) else [value]
+
+
 def _aliases(address, interface, label, source):
     """Return the aliases that arguments name."""
     addresses = _library("addresses")
     system = _library("platforms").system()
     name = _library("values").parse_interface(interface, "interface", system)
-    listed = address if isinstance(address, list) else str(address).split(",")
     aliases = []
-    for item in listed:
+    for item in _listed(address):
         if isinstance(item, str) and (label is not None or source is not None):
             item = {"address": item}
             if label is not None:
@@ -177,16 +181,14 @@ def remove(address, interface=None, force=None, pillar="ipalias", test=None):
 
         salt '*' ipalias.remove 198.51.100.12
     """
-    listed = address if isinstance(address, list) else str(address).split(",")
     if interface is not None:
         system = _library("platforms").system()
         interface = _call(_library("values").parse_interface, interface, "interface", system)
-    addresses = [_call(_library("addresses").parse_named, item, "address") for item in listed]
+    parse = _library("addresses").parse_named
+    addresses = [_call(parse, item, "address") for item in _listed(address)]
     engine = _engine(pillar)
     if force is not None:
-        named = force if isinstance(force, list) else str(force).split(",")
-        parse = _library("addresses").parse_named
-        engine.forced = frozenset(_call(parse, item, "force")[0] for item in named)
+        engine.forced = frozenset(_call(parse, item, "force")[0] for item in _listed(force))
     return _mutate(engine.remove, test, addresses=addresses, interface=interface)
 
 
@@ -220,9 +222,7 @@ def apply(name=None, pillar="ipalias", block=None, confirm="auto", test=None):
         salt '*' ipalias.apply
         salt '*' ipalias.apply eth0 test=True
     """
-    if confirm not in ("auto", "manual"):
-        raise CommandExecutionError(f"confirm: {str(confirm)[:40]!r} is unknown; auto or manual")
-    manual = confirm == "manual"
+    manual = _call(_library("values").choice, confirm, ("auto", "manual"), "confirm") == "manual"
     if block is not None:
         data = {"interfaces": {name: block}}
         engine = _engine(data=data, root=f"state {name}", confirm=manual)
@@ -493,9 +493,7 @@ def announce(address=None, interface=None, count=5, interval=0.5, pillar="ipalia
     how = _call(
         _library("pillar").parse_announce, {"count": count, "interval": interval}, "announce"
     )
-    listed = address
-    if isinstance(address, str):
-        listed = address.split(",")
+    listed = None if address is None else _listed(address)
     _call(_library("engine").refuse_unprivileged, _library("system").is_root())
     return _call(_library("upkeep").announce, _engine(pillar), listed, interface, how)
 
@@ -532,6 +530,8 @@ def restart(interface="default", scope="alias", pillar="ipalias", test=None):
 def restore(path=None, force=False, pillar="ipalias", test=None):
     """
     Put back the original of a file as it was before our first edit, and show the difference.
+
+    The kernel is left alone then, and so are VIPs: what of ours the original lacks is named.
 
     Where addresses lie in a store (Windows, ``ipadm``), what our changes did to that is undone,
     in one guarded change.
@@ -578,7 +578,9 @@ def confirm(pillar="ipalias"):
 
 def rollback(pillar="ipalias", test=None):
     """
-    Undo the change that waits to be confirmed, or else the last one committed.
+    Undo the change that waits to be confirmed or was cut short, or else the last one committed.
+
+    One that is committed is left alone where somebody else has edited one of its files since.
 
     pillar
         Pillar path of the formula's block.

@@ -57,7 +57,8 @@ def _keys(name):
     """Return the canonical keys that an argument names."""
     formula = _formula()
     system = formula.library("platforms").system()
-    listed = name if isinstance(name, list) else str(name).split(",")
+    listed = name.split(",") if isinstance(name, str) else name
+    listed = listed if isinstance(listed, list) else [listed]
     parse = formula.library("tuning").parse_key
     return [formula.call(parse, key, "name", system) for key in listed]
 

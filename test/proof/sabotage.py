@@ -259,8 +259,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "trixie",
         "ifupdown",
         "changes are returned whole",
-        ("plan.py", "MAX_DIFF_LINES = 200", "MAX_DIFF_LINES = 10**9"),
-        ("plan.py", "MAX_LISTED = 200", "MAX_LISTED = 10**9"),
+        ("difference.py", "MAX_DIFF_LINES = 200", "MAX_DIFF_LINES = 10**9"),
+        ("difference.py", "MAX_LISTED = 200", "MAX_LISTED = 10**9"),
     ),
 }
 

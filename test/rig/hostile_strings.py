@@ -1,6 +1,8 @@
-"""Strings that no field of the formula may carry into a file or a command."""
+"""Strings that no field of the formula may carry into a file or a command, and other kinds."""
 
 from __future__ import annotations
+
+from typing import Any
 
 #: In every hostile string; no field of the formula holds it otherwise.
 MARK = "zq7mark"
@@ -20,6 +22,16 @@ PAYLOADS = [
     *("\n[Service]\nExecStart={}", "\niface {} inet manual", "\npost-up {}", "\naddress add {}"),
     *("]\nName={}", "}}\n{}", "# END ipalias {}\n", "\x1b]0;{}\x07", "-{} ", "--{}=1", "-batch {}"),
 ]
+
+
+def odd() -> list[Any]:
+    """Return values of other kinds; a number of so many digits Python cannot even write out."""
+    deep: list[Any] = []
+    for _ in range(400):
+        deep = [deep]
+    found: list[Any] = [None, True, b"x", -1, 1.5, float("nan"), float("inf"), 10**400, 1 << 20000]
+    found += [[], [None], [[]], [{}], [1 << 20000], deep, {}, {"a": 1}, {1 << 20000: 1}]
+    return [*found, "\ud800", ["\ud800"], ["/bin/true", "\ud800"]]
 
 
 def every() -> list[str]:

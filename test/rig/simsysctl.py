@@ -11,13 +11,37 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rig import plat
 from rig.simhost import STATE, SimHost
 from rig.simowners import Program, machine
 from saltext.ipalias.engine import Answer
 from saltext.ipalias.host import Result
 from saltext.ipalias.tuning import Tuner, parse_settings
 
-SCENES = ("first", "other", "clean", "block")
+#: Systems without /proc/sys: what a host has, and what it gets, each one to stay and one to go.
+ELSEWHERE: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "freebsd": (
+        {"net.inet.ip.forwarding": 1, "kern.ipc.somaxconn": 256},
+        {"net.inet.ip.forwarding": 1, "net.link.ether.inet.proxyall": 1},
+    ),
+    "openbsd": (
+        {"net.inet.ip.forwarding": 1, "kern.somaxconn": 256},
+        {"net.inet.ip.forwarding": 1, "net.inet.ip.ttl": 32},
+    ),
+    "ipadm": (
+        {"ipv4/hostmodel": "strong", "tcp/max_buf": 2097152},
+        {"ipv4/hostmodel": "src-priority", "ipv4/ttl": 64},
+    ),
+    "solaris": (
+        {"ip/ip_strict_dst_multihoming": 1, "ip/ip_def_ttl": 64},
+        {"ip/ip_strict_dst_multihoming": 1, "ip/ip6_strict_dst_multihoming": 1},
+    ),
+    "windows": (
+        {"ipv4/eth0/weakhostreceive": "enabled", "ipv4/eth0/metric": 10},
+        {"ipv4/eth0/weakhostreceive": "enabled", "ipv4/eth0/weakhostsend": "enabled"},
+    ),
+}
+SCENES = ("first", "other", "clean", "block", *ELSEWHERE)
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d")
 UNIT = "/etc/systemd/system/ipalias-sysctl.service"
 WANTED = "/etc/systemd/system/sysinit.target.d/ipalias-sysctl.conf"
@@ -99,6 +123,8 @@ def managed(data: Mapping[str, object], wanted_by: str = "pillar") -> Callable[[
 
 def scene_of(name: str) -> tuple[SimHost, Callable[[SimHost], Answer]]:
     """Return a host as it is before a change of settings, and the request for it."""
+    if name in ELSEWHERE:
+        return _elsewhere(name)
     host = linux(folder=name != "block")
     host.files.put("/etc/unrelated", "kept\n")
     request = managed(FIRST)
@@ -107,6 +133,16 @@ def scene_of(name: str) -> tuple[SimHost, Callable[[SimHost], Answer]]:
         request = managed(SECOND) if name == "other" else lambda host: tuner(host).clean()
     host.log.clear()
     return host, request
+
+
+def _elsewhere(name: str) -> tuple[SimHost, Callable[[SimHost], Answer]]:
+    """Return a host of another system, to which one setting comes while another goes."""
+    host = plat.load(name).host()
+    host.files.put("/etc/unrelated", "kept\n")
+    before, after = ELSEWHERE[name]
+    managed(before)(host)
+    host.log.clear()
+    return host, managed(after)
 
 
 def boot(host: SimHost) -> None:

@@ -77,10 +77,9 @@ class Heard(NamedTuple):
                 return at - lost
         return 0.0 if lost is None else float("inf")
 
-    def lost_between(self, begin: float, end: float) -> int:
-        """Return how many packets of a span were never answered."""
-        span = [n for n, at in enumerate(self.sent) if begin <= at < end]
-        return sum(number not in self.back for number in span)
+    def lost_between(self, begin: float, end: float) -> list[float]:
+        """Return when those packets of a span were sent that were never answered."""
+        return [at for n, at in enumerate(self.sent) if begin <= at < end and n not in self.back]
 
     def longest_gap(self) -> float:
         """Return the longest time between two answers, less what the sender itself was late.
@@ -295,6 +294,10 @@ class Lab(Site):
         """Start flows from the client; see `wan_stream`."""
         asked = {"do": "start", "address": SERVER, "port": PORT, **request}
         return float(self.client_program.ask(**asked))
+
+    def stream_runs(self) -> None:
+        """Wait until each flow has had an answer: which line it is on is decided."""
+        wait_until(lambda: not self.client_program.ask(do="look"), "an answer to each flow")
 
     def stop_stream(self) -> dict[str, Heard]:
         """End the flows and return what became of each."""

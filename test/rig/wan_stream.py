@@ -6,7 +6,8 @@ wan_stream.py send         sends and listens, as told by a line of JSON on stand
 
 ``{"do": "start", "address": …, "port": …, "flows": 1, "fresh": true, "tcp": 0, "every": 0.01}``
 starts flows of datagrams, with ``fresh`` one more in which each datagram is a flow of its own,
-and so many TCP connections. ``{"do": "stop"}`` ends them and answers with every send and answer,
+and so many TCP connections. ``{"do": "look"}`` answers with the flows that have had no answer
+yet. ``{"do": "stop"}`` ends them and answers with every send and answer,
 by flow; times are the boot clock's.
 """
 
@@ -27,6 +28,16 @@ from typing import Any
 PORTS = itertools.cycle(range(10000, 60000))
 #: Sockets of the flow of fresh ones that still wait for their answer.
 FRESH = 256
+#: Seconds without any answer after which none is under way any more.
+QUIET = 0.5
+#: Bytes that wait for a reader who got no processor: what it drops is no loss of a line's.
+BUFFER, SO_RCVBUFFORCE = 1 << 23, 33
+
+
+def spacious(made: socket.socket) -> None:
+    """Let a socket keep what its reader is late for."""
+    with contextlib.suppress(PermissionError):
+        made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
 
 
 def clock() -> float:
@@ -46,6 +57,8 @@ def echo(port: int) -> None:
             made.bind((anywhere, port))
             if kind == socket.SOCK_STREAM:
                 made.listen(64)
+            else:
+                spacious(made)
             waiting.register(made, selectors.EVENT_READ, kind)
     print("serving", flush=True)
     while True:
@@ -103,6 +116,7 @@ class Streams:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.connect(self.to)
         else:
+            spacious(made)
             made.connect(self.to)
         made.setblocking(False)
         self.sockets[name] = made
@@ -118,6 +132,17 @@ class Streams:
                 due += self.every
             for key, _ in self.waiting.select(max(0.0, due - clock())):
                 self._hear(key.fileobj, key.data)  # type: ignore[arg-type]
+        # A reader who was late has answers before it that came in time.
+        while ready := self.waiting.select(QUIET if self._owed() else 0):
+            for key, _ in ready:
+                self._hear(key.fileobj, key.data)  # type: ignore[arg-type]
+
+    def _owed(self) -> bool:
+        """Tell whether an answer is missing to what was sent last."""
+        return any(
+            flow["sent"] and (not flow["heard"] or flow["heard"][-1][0] < len(flow["sent"]) - 1)
+            for flow in self.flows.values()
+        )
 
     def _send(self, now: float) -> None:
         for name, made in self.sockets.items():
@@ -164,6 +189,10 @@ class Streams:
             if len(words) == 2:
                 flow["heard"].append([int(words[0]), now, words[1].decode()])
 
+    def unheard(self) -> list[str]:
+        """Return the flows that have had no answer yet."""
+        return [name for name, flow in self.flows.items() if not flow["heard"]]
+
     def stop(self) -> dict[str, Any]:
         """End and return what was sent and heard."""
         self.ending = True
@@ -183,7 +212,7 @@ def send() -> None:
             streams = Streams(request)
             answer = clock()
         elif streams is not None:
-            answer = streams.stop()
+            answer = streams.unheard() if request["do"] == "look" else streams.stop()
         print(json.dumps(answer), flush=True)
 
 

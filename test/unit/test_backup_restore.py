@@ -10,6 +10,7 @@ from rig.simowners import ifupdown
 from saltext.ipalias.backup import parse_index, record, render_index, saved_name
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import EffectError, InputError, ParseError, RefusedError
+from saltext.ipalias.report import diff_rows
 from saltext.ipalias.restore import originals, restore
 
 MAIN = "/etc/network/interfaces"
@@ -180,3 +181,25 @@ def test_a_damaged_index_stops_a_change_before_it_begins(host: SimHost) -> None:
     with pytest.raises((ParseError, EffectError), match="not a backup index"):
         manage(host, "203.0.113.1")
     assert host.state() == before
+
+
+def test_what_of_ours_the_original_lacks_is_named_and_stays_live(host: SimHost) -> None:
+    manage(host, "203.0.113.1", "2001:db8:9::1")
+    said = "Still ours, and in the kernel as before: 203.0.113.1/32"
+    assert said in restore(engine(host), MAIN, test=True)["comment"]
+    assert said in restore(engine(host), MAIN)["comment"]
+    assert "203.0.113.1/32" in live(host)
+    rows = {row["address"]: row["state"] for row in diff_rows(engine(host))}
+    assert rows["203.0.113.1/32"] == "missing-file"
+    manage(host, "203.0.113.1", "2001:db8:9::1")
+    rows = {row["address"]: row["state"] for row in diff_rows(engine(host, block("203.0.113.1")))}
+    assert rows["203.0.113.1/32"] == "ok"
+
+
+def test_an_original_that_lacks_nothing_of_ours_says_no_more(host: SimHost) -> None:
+    manage(host, "203.0.113.1")
+    engine(host).clean()
+    manage(host)
+    host.files.put(MAIN, (host.files.read(MAIN) or "") + "\n# theirs\n")
+    answer = restore(engine(host), MAIN, force=True)
+    assert answer["comment"] == f"Put back {MAIN}"

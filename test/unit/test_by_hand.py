@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rig.simengine import aliases, block, changed, engine, ledger, live, only_present
-from rig.simhost import SimHost
-from rig.simowners import networkd
+from rig.simhost import STATE, Crash, SimHost
+from rig.simowners import ifupdown, networkd
+from saltext.ipalias import surroundings
+from saltext.ipalias.effects import Effect, Rename
 from saltext.ipalias.engine import Answer
-from saltext.ipalias.errors import InputError
+from saltext.ipalias.errors import EffectError, InputError, RefusedError
 from saltext.ipalias.ledger import ORIGIN_HAND, Entry
 from saltext.ipalias.model import Alias
 from saltext.ipalias.pillar import parse_pillar
+from saltext.ipalias.report import diff_rows, situations
+from saltext.ipalias.restore import restore
 from saltext.ipalias.situation import Situation
 from saltext.ipalias.targets import removed_target
-from saltext.ipalias.upkeep import restart, rollback
+from saltext.ipalias.upkeep import confirm, journal, pin_default, restart, rollback
 
 ONE, TWO = "198.51.100.10", "198.51.100.11"
 WRONG = "203.0.113.300"
@@ -218,3 +224,144 @@ def test_where_each_address_is_is_looked_up_once(monkeypatch: pytest.MonkeyPatch
     engine(made, None).remove([(a.address, None) for a in aliases("2001:db8:9::-2001:db8:9::63")])
     assert len(calls) == 1
     assert ledger(made).interfaces == {}
+
+
+# Undone, or kept
+
+
+def test_an_undoing_that_the_disk_refuses_is_no_success(host: SimHost) -> None:
+    add(host, None, ONE)
+    host.refuses = lambda effect: errno.EROFS if isinstance(effect, Rename) else 0
+    with pytest.raises(EffectError, match="Read-only file system"):
+        rollback(engine(host))
+    assert f"{ONE}/32" in live(host)
+    host.refuses = lambda effect: 0
+    assert rollback(engine(host))["result"] is True
+    assert f"{ONE}/32" not in live(host)
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_what_somebody_else_has_edited_since_is_not_undone_with_it(test: bool) -> None:
+    made, path = ifupdown(), "/etc/network/interfaces"
+    add(made, None, ONE)
+    ours = made.files.read(path) or ""
+    made.files.put(path, f"{ours}# theirs\n")
+    with pytest.raises(RefusedError, match=f"{path}: somebody else changed this file after us"):
+        rollback(engine(made), test=test)
+    assert f"{ONE}/32" in live(made)
+    made.files.put(path, ours)
+    assert rollback(engine(made), test=test)["result"] is (None if test else True)
+
+
+def test_what_waits_is_undone_whatever_somebody_else_has_edited() -> None:
+    made, path = ifupdown(), "/etc/network/interfaces"
+    before = made.files.read(path) or ""
+    asked = engine(made)
+    asked.settings = replace(asked.settings, confirm=True)
+    asked.add(aliases(ONE))
+    made.files.put(path, f"{made.files.read(path)}# theirs\n")
+    assert rollback(engine(made))["result"] is True
+    assert made.files.read(path) == before
+
+
+def test_of_changes_that_were_confirmed_the_last_one_alone_is_kept(host: SimHost) -> None:
+    for address in (ONE, TWO):
+        asked = engine(host)
+        asked.settings = replace(asked.settings, confirm=True)
+        asked.add(aliases(address))
+        confirm(engine(host))
+    (kept,) = host.glob(f"{STATE}/committed-*.json")
+    rollback(engine(host))
+    assert live(host) >= {f"{ONE}/32"}
+    assert f"{TWO}/32" not in live(host)
+    with pytest.raises(RefusedError, match="no change to undo"):
+        rollback(engine(host))
+    assert not host.exists(kept)
+
+
+def cut_short(host: SimHost, address: str) -> SimHost:
+    """Return the host as it is when the process has died just before its commit."""
+
+    def watch(_: int, effect: Effect) -> None:
+        if isinstance(effect, Rename) and "/committed-" in effect.target:
+            raise Crash
+
+    host.watch = watch
+    with pytest.raises(Crash):
+        add(host, None, address)
+    host.watch = None
+    return host.successor()
+
+
+@pytest.mark.parametrize("state", ["open", "firing"])
+def test_what_was_cut_short_is_undone_before_what_was_committed(host: SimHost, state: str) -> None:
+    """The other way round its before-images would bring back what has been undone."""
+    add(host, None, ONE)
+    left = cut_short(host, TWO)
+    (path,) = left.glob(f"{STATE}/open-*.json")
+    left.files.nodes[path.replace("open-", f"{state}-")] = left.files.nodes.pop(path)
+    assert rollback(engine(left), test=True)["result"] is None
+    assert f"{TWO}/32" in live(left)
+    assert rollback(engine(left))["result"] is True
+    assert f"{ONE}/32" in live(left)
+    assert f"{TWO}/32" not in live(left)
+    assert rollback(engine(left))["result"] is True
+    add(left, None, TWO)
+    assert set(ledger(left).on("eth0")) == {f"{TWO}/32"}
+    assert f"{ONE}/32" not in live(left)
+
+
+def test_what_was_put_back_first_is_told(host: SimHost) -> None:
+    said = "ipalias.add was put back first: it had been cut short"
+    for change in (pin_default, lambda asked: restore(asked, None)):
+        left = cut_short(host.twin(), ONE)
+        assert change(engine(left))["comment"].count(said) == 1
+
+
+def test_of_large_changes_the_last_ones_are_kept(
+    host: SimHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "MAX_KEPT", 2)
+    named = [
+        engine(host, block(f"203.0.113.1-203.0.113.{last}")).managed()["journal"]
+        for last in (210, 1, 230, 2)
+    ]
+    assert len(set(named)) == 4
+    assert journal(engine(host), None) == named[2:]
+
+
+def test_a_change_stands_though_its_whole_length_cannot_be_kept(host: SimHost) -> None:
+    def full(effect: Effect) -> int:
+        return errno.ENOSPC if "/journal/" in str(getattr(effect, "path", "")) else 0
+
+    host.refuses = full
+    answer = engine(host, block("203.0.113.1-203.0.113.250")).managed()
+    assert answer["result"] is True
+    assert "The whole of it could not be kept: " in answer["comment"]
+    assert "No space left on device" in answer["comment"]
+    assert "journal" not in answer
+    assert "203.0.113.250/32" in live(host)
+
+
+# The settings of `default` are those of the interface it means
+
+
+def test_the_settings_of_the_default_interface_count_wherever_it_is_looked_at(
+    host: SimHost,
+) -> None:
+    pillar = block(ONE, interface="default", backend="ifupdown")
+
+    def owners() -> set[str]:
+        return {found.backend.NAME for found in situations(engine(host, pillar))}
+
+    def told(name: str) -> Any:
+        asked = engine(host, pillar)
+        return restart(asked, name=name, scope="interface", test=True)["changes"]["commands"]
+
+    assert owners() == {"ifupdown"}
+    assert told("default") == ["ifdown eth0", "ifup eth0"]
+    engine(host, pillar).managed()
+    assert owners() == {"ifupdown"}
+    assert told("default") == told("eth0") == ["ifdown eth0", "ifup eth0"]
+    rows = {row["address"]: row["state"] for row in diff_rows(engine(host, pillar))}
+    assert rows[f"{ONE}/32"] == "ok"

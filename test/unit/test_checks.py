@@ -92,6 +92,7 @@ def test_a_guard_as_the_pillar_has_it(value: object, parsed: GuardConfig) -> Non
         ({"checks": ["tcp://192.0.2.1:443\n"]}, f"{WHERE}:checks[0]", "is not a check"),
         ({"checks": [["check"]]}, f"{WHERE}:checks[0]", "is not an absolute path"),
         ({"checks": [["/bin/check", "a\0b"]]}, f"{WHERE}:checks[0]", "is not a check"),
+        ({"checks": [["/bin/check", "a\ud800b"]]}, f"{WHERE}:checks[0]", "is not a check"),
         ({"checks": [["/bin/check", 5]]}, f"{WHERE}:checks[0]", "is not a check"),
         ({"checks": [[]]}, f"{WHERE}:checks[0]", "is not a check"),
         ({"checks": [{"tcp": 1}]}, f"{WHERE}:checks[0]", "is not a check"),

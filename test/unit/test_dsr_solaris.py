@@ -13,7 +13,7 @@ from rig.simhost import SimHost
 from rig.simscenes import differences
 from rig.simserver import VIP, VIP6, dsr, kept, picture, tuner
 from saltext.ipalias.effects import Run
-from saltext.ipalias.errors import EffectError, InputError
+from saltext.ipalias.errors import EffectError, InputError, RefusedError
 from saltext.ipalias.host import Result
 from saltext.ipalias.sysctl import solaris as store
 from saltext.ipalias.tuning import Setting
@@ -111,6 +111,19 @@ def test_a_vip_of_illumos_lasts_as_a_file() -> None:
     assert lines(host, "create-addr") == []
 
 
+def test_what_somebody_has_set_since_for_the_running_system_is_left(host: SimHost) -> None:
+    """``reset-prop`` and ``set-prop`` would take it along."""
+    key = "ipv4/hostmodel"
+    for before in (None, "src-priority"):
+        if before:
+            host.run(["ipadm", "set-prop", "-p", f"hostmodel={before}", "ipv4"])
+        tuner(host).present([Setting(key, "weak")])
+        host.run(["ipadm", "set-prop", "-t", "-p", "hostmodel=strong", "ipv4"])
+        told = tuner(host).absent([key])
+        assert prop(host, key) == ["strong", before]
+        assert "live stays" in told["comment"]
+
+
 # ndd
 
 
@@ -124,6 +137,17 @@ def test_what_ndd_forgets_is_set_by_our_script_at_boot(old: SimHost) -> None:
     dsr(old).managed()
     assert old.files.at(SCRIPT) is None
     assert old.stored["ndd"]["ip_strict_dst_multihoming"] == "1"
+
+
+@pytest.mark.parametrize("line", ["/opt/site/start", "/usr/sbin/ndd -set /dev/ip ip_def_ttl 64"])
+def test_a_script_of_somebody_else_s_in_its_place_is_refused_by_its_name(
+    old: SimHost, line: str
+) -> None:
+    old.files.put(SCRIPT, f"#!/sbin/sh\n{line}\n")
+    before = picture(old)
+    with pytest.raises(RefusedError, match=rf"{SCRIPT}: is there already and is not ours"):
+        tuner(old).present([Setting("ip/ip_def_ttl", "64")])
+    assert differences(before, picture(old)) == []
 
 
 def test_a_second_value_joins_the_script_and_leaves_it_alone(old: SimHost) -> None:

@@ -25,6 +25,7 @@ from saltext.ipalias.errors import (
     UnsupportedError,
     VerifyError,
 )
+from saltext.ipalias.host import TIMED_OUT, Result
 from saltext.ipalias.live.powershell_settings import CHANGE_SETTINGS
 from saltext.ipalias.tuning import Setting
 
@@ -442,6 +443,50 @@ def test_what_netsh_refuses_is_told_and_undone(host: SimHost) -> None:
     del host.programs["netsh"]
     said = refused(host, dsr(host, VIP, form="netsh").managed, EffectError)
     assert said.startswith("ipv4/eth0/weakhostreceive: could not be changed: netsh: not installed")
+
+
+# What somebody has set since
+
+
+def test_a_value_set_since_for_the_running_system_is_left_and_the_stored_one_comes_back(
+    host: SimHost,
+) -> None:
+    key = "ipv4/eth0/metric"
+    before = setting(host, "eth0", "IPv4", "metric", PERSISTENT)
+    tuner(host).present([Setting(key, "30")])
+    windows_settings.settings(host, "eth0", ACTIVE)["IPv4"]["metric"] = 77
+    told = tuner(host).absent([key])
+    assert setting(host, "eth0", "IPv4", "metric") == 77
+    assert setting(host, "eth0", "IPv4", "metric", PERSISTENT) == before
+    assert f"{key}: nobody wants it any more, live stays" in told["comment"]
+    assert kept(host) == {}
+
+
+def test_a_way_back_that_cannot_ask_says_so_and_stays_for_the_next_run(host: SimHost) -> None:
+    key = "ipv4/eth0/weakhostsend"
+    healthy, before = shell(host), picture(host)
+
+    class Hanging:
+        """Changes, says that it failed, and cannot be asked from then on."""
+
+        silent = False
+        without6 = healthy.without6
+
+        def __call__(self, argv: Any, stdin: str | None) -> Result:
+            if self.silent:
+                return Result(TIMED_OUT, "", "no end after 60 s")
+            answer: Result = healthy(argv, stdin)
+            if argv == CHANGE_SETTINGS:
+                self.silent = True
+                return Result(1, "", "it went wrong")
+            return answer
+
+    host.programs["powershell.exe"] = Hanging()
+    with pytest.raises(EffectError, match=r"it went wrong; not put back:.*no end after 60 s"):
+        tuner(host).present([Setting(key, "enabled")])
+    host.programs["powershell.exe"] = healthy
+    simafter.settle(host)
+    assert differences(before, picture(host)) == [] and leftovers(host) == []
 
 
 # Crashes

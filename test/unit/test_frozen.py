@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -110,6 +111,23 @@ def test_a_copy_that_was_tampered_with_is_made_anew(paths: Paths, how: str) -> N
     assert freeze.freeze(paths) == folder
     assert contents(folder) == whole
     assert sorted(os.listdir(paths.frozen)) == sorted([CURRENT, os.path.basename(folder)])
+
+
+def test_a_full_disk_keeps_no_part_of_a_copy(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try is another process, and would leave one more."""
+    write, written = freeze._write, []
+
+    def full(path: str, *rest: object) -> None:
+        if len(written) % 4 == 3:
+            written.append("refused")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, *rest)  # type: ignore[arg-type]
+        written.append(path)
+
+    monkeypatch.setattr(freeze, "_write", full)
+    assert freeze.freeze(paths) is None
+    assert written.count("refused") == 2
+    assert (os.listdir(paths.frozen), os.listdir(f"{paths.state}/frozen")) == ([], [])
 
 
 def test_a_new_version_switches_and_the_old_one_stays(

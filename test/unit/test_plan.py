@@ -15,8 +15,8 @@ from rig.simhost import SimHost
 from rig.simnm import OWNERS
 from rig.simowners import ifupdown, networkd
 from saltext.ipalias import backends
+from saltext.ipalias.difference import MAX_DIFF_LINES, MAX_LISTED, cap, render_diff
 from saltext.ipalias.host import Result
-from saltext.ipalias.plan import MAX_DIFF_LINES, MAX_LISTED, cap, render_diff
 
 PRIMARIES = {"192.0.2.2/24", "2001:db8::2/64"}
 

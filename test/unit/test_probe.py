@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saltext.ipalias import wire
 from saltext.ipalias.announce import checksum, render_frame
+from saltext.ipalias.effects import Probe
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.probe import parse_answer, render_probe
 
@@ -105,3 +111,31 @@ def test_any_frame_is_an_answer_or_none(data: bytes, kind: bytes) -> None:
 def test_a_link_without_an_ethernet_address_is_refused() -> None:
     with pytest.raises(InputError, match="is not an Ethernet address"):
         render_probe("00:11", "192.0.2.10")
+
+
+def test_a_segment_that_is_never_quiet_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(wire, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    reading, writing = os.pipe()
+    frames = itertools.count()
+
+    class Flooded:
+        def fileno(self) -> int:
+            return reading
+
+        def recv(self, size: int) -> bytes:
+            assert next(frames) < 100
+            return b"x" * 60
+
+    os.write(writing, b"x")
+    effect = Probe("eth0", OWN, ("192.0.2.9",), (), 1, 3.0)
+    heard: dict[str, list[str]] = {}
+    try:
+        wire._listen([Flooded()], effect, frozenset(effect.asked), heard, 3.0)  # type: ignore[list-item]
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert heard == {}
+    assert next(frames) > 3

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from saltext.ipalias import outlive, platforms, processes
+from saltext.ipalias import disk, guarded, outlive, platforms, processes
+from saltext.ipalias.effects import Effects
 from saltext.ipalias.errors import EffectError, RefusedError
 from saltext.ipalias.journal import OPEN, Record, render_record
 from saltext.ipalias.paths import Paths
@@ -46,6 +50,12 @@ def test_nobody_waits_for_what_a_program_started_apart_writes_to(
     os.kill(int(told.read_text()), 9)
 
 
+def test_a_service_manager_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock is held meanwhile; a session of its own does as well."""
+    monkeypatch.setattr(processes, "ANSWER", 0.1)
+    assert not processes.succeeds(["sleep", "600"], {"PATH": os.environ["PATH"]})
+
+
 def test_what_is_left_of_a_start_apart_is_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +74,58 @@ def test_what_is_left_of_a_start_apart_is_taken_away(
     monkeypatch.setattr(outlive, "_put_back", lambda *_: outlive.RESTORED)
     assert outlive.main(["guard", str(state), "7"]) == outlive.RESTORED
     assert told.read_text() == "first\nipalias-guard-7\n"
+
+
+@pytest.mark.parametrize("somebody_was_quicker", [False, True])
+def test_a_dead_man_puts_back_though_the_disk_has_become_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, somebody_was_quicker: bool
+) -> None:
+    """The kernel can be put back, and that is what the host is reached by."""
+    paths, put = Paths(str(tmp_path)), []
+    (tmp_path / "lock").touch()
+    say, end, opened, unlink = disk.say, processes.end_process, os.open, os.unlink
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    def read_alone(path: str, flags: int, *rest: int, **more: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            refused()
+        return opened(path, flags, *rest, **more)
+
+    def remounted(path: str, text: str) -> None:
+        say(path, text)
+        monkeypatch.setattr(os, "rename", refused)
+        monkeypatch.setattr(os, "open", read_alone)
+        monkeypatch.setattr(os, "unlink", refused)
+
+    def ended(pid: int, started: int) -> None:
+        end(pid, started)
+        if somebody_was_quicker:
+            unlink(paths.record(OPEN, "7"))
+
+    def recover(record: Record, *_: object, **__: object) -> Effects[list[str]]:
+        put.append(record.id)
+        return []
+        yield
+
+    monkeypatch.setattr(disk, "say", remounted)
+    monkeypatch.setattr(processes, "end_process", ended)
+    said: list[str] = []
+    monkeypatch.setattr(processes, "log", said.append)
+    monkeypatch.setattr(guarded, "recover", recover)
+    with subprocess.Popen(["sleep", "600"]) as hanging:
+        record = Record("7", "x", hanging.pid, processes.start_time(hanging.pid), deadline=0.0)
+        Path(paths.record(OPEN, "7")).write_text(render_record(record))
+        code = outlive.guard(paths, "7")
+        assert hanging.wait() == -signal.SIGKILL
+    monkeypatch.undo()
+    known = (outlive.COMMITTED, []) if somebody_was_quicker else (outlive.IN_PART, ["7"])
+    assert (code, put) == known
+    # The record stays, and the next boot puts the files back.
+    assert [line for line in said if "Read-only file system" in line] == said
+    assert bool(said) is not somebody_was_quicker
+    assert os.path.exists(paths.record(OPEN, "7")) is not somebody_was_quicker
 
 
 def test_a_definition_lies_there_until_the_system_has_taken_it(

@@ -13,10 +13,10 @@ from rig.simnm import OWNERS
 from rig.simowners import ifupdown, networkd
 from saltext.ipalias import upkeep
 from saltext.ipalias.backends import REGISTRY, load
+from saltext.ipalias.difference import MAX_LISTED
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.live import tools
 from saltext.ipalias.pillar import parse_pillar
-from saltext.ipalias.plan import MAX_LISTED
 from saltext.ipalias.report import describe_backends, diff_rows, explain, import_pillar, ours
 from saltext.ipalias.upkeep import announce, journal, restart
 

@@ -69,13 +69,18 @@ def test_what_is_not_a_file_reads_as_none(host: RealHost, tmp_path: Path) -> Non
         assert host.perform(ReadFile(str(path))) is None
 
 
+@pytest.mark.parametrize("planning", [True, False])
 def test_a_named_pipe_that_nobody_writes_into_is_not_waited_for(
-    host: RealHost, tmp_path: Path
+    host: RealHost, tmp_path: Path, planning: bool
 ) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     found: list[str | None] = []
-    reader = threading.Thread(target=lambda: found.append(host.read(str(path))), daemon=True)
+
+    def read() -> None:
+        found.append(host.read(str(path)) if planning else host.perform(ReadFile(str(path))).text)
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(30)
     if reader.is_alive():
@@ -187,6 +192,14 @@ def test_a_kernel_setting_answers_what_it_was(host: RealHost, tmp_path: Path) ->
     assert host.perform(WriteKernel(str(path), "1")) == "0\n"
     assert path.read_text().startswith("1")
     assert host.perform(WriteKernel(str(tmp_path / "absent"), "1")) is None
+
+
+def test_a_setting_may_hold_any_bytes_and_gets_them_back(host: RealHost, tmp_path: Path) -> None:
+    path = tmp_path / "domainname"
+    path.write_bytes(RAW[:4])
+    before = host.perform(WriteKernel(str(path), "example.org"))
+    host.perform(WriteKernel(str(path), before))
+    assert path.read_bytes().startswith(RAW[:4])
 
 
 def test_looking_around(host: RealHost, tmp_path: Path) -> None:

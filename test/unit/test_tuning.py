@@ -13,7 +13,7 @@ from rig.simscenes import comparable, differences, leftovers
 from rig.simsysctl import LEDGER, OURS, UNIT, WANTED, linux, managed, scene_of, tuner
 from saltext.ipalias import upkeep
 from saltext.ipalias.checks import CheckSpec, GuardConfig
-from saltext.ipalias.effects import Freeze, Run, WriteKernel
+from saltext.ipalias.effects import Freeze, ReadLive, Run, WriteKernel
 from saltext.ipalias.engine import Engine
 from saltext.ipalias.errors import (
     EffectError,
@@ -214,12 +214,31 @@ def test_what_the_kernel_writes_along_comes_back_too(host: SimHost) -> None:
     assert host.proc.values == before
 
 
+def test_two_of_ours_that_set_each_other_are_named(host: SimHost) -> None:
+    data = {"net.ipv4.ip_forward": 0, "net.ipv4.conf.all.forwarding": 1}
+    said = (
+        r"net\.ipv4\.ip_forward would not be 0 .*: net\.ipv4\.conf\.all\.forwarding, which is kept"
+    )
+    with pytest.raises(RefusedError, match=said):
+        tuner(host).present(parse_settings(data, "x", "linux"))
+
+
 def test_one_of_ours_that_the_kernel_would_write_along_keeps_its_value(host: SimHost) -> None:
     key = "net.ipv4.conf.eth1.forwarding"
     tuner(host).present(one(key, 1))
     tuner(host).present(one("net.ipv4.ip_forward", 1))
     tuner(host).absent(["net.ipv4.ip_forward"])
     assert live(host, key) == "1" and live(host, "net.ipv4.conf.eth0.forwarding") == "0"
+
+
+@pytest.mark.parametrize("before", ["0", "1"])
+def test_what_writes_others_along_is_written_before_them(host: SimHost, before: str) -> None:
+    host.proc.write("/proc/sys/net/ipv4/conf/eth0/forwarding", before)
+    data = {"net.ipv4.conf.eth0.forwarding": 0, "net.ipv4.ip_forward": 1}
+    tuner(host).present(parse_settings(data, "x", "linux"))
+    written = [e.path for e in host.log if isinstance(e, WriteKernel)]
+    forward = "/proc/sys/net/ipv4/ip_forward"
+    assert written == [forward, "/proc/sys/net/ipv4/conf/eth0/forwarding"]
 
 
 @pytest.mark.parametrize("name", ["first", "other", "clean", "block"])
@@ -401,6 +420,28 @@ def test_one_that_comes_in_the_middle_of_a_change_is_set(host: SimHost) -> None:
     assert live(host, LATE) == "1"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_one_that_comes_between_plan_and_change_is_no_fault(host: SimHost, fails: bool) -> None:
+    """A container's, say, where every interface is made a router's."""
+
+    def appear(at: int, effect: object) -> None:
+        if isinstance(effect, ReadLive):
+            host.watch = None
+            host.proc.add_link("veth0")
+
+    host.watch = appear
+    if fails:
+        host.votes = lambda check: "" if live(host, "net.ipv4.ip_forward") == "0" else "no answer"
+        guard = GuardConfig(timeout=1.0, checks=(CheckSpec("tcp", "192.0.2.9", 80),))
+        with pytest.raises(VerifyError, match="worked before"):
+            request = tuner(host, settings=Settings(guard=guard))
+            request.present(one("net.ipv4.ip_forward", 1))
+    else:
+        assert tuner(host).present(one("net.ipv4.ip_forward", 1))["result"] is True
+    assert live(host, "net.ipv4.conf.veth0.forwarding") == ("0" if fails else "1")
+    assert leftovers(host) == []
+
+
 def test_a_listener_that_does_not_start_undoes_the_change(host: SimHost) -> None:
     healthy = host.programs["systemctl"]
     host.programs["systemctl"] = lambda argv, stdin: (
@@ -458,6 +499,22 @@ def test_our_file_edited_by_others_is_written_anew(host: SimHost) -> None:
     host.files.put(OURS, "net.ipv4.ip_forward = 1\n")
     tuner(host).present(one(IGNORE, 1))
     assert host.files.read(OURS) == text
+
+
+def test_a_file_of_somebody_else_s_by_our_name_is_refused_by_its_name(host: SimHost) -> None:
+    theirs = "# theirs\nnet.core.somaxconn = 9\nnet.ipv4.conf.*.rp_filter = 2\n"
+    host.files.put(OURS, theirs)
+    before = comparable(host)
+    for test in (True, False):
+        with pytest.raises(RefusedError, match=rf"{OURS}: is there already and is not ours"):
+            tuner(host).present(one(IGNORE, 1), test=test)
+    assert comparable(host) == before
+    # Nor is it ours to be found again, or to be given up.
+    assert tuner(host).entries() == {}
+    assert tuner(host).clean()["changes"] == {}
+    [row] = tuner(host).effective(["net.core.somaxconn"])
+    assert (row["winner"], row["ours"]) == (f"{OURS}:2", False)
+    assert comparable(host) == before
 
 
 # Bad input

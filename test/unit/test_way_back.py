@@ -15,17 +15,18 @@ import pytest
 from rig import plat, simafter
 from rig.plat import freebsd
 from rig.simengine import block, engine, ledger, live, only_present
-from rig.simhost import Crash, Fault, SimHost
+from rig.simhost import STATE, Crash, Fault, SimHost
 from rig.simnet import SimAddress, SimRoute
 from rig.simnm import OWNERS
 from rig.simscenes import FOREIGN_LIVE, comparable, differences, leftovers, scene_of
-from saltext.ipalias import upkeep
+from saltext.ipalias import journal, sysctl, upkeep
 from saltext.ipalias.backends import ELSEWHERE, load
 from saltext.ipalias.effects import Effect, Run
-from saltext.ipalias.errors import RefusedError
+from saltext.ipalias.errors import EffectError, RefusedError
 from saltext.ipalias.host import TIMED_OUT, Result
 from saltext.ipalias.live.batch import BATCH
 from saltext.ipalias.model import Alias
+from saltext.ipalias.sysctl import Held
 
 PRIMARIES = ("192.0.2.2/24", "2001:db8::2/64")
 
@@ -161,6 +162,29 @@ def test_one_that_cannot_come_back_keeps_no_other_away(scene: Any) -> None:
         said = [line for line in said if "'192.0.2." not in line]
     assert said == []
     assert leftovers(host) == []
+
+
+def test_settings_that_cannot_even_be_read_keep_no_address_away(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, host = scene
+    (path,) = host.glob(f"{STATE}/open-*.json")
+    record = journal.parse_record(host.read(path) or "", path)
+    switch = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
+    record = replace(record, tuned={"net.ipv4.ip_forward": Held("0")}, kernel={switch: "0"})
+    host.files.put(path, journal.render_record(record))
+
+    def fails(where: str) -> Any:
+        raise EffectError("no answer", where=where)
+
+    read = host.read
+    monkeypatch.setattr(sysctl.load("linux"), "read_values", lambda *_: fails("sysctl"))
+    monkeypatch.setattr(host, "read", lambda at: fails("switch") if at == switch else read(at))
+    simafter.dead_man(host)
+    assert live(host) >= {*PRIMARIES, FOREIGN_LIVE}
+    assert {r.gateway for r in host.net.routes} >= {"192.0.2.1", "2001:db8::1"}
+    # What could not be put back is tried again by the next run.
+    assert [path for path in leftovers(host) if "/firing-" in path]
 
 
 @pytest.mark.parametrize("dialect", ["netplan", "networkmanager", "networkd"])

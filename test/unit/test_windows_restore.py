@@ -387,3 +387,61 @@ def test_vips_stay_until_they_go_with_what_keeps_the_host_silent() -> None:
     assert f"{ONE}/32" not in live(host)
     assert on(host, "IpaliasLoopback") == {f"{VIP}/32"}
     assert host.exists(KEPT)
+
+
+# An interface that is another's, or not DHCP's alone, by now
+
+
+def test_an_alias_that_is_live_alone_would_switch_dhcp_off_again() -> None:
+    host = windows.by_dhcp()
+    pillar = block(ONE, **CONVERT)
+    engine(host, pillar).managed()
+    engine(host, pillar).add(aliases(TWO), persist=False)
+    before = comparable(host)
+    with pytest.raises(RefusedError, match=rf"{TWO}/32, which is live alone.*`ipalias.remove"):
+        back(host, pillar, force=True)
+    assert differences(before, comparable(host)) == []
+    engine(host, pillar).remove([(TWO, None)])
+    back(host, pillar)
+    assert host.stored["dhcp"]["eth0"] is True
+
+
+def test_what_switches_dhcp_off_in_the_middle_leaves_the_interface_static() -> None:
+    """Its address is out of the store by then: a boot would come up without it."""
+    host = windows.by_dhcp()
+    engine(host, block(ONE, **CONVERT)).managed()
+    before = comparable(host)
+    lease = host.stored["leases"].pop("eth0")
+
+    def watch(at: int, effect: object) -> None:
+        if isinstance(effect, Run) and effect.command.argv[0] == "ipconfig":
+            host.stored["dhcp"]["eth0"] = False
+
+    host.watch = watch
+    with pytest.raises(VerifyError, match="everything was put back"):
+        back(host)
+    host.watch = None
+    host.stored["leases"]["eth0"] = lease
+    assert differences(before, comparable(host)) == []
+    assert live(simafter.reboot(host)) >= {"192.0.2.2/24", f"{ONE}/32"}
+
+
+def test_an_interface_that_another_dialect_has_by_now_keeps_its_original() -> None:
+    host = ipadm.host(flavour="illumos")
+    engine(host, block(ONE)).managed()
+    kept = f"{STATE}/backup/ipadm-show-addr.txt"
+    host.files.put("/etc/hostname.eth0", "192.0.2.2/24\nup\n")
+    answer = back(host)
+    assert f"{kept}: everything else of it is in place" in answer["comment"]
+    assert "eth0 is solaris's by now: nothing of it is put back" in answer["comment"]
+    assert host.exists(kept)
+    del host.files.nodes["/etc/hostname.eth0"]
+    back(host)
+    assert f"{ONE}/32" not in live(host)
+    assert not host.exists(kept)
+
+
+def test_a_pillar_that_names_a_dialect_of_another_system_is_no_hindrance(host: SimHost) -> None:
+    engine(host, block(ONE)).managed()
+    assert back(host, {"backend": "networkd"})["result"] is True
+    assert f"{ONE}/32" not in live(host)

@@ -300,7 +300,7 @@ def parse_label(value: object, where: str) -> str:
     """
     if not isinstance(value, (str, int)) or isinstance(value, bool):
         raise InputError(f"{short(value)} is not a label", where=where)
-    text = str(value)
+    text = value if isinstance(value, str) else short(value)
     if len(text) > MAX_LABEL:
         raise InputError(
             f"label {short(text)} has {len(text)} characters",

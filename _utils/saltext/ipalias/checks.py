@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from .errors import InputError
 from .live import Snapshot
+from .values import refuse_unknown, short
 
 MASTER, GATEWAY, TCP, COMMAND = "master", "gateway", "tcp", "command"
 #: Seconds one check may take.
@@ -21,6 +22,8 @@ DEFAULT_TIMEOUT = 60.0
 #: Seconds more for each address beyond so many, where no timeout is given.
 SLOW, FEW = 0.03, 1000
 MAX_CHECKS = 16
+#: What no system takes in an argument: its end, and what has no encoding.
+_UNSAYABLE = re.compile("[\0\ud800-\udfff]")
 _TCP = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([0-9]{1,5})")
 
 
@@ -89,17 +92,11 @@ def parse_guard(value: object, where: str) -> GuardConfig:
         return GuardConfig(enabled=False)
     if not isinstance(value, dict):
         raise InputError("is not a mapping", where=where, way_out="write {timeout: 60}")
-    unknown = [str(key)[:40] for key in value if key not in ("timeout", "checks")]
-    if unknown:
-        raise InputError(
-            f"unknown key {unknown[0]!a}", where=where, way_out="known keys: timeout, checks"
-        )
+    refuse_unknown(value, ("timeout", "checks"), where)
     timeout = value.get("timeout", DEFAULT_TIMEOUT)
     number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
     if not number or not 1 <= timeout <= 3600:
-        raise InputError(
-            f"{ascii(timeout)[:40]} is not 1 to 3600 seconds", where=f"{where}:timeout"
-        )
+        raise InputError(f"{short(timeout)} is not 1 to 3600 seconds", where=f"{where}:timeout")
     given = float(timeout) if "timeout" in value else None
     listed = value.get("checks")
     if listed is None:
@@ -129,13 +126,15 @@ def parse_check(item: object, where: str) -> CheckSpec:
             return CheckSpec(TCP, address, int(found[3]))
     if isinstance(item, (list, tuple)) and item and all(_word(word) for word in item):
         if not str(item[0]).startswith("/"):
-            raise InputError(f"{item[0]!a} is not an absolute path", where=where, way_out=way_out)
+            raise InputError(
+                f"{short(item[0])} is not an absolute path", where=where, way_out=way_out
+            )
         return CheckSpec(COMMAND, argv=tuple(str(word) for word in item))
-    raise InputError(f"{ascii(item)[:60]} is not a check", where=where, way_out=way_out)
+    raise InputError(f"{short(item)} is not a check", where=where, way_out=way_out)
 
 
 def _word(word: object) -> bool:
-    return isinstance(word, str) and 0 < len(word) < 4096 and "\0" not in word
+    return isinstance(word, str) and 0 < len(word) < 4096 and not _UNSAYABLE.search(word)
 
 
 def chosen_checks(

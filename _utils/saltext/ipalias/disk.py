@@ -29,7 +29,7 @@ def read_state(path: str) -> FileState | None:
     """Read a file with owner and mode."""
     real = slashed(os.path.realpath(path))
     try:
-        with open(real, newline="", **CODING) as file:  # type: ignore[call-overload]
+        with open(real, newline="", opener=open_now, **CODING) as file:  # type: ignore[call-overload]
             status = os.fstat(file.fileno())
             return FileState(
                 real, file.read(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
@@ -99,10 +99,13 @@ def sync(path: str) -> None:
 
 
 def write_kernel(path: str, value: str) -> str | None:
-    """Write a kernel setting; return the value before, or None where there is none."""
+    """Write a kernel setting; return the value before, or None where there is none.
+
+    What was there may be any bytes: a domain name, a pattern for core files.
+    """
     try:
-        with open(path, "r+", encoding="ascii") as file:
-            before = file.read()
+        with open(path, "r+", **CODING) as file:  # type: ignore[call-overload]
+            before: str = file.read()
             file.seek(0)
             file.write(value)
             return before

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from . import targets
-from .backends import load
 from .errors import InputError, RefusedError
 from .ledger import Ledger
 from .live import Snapshot
 from .model import Alias
 from .owner import resolve_default
-from .pillar import AUTO, DEFAULT, Announce, Config, InterfaceConfig, interface_names
+from .pillar import DEFAULT, Announce, Config, InterfaceConfig, interface_names
 from .plan import Plan
 from .surroundings import Answer, Machine, Surroundings
 from .values import is_interface, parse_interface
@@ -219,13 +218,7 @@ class Engine(Surroundings):
             ledger, snapshot = self.ledger(), self.snapshot()
             plans: list[Plan] = []
             for name in self._ours(config, ledger, snapshot):
-                settings = self.settings_of(name, config, ledger)
-                if (
-                    settings.backend != AUTO
-                    and self.host.system not in load(settings.backend).SYSTEMS
-                ):
-                    # What is ours lies where it lies, whatever the pillar says by now.
-                    settings = replace(settings, backend=AUTO)
+                settings = self.settings_to_undo(name, config, ledger)
                 situation = self.situation(name, settings, ledger, snapshot)
                 target = targets.clean_target(situation)
                 plans.append(self.plan(situation, target, settings, plans))

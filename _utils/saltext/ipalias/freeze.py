@@ -63,9 +63,14 @@ def _install(copy: Copy, folder: str) -> None:
         os.makedirs(folder, 0o755, exist_ok=True)
         fresh = f"{folder}/.new-{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
-        for path, text in copy.files.items():
-            os.makedirs(os.path.dirname(f"{fresh}/{path}"), 0o755, exist_ok=True)
-            _write(f"{fresh}/{path}", text)
+        try:
+            for path, text in copy.files.items():
+                os.makedirs(os.path.dirname(f"{fresh}/{path}"), 0o755, exist_ok=True)
+                _write(f"{fresh}/{path}", text)
+        except OSError:
+            # A full disk is not to be filled by one more part of a copy at each try.
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
         if os.path.lexists(target):
             old = f"{folder}/.old-{os.getpid()}"
             os.rename(target, old)

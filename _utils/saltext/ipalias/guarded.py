@@ -102,7 +102,7 @@ def guarded(
     except IpaliasError as error:
         raise (yield from _fall_back(record, error, host, paths)) from error
     if not settings.confirm:
-        yield from _forget_older(record, host, paths)
+        yield from forget_older(record, host, paths)
     return value, Verdict(tuple(notes), settings.confirm)
 
 
@@ -218,7 +218,7 @@ def _explained(error: IpaliasError) -> IpaliasError:
     return EffectError(error.what, where=error.where, way_out="everything was put back")
 
 
-def _forget_older(record: Record, host: Host, paths: Paths) -> Effects[None]:
+def forget_older(record: Record, host: Host, paths: Paths) -> Effects[None]:
     """Keep the last committed change only: that is the one `ipalias.rollback` undoes."""
     for path in host.glob(f"{paths.state}/{COMMITTED}-*.json"):
         if path != paths.record(COMMITTED, record.id):
@@ -270,12 +270,18 @@ def _is_over(record: Record) -> Effects[bool]:
 
 
 def take_back(state: str, record: Record, host: Host, paths: Paths) -> Effects[list[str]]:
-    """Claim a record from a state and put back what it says; return sentences."""
+    """Claim a record from a state and put back what it says; return sentences.
+
+    :raises EffectError: the disk takes no rename; nothing was put back.
+    """
     firing = paths.record(FIRING, record.id)
     if state != FIRING:
         try:
             yield Rename(paths.record(state, record.id), firing)
         except EffectError:
+            if host.exists(paths.record(state, record.id)):
+                raise
+            # Somebody else, the dead man, was quicker.
             return []
     problems = yield from put_back(record, host, paths)
     said = f"{record.purpose} was put back first: it had been cut short"
@@ -291,9 +297,16 @@ def put_back(
         run tries once more; only for one after which no other change comes.
     """
     problems = yield from recover(record, host, live=live)
-    if not (problems and keep):
+    if problems and keep:
+        return problems
+    try:
         yield Unlink(paths.record(FIRING, record.id))
         yield SyncFolder(paths.state)
+    except EffectError as error:
+        if not keep:
+            # It would be put back once more, over what the caller does next.
+            raise
+        problems.append(error.text())
     return problems
 
 

@@ -6,6 +6,7 @@ the dead man says ``armed``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from . import disk, journal, platforms, processes, sysctl, system
 from .backends import load
 from .effects import run
 from .guarded import put_back, put_back_at_boot
-from .journal import OPEN, WAITING, Record
+from .journal import OPEN, UNFINISHED, WAITING, Record
 from .live import tools
 from .paths import Paths
 from .sysctl import listener, service
@@ -69,10 +70,15 @@ def guard(paths: Paths, ident: str) -> int:
             if not _is_pending(host, paths, ident):
                 return COMMITTED
             time.sleep(POLL)
-        if not _claim(paths, ident, (OPEN, WAITING)):
-            return COMMITTED
+        # A disk that takes no rename is no reason to leave a cut-off host cut off: nobody else
+        # acts once the process that applies the change has ended and the lock is held.
+        with contextlib.suppress(OSError):
+            if not _claim(paths, ident, (OPEN, WAITING)):
+                return COMMITTED
         processes.end_process(record.pid, record.started)
         with system.lock(paths, f"dead man of {record.purpose}", timeout=600.0):
+            with contextlib.suppress(OSError):
+                _claim(paths, ident, (OPEN, WAITING))
             return _put_back(host, paths, record)
     finally:
         disk.forget(paths.armed(ident))
@@ -96,8 +102,8 @@ def _is_due(host: system.RealHost, paths: Paths, record: Record) -> bool:
 
 
 def _put_back(host: system.RealHost, paths: Paths, record: Record) -> int:
-    """Put a claimed change back, if nobody else has done so."""
-    if not host.exists(paths.record(journal.FIRING, record.id)):
+    """Put an unfinished change back, if nobody else has done so."""
+    if not any(host.exists(paths.record(state, record.id)) for state in UNFINISHED):
         return COMMITTED
     problems = run(put_back(record, host, paths, keep=True), host.perform)
     left = f"; not put back: {'; '.join(problems)}" if problems else ""

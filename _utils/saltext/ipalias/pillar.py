@@ -97,7 +97,7 @@ def interface_names(data: object, root: str = ROOT) -> tuple[str, ...]:
     :raises InputError: the block or its interfaces are no mapping.
     """
     blocks = mapping(mapping(data, root).get("interfaces"), f"{root}:interfaces")
-    return tuple(str(name) for name in blocks)
+    return tuple(name if isinstance(name, str) else short(name) for name in blocks)
 
 
 def parse_pillar(
@@ -122,8 +122,8 @@ def parse_pillar(
     blocks = mapping(top.get("interfaces"), f"{root}:interfaces")
     interfaces: dict[str, InterfaceConfig] = {}
     for name, block in blocks.items():
-        where = f"{root}:interfaces:{name}"
         name = parse_interface(name, f"{root}:interfaces", system)
+        where = f"{root}:interfaces:{name}"
         interfaces[name] = _interface(name, mapping(block, where), base, where, faults)
     with _collected(faults):
         refuse_duplicates(alias for config in interfaces.values() for alias in config.aliases)

@@ -5,12 +5,11 @@ Pure: a plan is data that the transaction carries out and that ``test=True`` sho
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .backends import load
+from .difference import render_diff
 from .errors import IpaliasError
 from .host import Host
 from .ledger import Entry
@@ -22,16 +21,6 @@ from .situation import Situation, Target, check_dialect, check_target
 RELOAD = ("networkctl", "reload")
 #: Dialects whose interfaces a reload of networkd can reach.
 RELOADED = ("networkd", "netplan")
-#: Lines of a unified diff that a return carries; Salt trims an event over 1 MiB.
-MAX_DIFF_LINES = 200
-#: Lines of all diffs behind which further files are counted: there are dialects with a file
-#: an alias.
-MAX_LINES = 2000
-#: Addresses that a return lists; the rest is counted.
-MAX_LISTED = 200
-_SECRET = re.compile(
-    r"(?i)^([+\- ]?\s*[\w.-]*(?:psk|password|secret|private-key|wep-key\d?)\s*[:=]).*"
-)
 
 
 @dataclass(frozen=True)
@@ -383,20 +372,6 @@ def source_differs(alias: Alias, live: LiveAddress, before: Entry | None) -> boo
     return took_back and hidden and not is_loopback(alias.interface)
 
 
-def render_diff(path: str, before: str | None, after: str | None) -> str:
-    """Return a unified diff of a file; values that look like secrets are blanked."""
-    lines = difflib.unified_diff(
-        (before or "").splitlines(),
-        (after or "").splitlines(),
-        "/dev/null" if before is None else path,
-        "/dev/null" if after is None else path,
-        lineterm="",
-        n=1,
-    )
-    text = "\n".join(_SECRET.sub(r"\1 ***", line) for line in lines)
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def describe(plan: Plan) -> dict[str, dict[str, object]]:
     """Return the changes of a plan as plain data, whole."""
     changes: dict[str, dict[str, object]] = {}
@@ -419,31 +394,3 @@ def describe(plan: Plan) -> dict[str, dict[str, object]]:
         if plan.recreate:
             changes["addresses"]["recreated"] = list(plan.recreate)
     return changes
-
-
-def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, object]], bool]:
-    """Return changes small enough for Salt's event bus, and whether anything was left out."""
-    capped: dict[str, dict[str, object]] = {}
-    cut = False
-    for kind, block in changes.items():
-        capped[kind] = {}
-        shown = left = 0
-        for key, value in block.items():
-            if isinstance(value, str):
-                if shown >= MAX_LINES:
-                    left += 1
-                    continue
-                lines = value.splitlines()
-                shown += min(len(lines), MAX_DIFF_LINES)
-                if len(lines) > MAX_DIFF_LINES:
-                    cut = True
-                    rest = len(lines) - MAX_DIFF_LINES
-                    value = "\n".join([*lines[:MAX_DIFF_LINES], f"... {rest} more lines"])
-            elif isinstance(value, list) and len(value) > MAX_LISTED:
-                cut = True
-                value = [*value[:MAX_LISTED], f"... {len(value) - MAX_LISTED} more"]
-            capped[kind][key] = value
-        if left:
-            cut = True
-            capped[kind]["..."] = f"{left} more files"
-    return capped, cut

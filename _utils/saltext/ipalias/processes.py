@@ -7,6 +7,7 @@ that the library imports everywhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -27,6 +28,8 @@ _DETACHED = getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(
 )
 _held: set[int] = set()
 _registered = False
+#: Longest that a service manager may take over one command (s): one that hangs takes nothing.
+ANSWER = 60.0
 #: Byte of the lock file that is locked where a file has no lock as a whole.
 _LOCKED_BYTE = 1 << 20
 
@@ -190,8 +193,9 @@ def succeeds(argv: list[str], environment: dict[str, str]) -> bool:
             cwd="/",
             start_new_session=True,
             check=False,
+            timeout=ANSWER,
         )
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
 
@@ -209,7 +213,7 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
     :raises EffectError: the lock file cannot be opened, or is a planted link.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NEW_FILE, 0o600)
+        descriptor = _open_lock(path)
     except OSError as error:
         raise EffectError(f"the lock cannot be opened: {error.strerror}", where=path) from error
     _keep_from_children(descriptor)
@@ -239,6 +243,16 @@ def lock(path: str, purpose: str, timeout: float = 60.0) -> Iterator[None]:
         if descriptor in _held:
             _held.discard(descriptor)
             os.close(descriptor)
+
+
+def _open_lock(path: str) -> int:
+    """Open the lock file; on a disk that has become read-only it can be locked all the same."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | NEW_FILE, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    return os.open(path, os.O_RDONLY | NEW_FILE)
 
 
 def _take(descriptor: int) -> None:

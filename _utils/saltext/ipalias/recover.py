@@ -61,7 +61,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         if live or load(part.backend).STORED:
             yield from attempt(activation.up, problems)
     if record.tuned:
-        yield from _restore_tuned(record, host, problems, live=live)
+        yield from _noted(_restore_tuned(record, host, problems, live=live), problems)
     if live:
         if record.wan is not None:
             yield from _noted(_restore_wan(record.wan, host), problems)
@@ -254,9 +254,7 @@ def _restore_kernel(record: Record, host: Host, problems: list[str]) -> Effects[
         current = yield from _look(problems)
         yield from _noted(_until_nothing_is_left(_routes_left(record), current), problems)
     for switch, value in record.kernel.items():
-        now = host.read(switch)
-        if now is not None and now.strip() != value:
-            yield from _noted(_write_setting(switch, value), problems)
+        yield from _noted(_restore_switch(switch, value, host), problems)
 
 
 def _fallen_links(record: Record, current: Snapshot) -> list[str]:
@@ -280,8 +278,10 @@ def _noted(effects: Effects[None], problems: list[str]) -> Effects[None]:
         problems.append(error.text())
 
 
-def _write_setting(path: str, value: str) -> Effects[None]:
-    yield WriteKernel(path, value)
+def _restore_switch(path: str, value: str, host: Host) -> Effects[None]:
+    now = host.read(path)
+    if now is not None and now.strip() != value:
+        yield WriteKernel(path, value)
 
 
 #: Returns what is left to be put back, as effects that do it; None for nothing.

@@ -14,7 +14,7 @@ from .ledger import ORIGIN_DSR, Ledger
 from .live import LiveAddress, Snapshot, is_loopback
 from .model import Alias, Evidence, canonical_address
 from .owner import detect_all
-from .pillar import DEFAULT, InterfaceConfig, interface_names
+from .pillar import DEFAULT, Config, InterfaceConfig, interface_names
 from .situation import Situation
 from .values import parse_interface
 from .verify import address_problem
@@ -34,24 +34,29 @@ def situations(engine: Engine, interface: str | None = None) -> list[Situation]:
         names = [parse_interface(interface, "interface", engine.host.system)]
     else:
         names = [name for name in config.interfaces if name != DEFAULT]
-        names += [*ledger.interfaces, *_default_names(engine, ledger, snapshot)]
-    blocks = config.interfaces
+        names += [*ledger.interfaces, *_default_names(config, ledger, snapshot)]
     return [
-        engine.situation(name, blocks.get(name, config.base), ledger, snapshot)
+        engine.situation(name, _block(engine, config, name, ledger, snapshot), ledger, snapshot)
         for name in dict.fromkeys(names)
         if name in snapshot.by_link or interface is not None
     ]
 
 
-def _default_names(engine: Engine, ledger: Ledger, snapshot: Snapshot) -> list[str]:
+def _default_names(config: Config, ledger: Ledger, snapshot: Snapshot) -> list[str]:
     """Return what ``default`` means now: as pinned, else as the routes have it."""
-    if DEFAULT not in engine.config().interfaces:
+    if DEFAULT not in config.interfaces:
         return []
-    return [
-        ledger.default.get(str(family), route.interface)
-        for family in (4, 6)
-        for route in snapshot.defaults(family)[:1]
-    ]
+    named = (_pinned_or_routed(ledger, snapshot, family) for family in (4, 6))
+    return [name for name in named if name is not None]
+
+
+def _block(
+    engine: Engine, config: Config, name: str, ledger: Ledger, snapshot: Snapshot
+) -> InterfaceConfig:
+    """Return the pillar's settings for a real interface, also before ``default`` is pinned."""
+    if name not in config.interfaces and name in _default_names(config, ledger, snapshot):
+        return config.interfaces[DEFAULT]
+    return engine.settings_of(name, config, ledger)
 
 
 def desired_on(engine: Engine, situation: Situation) -> dict[str, Alias]:
@@ -221,7 +226,7 @@ def import_pillar(engine: Engine, interface: str | None = None) -> dict[str, Any
     for name in names:
         if is_loopback(name) and interface is None:
             continue
-        block = config.interfaces.get(name, config.base)
+        block = _block(engine, config, name, ledger, snapshot)
         try:
             situation = engine.situation(name, block, ledger, snapshot)
         except IpaliasError:

@@ -7,20 +7,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from .backends import load
 from .backup import Original, parse_index, render_index
-from .dsr import DSR
+from .difference import render_diff
 from .effects import Effects, FileState, ReadFile, ReadLive, run
 from .engine import Engine
-from .errors import InputError, RefusedError
+from .errors import InputError, IpaliasError, RefusedError
 from .files import write_file, write_state
 from .guarded import Verdict, guarded
+from .host import Host, Overlay
 from .journal import Record
+from .ledger import Ledger
 from .live import Snapshot
 from .paths import Paths
-from .plan import render_diff
 from .restore_store import kept_stores, restore_store
-from .sysctl import ledger as settings_ledger
-from .vips import refuse_loud
+from .surroundings import MAX_NAMED
+from .tuning import Tuner
+from .values import plain
 
 
 def originals(engine: Engine) -> dict[str, Original]:
@@ -41,10 +44,12 @@ def restore(
     """
     with engine.lock("ipalias.restore", test):
         index, stores = originals(engine), kept_stores(engine)
-        if path is not None and path not in index and path not in stores:
+        if path is not None and (not isinstance(path, str) or path not in {*index, *stores}):
             known = ", ".join(sorted({*index, *stores})) or "none"
             raise InputError(
-                f"no original of {path} is kept", where="path", way_out=f"kept originals: {known}"
+                f"no original of {plain(path)} is kept",
+                where="path",
+                way_out=f"kept originals: {known}",
             )
         answers = []
         if path in index or (path is None and (index or not stores)):
@@ -52,16 +57,21 @@ def restore(
         for kept, backend in stores.items():
             if path in (None, kept):
                 answers.append(restore_store(engine, backend, kept, test=test, force=force))
-    return _joined(answers)
+    return _joined(answers, engine.notes())
 
 
-def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one answer for several."""
+def _joined(answers: list[dict[str, Any]], notes: list[str]) -> dict[str, Any]:
+    """Return one answer for several.
+
+    :param notes: what is to be said once, whichever of them says it.
+    """
     joined = dict(answers[0])
     for answer in answers[1:]:
         joined["result"] = None if None in (joined["result"], answer["result"]) else True
         joined["changes"] = {**joined["changes"], **answer["changes"]}
         joined["comment"] += f". {answer['comment']}"
+    left = [note for note in dict.fromkeys(notes) if note not in joined["comment"]]
+    joined["comment"] = ". ".join([joined["comment"], *left])
     return joined
 
 
@@ -72,6 +82,7 @@ def _restore_files(
     texts = _chosen(engine, index, path, force)
     _refuse_loud(engine, texts)
     diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
+    left = _left_live(engine, texts) if texts else []
     if texts and not test:
         run(_guarded(engine, index, texts), engine.host.perform)
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
@@ -80,18 +91,44 @@ def _restore_files(
     return {
         "result": None if test and diffs else True,
         "changes": {"files": diffs} if diffs else {},
-        "comment": comment,
+        "comment": ". ".join([comment, *left]),
     }
+
+
+def _left_live(engine: Engine, texts: Mapping[str, str]) -> list[str]:
+    """Return, a sentence each, what of ours the files no longer set, and stays ours and live.
+
+    The kernel is not touched here: an original says nothing of what else was live by then.
+    """
+    ledger, host = engine.ledger(), Overlay(engine.host, texts)
+    said = []
+    for name, entries in ledger.interfaces.items():
+        ours = [entry.alias for entry in entries.values() if entry.file]
+        held, after = (_set_by_files(each, name, ledger) for each in (engine.host, host))
+        lost = [alias.cidr for alias in ours if alias.cidr in held and alias.cidr not in after]
+        if lost:
+            more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+            said.append(
+                f"Still ours, and in the kernel as before: {', '.join(lost[:MAX_NAMED])}{more} of"
+                f" {name}, which its next change writes into its files again"
+            )
+    return said
+
+
+def _set_by_files(host: Host, interface: str, ledger: Ledger) -> set[str]:
+    """Return what the files set on an interface; nothing where they cannot be read."""
+    try:
+        backend = load(ledger.backends[interface])
+        return {f.alias.cidr for f in backend.parse(host, backend.assume(host, interface))}
+    except (IpaliasError, KeyError):
+        return set()
 
 
 def _refuse_loud(engine: Engine, texts: Mapping[str, str]) -> None:
     """Refuse to take settings out of a file that keep this host silent under a VIP."""
-    text = engine.host.read(engine.paths.sysctl)
-    if text is None or not any(posixpath.basename(path) == "sysctl.conf" for path in texts):
-        return
-    kept = settings_ledger.parse_ledger(text, engine.paths.sysctl)
-    silencing = [key for key, entry in kept.items() if DSR in entry.wanted_by]
-    refuse_loud(engine.ledger(), silencing, "ipalias.restore")
+    if any(posixpath.basename(path) == "sysctl.conf" for path in texts):
+        tuner = Tuner(engine.host, engine.settings)
+        tuner.refuse_loud(tuner.entries(), "ipalias.restore")
 
 
 def _chosen(

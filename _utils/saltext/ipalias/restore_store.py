@@ -46,27 +46,31 @@ def restore_store(
     config, ledger, snapshot = engine.config_or_none(), engine.ledger(), engine.snapshot()
     ours = [name for name in ledger.interfaces if ledger.backends.get(name) == backend.NAME]
     names = dict.fromkeys([*ours, *note])
-    absent = [name for name in names if name not in snapshot.by_link]
+    left: dict[str, str] = {}
     plans: list[Plan] = []
     for name in names:
-        if name in absent:
+        if name not in snapshot.by_link:
+            left[name] = "is not there"
             continue
-        settings = engine.settings_of(name, config, ledger)
+        settings = engine.settings_to_undo(name, config, ledger)
         situation = engine.situation(name, settings, ledger, snapshot)
-        if situation.backend.NAME == backend.NAME:
-            was = original_of(backend, text, name)
-            options = {k: v for k, v in settings.options.items() if k == "form"}
-            task = _Task(situation, was, note.get(name, Touched()), options)
-            plans.append(task.plan(engine, force=force))
+        if situation.backend.NAME != backend.NAME:
+            left[name] = f"is {situation.backend.NAME}'s by now"
+            continue
+        was = original_of(backend, text, name)
+        options = {k: v for k, v in settings.options.items() if k == "form"}
+        task = _Task(situation, was, note.get(name, Touched()), options)
+        plans.append(task.plan(engine, force=force))
     forget: list[str] = []
-    if not absent and not any(plan.entries for plan in plans):
+    if not left and not any(plan.entries for plan in plans):
         kept = (f"{engine.paths.backup}/{name}" for name in getattr(backend, "ORIGINALS", {}))
         forget = [each for each in (*kept, note_path(engine.paths)) if engine.host.exists(each)]
     answer = engine.restored(plans, forget, test)
-    said = [f"{name} is not there: nothing of it is put back, and {path} stays" for name in absent]
+    said = [f"{n} {why}: nothing of it is put back, and {path} stays" for n, why in left.items()]
     comment = answer["comment"]
     if not any(plan.touches_host for plan in plans):
-        comment = ". ".join([f"{path}: everything of it is in place", *answer["notes"]])
+        what = "everything else" if left else "everything"
+        comment = ". ".join([f"{path}: {what} of it is in place", *answer["notes"]])
     answer["comment"] = ". ".join([comment, *said])
     return answer
 
@@ -156,6 +160,14 @@ class _Task:
         now: dict[str, str] = read(engine.host, self.situation.interface, lease)
         if not now:
             return {}
+        entries = self.situation.entries.values()
+        alone = [e.alias for e in entries if e.live and not e.file and e.alias.family == IPV4]
+        if alone:
+            raise RefusedError(
+                f"{alone[0].cidr}, which is live alone, would switch DHCP off again",
+                where=self.situation.interface,
+                way_out=f"`ipalias.remove {alone[0].address}` first",
+            )
         others = [
             found.alias.cidr
             for found in self.situation.found

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from . import restarts
 from .backends import load
 from .checks import patience
-from .effects import Effect, ReadLive, run
-from .errors import InputError
+from .difference import cap
+from .effects import Effect, ReadLive, Unlink, run
+from .errors import EffectError, InputError
 from .files import write_state
 from .guarded import settle
 from .host import Host, Overlay
@@ -25,8 +26,8 @@ from .live import Snapshot
 from .model import File, Wanted
 from .owner import choose, require_link
 from .paths import Paths, Settings
-from .pillar import DEFAULT, Config, InterfaceConfig, parse_pillar
-from .plan import Plan, activation_of, cap, describe, make_plan
+from .pillar import AUTO, DEFAULT, Config, InterfaceConfig, parse_pillar
+from .plan import Plan, activation_of, describe, make_plan
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
 
@@ -34,6 +35,8 @@ Answer = dict[str, Any]
 #: Files that a comment names, and faults of the pillar; the rest is counted.
 MAX_NAMED = 20
 MAX_FAULTS = 3
+#: Large changes that are kept whole; older ones go.
+MAX_KEPT = 100
 
 
 class Machine(Host, Protocol):
@@ -162,6 +165,16 @@ class Surroundings:
             return config.interfaces[DEFAULT]
         return config.base
 
+    def settings_to_undo(self, name: str, config: Config, ledger: Ledger) -> InterfaceConfig:
+        """Return the settings for taking back what we did: it lies where it lies.
+
+        A dialect of another system, which the pillar may name by now, means nothing then.
+        """
+        settings = self.settings_of(name, config, ledger)
+        if settings.backend != AUTO and self.host.system not in load(settings.backend).SYSTEMS:
+            return replace(settings, backend=AUTO)
+        return settings
+
     @contextmanager
     def lock(self, purpose: str, test: bool) -> Iterator[None]:
         """Hold the lock, and first put back what an earlier run left unfinished."""
@@ -205,8 +218,12 @@ class Surroundings:
         elif plans:
             run(write_ledger(final_ledger(plans), self.settings), self.host.perform)
         if cut:
-            answer["journal"] = self._journal(changes)
-            notes.append(f"The whole of it: `ipalias.journal {answer['journal']}`")
+            try:
+                answer["journal"] = self._journal(changes)
+                notes.append(f"The whole of it: `ipalias.journal {answer['journal']}`")
+            except EffectError as error:
+                # The change stands, and must not look like one that failed.
+                notes.append(f"The whole of it could not be kept: {error.text()}")
         answer["comment"] = _comment(plans, todo, notes, "were")
         return answer
 
@@ -246,6 +263,10 @@ class Surroundings:
         text = json.dumps({"schema": 1, "id": name, "changes": changes}, indent=1) + "\n"
         path = f"{self.paths.journal}/{name}.json"
         run(write_state(self.paths, path, text), self.host.perform)
+        # By their ids, which begin with the time, the oldest is first.
+        for old in self.host.glob(f"{self.paths.journal}/*.json")[:-MAX_KEPT]:
+            with suppress(EffectError):
+                self.host.perform(Unlink(old))
         return name
 
 

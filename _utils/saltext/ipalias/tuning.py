@@ -8,28 +8,28 @@ back what was there before.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import ledger, platforms, sysctl
 from .bootunit import Program
+from .difference import cap
 from .effects import Freeze, ReadLive, run
 from .engine import Answer, Machine
 from .errors import EffectError, InputError
 from .frozen import CURRENT
 from .guarded import settle
 from .paths import Settings
-from .plan import cap
 from .silence import linux
-from .sysctl import report, service
+from .sysctl import report, same_value, service
 from .sysctl.apply import apply, write_entries
 from .sysctl.cuts import refuse_lost_router
 from .sysctl.ledger import Entries, Entry, parse_ledger
 from .sysctl.plan import UNKNOWN, Plan, given_up, make_plan, wanted_too
 from .values import mapping, short
-from .vips import held, refuse_forgotten, refuse_loud
+from .vips import forgotten, held, refuse_forgotten, refuse_loud
 
 #: Who may want a setting.
 HAND, PILLAR, DSR, WAN = "hand", "pillar", "dsr", "wan"
@@ -86,6 +86,11 @@ def parse_key(key: object, where: str, system: str) -> str:
     if not isinstance(key, str):
         raise InputError(f"{short(key)} is not a kernel setting", where=where)
     return sysctl.load(system).parse_key(key, where)
+
+
+def _silencing(entries: Entries) -> dict[str, str]:
+    """Return what may keep a host silent under a VIP: what DSR wants, or nobody knows who."""
+    return {key: e.value for key, e in entries.items() if {DSR, UNKNOWN} & {*e.wanted_by}}
 
 
 @dataclass
@@ -205,8 +210,13 @@ class Tuner:
         text = self.host.read(path)
         if text is not None:
             return parse_ledger(text, path)
-        ours = self.store.read_ours(self.host) if sysctl.is_known(self.host.system) else {}
-        return {key: Entry(value, (UNKNOWN,)) for key, value in ours.items()}
+        found: dict[str, Entry] = {}
+        for key, value in self.store.read_ours(self.host).items():
+            # What somebody wrote between our lines need not be a setting that can be kept.
+            with suppress(InputError):
+                setting = parse_setting(key, value, path, self.host.system)
+                found[setting.key] = Entry(setting.value, (UNKNOWN,))
+        return found
 
     # -- what requests share ------------------------------------------------------------
 
@@ -240,7 +250,10 @@ class Tuner:
         wanted = {key: (setting.value, setting.where) for key, setting in asked.items()}
         after = wanted_too(without(before), wanted, wanted_by)
         after |= {k: replace(after[k], vips=one.vips) for k, one in asked.items() if one.vips}
-        self._refuse_loud(before, after, wanted_by)
+        if wanted_by != DSR:
+            # DSR itself knows when it may, and makes the adapter that its settings are about.
+            self._refuse_missing(where)
+            self._refuse_louder(before, after)
         started_by = self._started_by()
         plan = self._plan(before, after, where, started_by, self.settings.paths.frozen)
         if plan.starts and not test:
@@ -274,26 +287,61 @@ class Tuner:
         answer["comment"] = ". ".join([told, *notes])
         return answer
 
-    def _refuse_loud(self, before: Entries, after: Entries, wanted_by: str) -> None:
-        """Refuse to give up what keeps VIPs unanswered for; DSR itself knows when it may."""
-        silencing = {DSR, UNKNOWN}
-        gone = [k for k, e in before.items() if k not in after and silencing & {*e.wanted_by}]
-        if gone and wanted_by != DSR:
-            path = self.settings.paths.ledger
-            aliases = ledger.parse_ledger(self.host.read(path), path)
-            refuse_loud(aliases, gone, self._purpose)
+    def _refuse_missing(self, where: Mapping[str, str]) -> None:
+        """Refuse a setting of an interface that is not there, where a store cannot hold it.
+
+        :raises InputError: naming the interface.
+        """
+        held = self.store.read_values(self.host, where) if self.store.STORED else {}
+        for key, found in held.items():
+            if found == sysctl.Held(None):
+                raise InputError(
+                    f"there is no {self.store.interface_of(key)} that could have {key}",
+                    where=where[key],
+                    way_out="make the adapter first, or leave the setting out",
+                )
+
+    def refuse_loud(self, keys: Iterable[str], doing: str) -> None:
+        """Refuse to take away settings that may keep this host silent, while it has a VIP.
+
+        :param keys: canonical; only those count that direct server return wants, or that are
+            of a ledger that was lost.
+        :param doing: what was asked for.
+        :raises RefusedError: naming a setting and a VIP.
+        """
+        silencing = _silencing(self.entries())
+        self._refuse_loud([key for key in keys if key in silencing], doing)
+
+    def _refuse_loud(self, gone: Sequence[str], doing: str) -> None:
+        if gone:
+            aliases = self._aliases()
+            refuse_loud(aliases, gone, doing)
             if aliases.lost:
-                refuse_forgotten(self.host.perform(ReadLive()), gone, self._purpose)
+                refuse_forgotten(self.host.perform(ReadLive()), gone, doing)
+
+    def _refuse_louder(self, before: Entries, after: Entries) -> None:
+        """Refuse to give up what keeps VIPs unanswered for, or to change what may."""
+        kept = _silencing(before)
+        changed = [k for k, v in kept.items() if k in after and not same_value(after[k].value, v)]
+        if self.host.system == "linux":
+            # Only these do: of a ledger that was lost others are of no concern.
+            changed = [key for key in changed if linux.silences(key)]
+        self._refuse_loud([*(key for key in kept if key not in after), *changed], self._purpose)
 
     def _refuse_answering(self, plan: Plan, where: Mapping[str, str]) -> None:
         """Refuse a value that wins over what keeps VIPs unanswered for."""
-        kept = {k: e.value for k, e in plan.after.items() if DSR in e.wanted_by}
+        kept = _silencing(plan.after)
         values = {k: to.live for k, to in plan.values.items() if to.live and k not in kept}
         if self.host.system == "linux" and kept and values:
-            path = self.settings.paths.ledger
-            aliases = ledger.parse_ledger(self.host.read(path), path)
+            aliases = self._aliases()
             vips = [vip for listed in held(aliases).values() for vip in listed]
+            if aliases.lost:
+                vips = forgotten(self.host.perform(ReadLive()))
             linux.refuse_louder(kept, values, vips, where, self._purpose)
+
+    def _aliases(self) -> ledger.Ledger:
+        path = self.settings.paths.ledger
+        return ledger.parse_ledger(self.host.read(path), path)
 
     def _refuse_cuts(self, plan: Plan, where: Mapping[str, str]) -> None:
         values = {key: held.live for key, held in plan.values.items() if held.live is not None}

@@ -10,26 +10,26 @@ from dataclasses import replace
 from typing import Any
 
 from . import restarts
-from .dsr import DSR
+from .backup import parse_index
+from .difference import render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
-from .guarded import guarded, take_back
+from .guarded import forget_older, guarded, take_back
 from .host import SYSTEMS
-from .journal import COMMITTED, WAITING, Part, Record, parse_record
+from .journal import COMMITTED, FIRING, OPEN, WAITING, Part, Record, parse_record
 from .ledger import parse_ledger
 from .live import Snapshot, tools
 from .model import Command
 from .owner import resolve_default
-from .paths import ROUTE_PROTOCOL, Paths, Settings
+from .paths import ROUTE_PROTOCOL, Settings
 from .pillar import DEFAULT, Announce
-from .plan import render_diff
 from .recover import kept_routes
 from .situation import Situation
-from .sysctl import ledger as settings_ledger
 from .transaction import announce_added, what_owner_lacks, write_ledger
-from .values import parse_interface
-from .vips import refuse_loud, refuse_vips_back
+from .tuning import Tuner
+from .values import choice, parse_interface, plain, sequence, short
+from .vips import refuse_vips_back
 
 #: Characters up to which a kept change is returned in one piece: Salt trims an event of 1 MiB.
 PAGED = 700_000
@@ -49,16 +49,15 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
     :raises InputError: unknown interface or level.
     :raises EffectError: a command failed.
     """
-    if scope not in restarts.CUTS:
-        levels = ", ".join(restarts.CUTS)
-        raise InputError(f"{scope!r} is unknown", where="scope", way_out=f"one of {levels}")
+    choice(scope, restarts.CUTS, "scope")
     parse_interface(name, "interface", engine.host.system)
     with engine.lock(f"ipalias.restart {name}", test):
         config = engine.config_by_hand()
         ledger, snapshot = engine.ledger(), engine.snapshot()
+        block = config.interfaces.get(name)
         if name == DEFAULT:
             name = resolve_default((4,), snapshot, ledger, (), "interface")[4]
-        block = config.interfaces.get(name, config.base)
+        block = block or engine.settings_of(name, config, ledger)
         situation = engine.situation(name, block, ledger, snapshot)
         commands = situation.backend.restart(situation.evidence, scope, engine.host)
         said = [command.told or " ".join(command.argv) for command in commands]
@@ -133,40 +132,59 @@ def confirm(engine: Engine) -> dict[str, Any]:
     :raises RefusedError: none waits; the dead man may have undone it.
     """
     with engine.locked("ipalias.confirm"):
-        record = _waiting(engine)
+        record = _record_in(engine, WAITING)
         if record is None:
             raise RefusedError(
                 "no change waits to be confirmed", way_out="it was undone, or kept before"
             )
-        run(_confirmed(engine.paths, record), engine.host.perform)
+        run(_confirmed(engine, record), engine.host.perform)
     return {"result": True, "changes": {}, "comment": f"{record.purpose} stands"}
 
 
-def _confirmed(paths: Paths, record: Record) -> Effects[None]:
+def _confirmed(engine: Engine, record: Record) -> Effects[None]:
+    paths = engine.paths
     yield Rename(paths.record(WAITING, record.id), paths.record(COMMITTED, record.id))
     yield SyncFolder(paths.state)
+    yield from forget_older(record, engine.host, paths)
 
 
-def _waiting(engine: Engine) -> Record | None:
-    for path in engine.host.glob(f"{engine.paths.state}/{WAITING}-*.json"):
+def _record_in(engine: Engine, state: str) -> Record | None:
+    """Return the newest record in a state."""
+    for path in reversed(engine.host.glob(f"{engine.paths.state}/{state}-*.json")):
         return parse_record(engine.host.read(path) or "", path)
     return None
 
 
-def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
-    """Undo the change that waits, or else the last one committed: files, kernel, ledger.
+def _last_change(engine: Engine) -> tuple[Record, str]:
+    """Return the change that an undoing is about, with its state.
 
-    :raises RefusedError: there is none, or the host might answer for a VIP afterwards.
+    One that was cut short lies over the last one committed, and is put back before it: the
+    other way round its own putting back would bring that one in again.
+    """
+    for state in (WAITING, OPEN, FIRING):
+        record = _record_in(engine, state)
+        if record is not None:
+            return record, state
+    record = _record_in(engine, COMMITTED)
+    if record is None:
+        raise RefusedError("there is no change to undo", where=engine.paths.state)
+    return _touched_alone(record), COMMITTED
+
+
+def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
+    """Undo the change that waits, or was cut short, or else the last one committed.
+
+    :raises RefusedError: there is none, somebody else has edited since what it wrote, or the
+        host might answer for a VIP afterwards.
+    :raises EffectError: nothing could be undone.
     """
     with nullcontext() if test else engine.locked("ipalias.rollback"):
-        record, state = _waiting(engine), WAITING
-        if record is None:
-            kept = engine.host.glob(f"{engine.paths.state}/{COMMITTED}-*.json")
-            if not kept:
-                raise RefusedError("there is no change to undo", where=engine.paths.state)
-            record, state = parse_record(engine.host.read(kept[-1]) or "", kept[-1]), COMMITTED
-            record = _touched_alone(record)
-        _refuse_answers(engine, record)
+        record, state = _last_change(engine)
+        if state == COMMITTED:
+            _refuse_edited(engine, record)
+        if state in (WAITING, COMMITTED):
+            # What was cut short is put back by whatever comes next, asked for or not.
+            _refuse_answers(engine, record)
         files = {path: None if old is None else old.text for path, old in record.files.items()}
         diffs = {
             path: render_diff(path, engine.host.read(path), text)
@@ -186,14 +204,24 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
     }
 
 
+def _refuse_edited(engine: Engine, record: Record) -> None:
+    """Refuse to undo a change of a file that somebody else has edited since: it would go too."""
+    index = parse_index(engine.host.read(engine.paths.index), engine.paths.index)
+    for path in record.files:
+        text = engine.host.read(path) if path in index else None
+        if text is not None and not index[path].is_ours(text):
+            raise RefusedError(
+                "somebody else changed this file after us; their edits would be lost",
+                where=path,
+                way_out="`ipalias.remove`, or the pillar, takes back what is ours alone",
+            )
+
+
 def _refuse_answers(engine: Engine, record: Record) -> None:
     """Refuse to undo what keeps the host silent under a VIP, and to bring one back."""
     now = engine.ledger()
     if record.tuned:
-        text = engine.host.read(engine.paths.sysctl)
-        kept = settings_ledger.parse_ledger(text, engine.paths.sysctl) if text else {}
-        silencing = [key for key in record.tuned if key in kept and DSR in kept[key].wanted_by]
-        refuse_loud(now, silencing, "ipalias.rollback")
+        Tuner(engine.host, engine.settings).refuse_loud(record.tuned, "ipalias.rollback")
     image = record.files.get(engine.paths.ledger)
     if image is not None:
         then = parse_ledger(image.text, engine.paths.ledger)
@@ -237,7 +265,7 @@ def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
     return {
         "result": None if test and changes else True,
         "changes": changes,
-        "comment": f"`default` is {listed}",
+        "comment": ". ".join([f"`default` is {listed}", *engine.notes()]),
     }
 
 
@@ -267,10 +295,10 @@ def announce(
     ]
     if addresses is not None:
         known = {alias.address for alias in ours}
-        for address in addresses:
-            if address not in known:
+        for address in sequence(addresses, "address"):
+            if not isinstance(address, str) or address not in known:
                 raise InputError(
-                    f"{address} is not a live alias of ours",
+                    f"{plain(address)} is not a live alias of ours",
                     where="address",
                     way_out="see `ipalias.list`",
                 )
@@ -290,16 +318,17 @@ def journal(engine: Engine, name: str | None, page: int = 1) -> Any:
         return [
             path.rsplit("/", 1)[1][: -len(".json")] for path in engine.host.glob(f"{folder}/*.json")
         ]
-    text = engine.host.read(f"{folder}/{name}.json") if _ID.fullmatch(str(name)) else None
+    known = isinstance(name, str) and _ID.fullmatch(name)
+    text = engine.host.read(f"{folder}/{name}.json") if known else None
     if text is None:
-        raise InputError(f"there is no journal entry {name!r}"[:120], where="name")
+        raise InputError(f"there is no journal entry {short(name)}", where="name")
     try:
         changes = json.loads(text)["changes"]
         pages = 1 if len(text) <= PAGED else _pages(changes)
     except MALFORMED as error:
         raise ParseError(f"{folder}/{name}.json", 1, f"not a journal entry ({error})") from None
     if not isinstance(page, int) or isinstance(page, bool) or not 1 <= page <= pages:
-        raise InputError(f"{page!r} is not 1 to {pages}"[:120], where="page")
+        raise InputError(f"{short(page)} is not 1 to {pages}", where="page")
     return changes if pages == 1 else {"page": page, "pages": pages, **_page(changes, page)}
 
 

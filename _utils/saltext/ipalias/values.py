@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from .errors import InputError
+from .errors import MALFORMED, InputError
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 #: A Solaris link name has at most 31 characters, dladm(8) and ``net/if.h`` (LIFNAMSIZ).
@@ -80,7 +81,7 @@ def parse_duration(value: object, where: str, least: float = 0.0, most: float = 
     """
     seconds: float | None = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = _number(value)
     elif isinstance(value, str):
         found = _DURATION.fullmatch(value)
         seconds = float(found[1]) * _UNITS[found[2]] if found else None
@@ -97,6 +98,14 @@ def parse_duration(value: object, where: str, least: float = 0.0, most: float = 
     return seconds
 
 
+def _number(value: int | float) -> float:
+    """Return a number as one that can be compared; an integer may be too long for a float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def span(seconds: float) -> str:
     """Return a span of time for a message: ``80 ms``, ``2.5 s``."""
     return f"{seconds * 1000:.4g} ms" if 0 < abs(seconds) < 1 else f"{seconds:.6g} s"
@@ -109,7 +118,7 @@ def parse_share(value: object, where: str) -> float:
     """
     share: float | None = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        share = float(value)
+        share = _number(value)
     elif isinstance(value, str) and (found := _PERCENT.fullmatch(value)):
         share = float(found[1]) / 100
     if share is None or not 0 <= share <= 1:
@@ -152,7 +161,7 @@ def refuse_unknown(block: Mixed, keys: Iterable[str], where: str) -> None:
     known = tuple(keys)
     for key in block:
         if key not in known:
-            near = difflib.get_close_matches(str(key)[:80], known, n=1)
+            near = _near(key, known)
             way_out = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
             raise InputError(f"unknown key {short(key)}", where=where, way_out=way_out)
 
@@ -161,7 +170,7 @@ def choice(value: object, choices: Iterable[str], where: str) -> str:
     """Return one of several words."""
     listed = tuple(choices)
     if not isinstance(value, str) or value not in listed:
-        near = difflib.get_close_matches(str(value)[:80], listed, n=1)
+        near = _near(value, listed)
         hint = f"did you mean `{near[0]}`? " if near else ""
         raise InputError(
             f"{short(value)} is unknown", where=where, way_out=f"{hint}one of {', '.join(listed)}"
@@ -169,7 +178,21 @@ def choice(value: object, choices: Iterable[str], where: str) -> str:
     return value
 
 
+def _near(value: object, known: Sequence[str]) -> list[str]:
+    """Return the known word that a word may be a slip of, if there is one."""
+    return difflib.get_close_matches(value[:80], known, n=1) if isinstance(value, str) else []
+
+
 def short(value: object) -> str:
     """Return a value for a message: quoted, control characters escaped, bounded."""
-    text = ascii(value) if not isinstance(value, (Mapping, list)) else type(value).__name__
+    try:
+        text = ascii(value) if not isinstance(value, (Mapping, list)) else type(value).__name__
+    except MALFORMED:
+        # Python writes out no integer of more than 4300 digits.
+        text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def plain(value: object) -> str:
+    """Return a value for a message as `short` does, a text without its quotes."""
+    return short(value).strip("'\"")

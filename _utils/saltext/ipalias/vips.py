@@ -35,6 +35,15 @@ def refuse_loud(ledger: Ledger, keys: Iterable[str], doing: str) -> None:
         )
 
 
+def forgotten(snapshot: Snapshot) -> list[str]:
+    """Return the addresses of the loopback that may be VIPs, where no ledger says so."""
+    return [
+        address.address
+        for address in snapshot.addresses
+        if is_loopback(address.interface) and address.family == 4 and address.scope != "host"
+    ]
+
+
 def refuse_forgotten(snapshot: Snapshot, keys: Iterable[str], doing: str) -> None:
     """Refuse to give up what silences, where the ledger is lost and lo has addresses.
 
@@ -43,11 +52,7 @@ def refuse_forgotten(snapshot: Snapshot, keys: Iterable[str], doing: str) -> Non
     :raises RefusedError: naming a setting and an address.
     """
     first = next((key for key in keys if "arp_" in key), None)
-    live = [
-        address.address
-        for address in snapshot.addresses
-        if is_loopback(address.interface) and address.family == 4 and address.scope != "host"
-    ]
+    live = forgotten(snapshot)
     if live and first is not None:
         raise RefusedError(
             f"{first} may keep this host from answering for {', '.join(live[:5])}, which is on the "

@@ -13,6 +13,8 @@ from .errors import EffectError
 from .probe import ETH_ARP, ETH_IPV6, parse_answer, render_probe
 
 _RECEIVE_BUFFER = 1 << 22
+#: Longest that frames are still read when the time is over (s): a segment may never be quiet.
+_FLOOD = 1.0
 
 
 def send(effect: Send) -> None:
@@ -91,11 +93,12 @@ def _listen(
     heard: dict[str, list[str]],
     seconds: float,
 ) -> None:
-    """Take answers in until the time is over."""
+    """Take answers in until the time is over, and what is there by then."""
     end = time.monotonic() + seconds
     while True:
-        ready, _, _ = select.select(ears, [], [], max(0.0, end - time.monotonic()))
-        if not ready:
+        now = time.monotonic()
+        ready, _, _ = select.select(ears, [], [], max(0.0, end - now))
+        if not ready or now > end + _FLOOD:
             return
         for ear in ready:
             found = parse_answer(ear.recv(2048), effect.mac, asked)

@@ -106,7 +106,7 @@ def fail_and_return(lab: Lab, fault: str, way: Way) -> Run:
         down.boot_at - first_lost,
         down.bound,
         back - repaired,
-        flow.lost_between(repaired, ended) + fresh.lost_between(repaired, ended),
+        len(flow.lost_between(repaired, ended)) + len(fresh.lost_between(repaired, ended)),
         down.reason,
     )
     late = lateness(lab, before)

@@ -243,8 +243,11 @@ def activate(change: Change, host: Host) -> Activation:
     up = form.commands(interface, words, names)
     now, facts = store.interfaces[interface].dhcp, change.evidence.facts
     was = facts.get("dhcp") == "yes"
-    if change.back and now and facts.get("static"):
-        return Activation(tuple(netsh.static_again(interface, _static(facts))), tuple(up))
+    if change.back and facts.get("static"):
+        was_static = _static(facts)
+        # Not whether DHCP is on: an address that was added meanwhile has switched it off.
+        if was_static.address not in store.rows(powershell.PERSISTENT, interface):
+            return Activation(tuple(netsh.static_again(interface, was_static)), tuple(up))
     if change.back or (change.to_dhcp and not now):
         given = facts.get("set_dns", "")
         again = netsh.dhcp_commands(interface, tuple(filter(None, given.split(","))))

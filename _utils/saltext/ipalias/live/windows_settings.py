@@ -8,6 +8,7 @@ text; the two stores are those of `powershell`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from ..errors import MALFORMED, EffectError, InputError
 from ..host import NOT_FOUND, Host
 from ..model import Command
+from ..values import short
 from . import powershell
 from .powershell import ACTIVE, PERSISTENT
 from .powershell_settings import CHANGE_SETTINGS, DEVICE, HARDWARE, READ_SETTINGS
@@ -26,6 +28,7 @@ NUMBERS = ("metric", "dadtransmits")
 REGISTRATION = "registration"
 #: Seconds for a process; a device takes up to two waits of half a minute.
 _READ, _CHANGE, _DEVICE = 60.0, 60.0, 150.0
+_NUMBER = re.compile("[0-9]{1,9}")
 _SINGLES = ("/32", "/128", "/255.255.255.255")
 
 Op = Mapping[str, object]
@@ -51,7 +54,7 @@ def parse_key(text: str, where: str = "") -> Key:
         if key.kind in ("ipv4", "ipv6", "dns") and key.setting in named:
             return key
     raise InputError(
-        f"{text!r} is no setting of Windows that is known here",
+        f"{short(text)} is no setting of Windows that is known here",
         where=where or text,
         way_out="ipv4/NAME/SETTING or ipv6/NAME/SETTING with one of "
         f"{', '.join((*SWITCHES, *NUMBERS))}, or dns/NAME/{REGISTRATION}",
@@ -68,10 +71,10 @@ def parse_value(key: Key, value: str, where: str) -> str:
         if word in (ENABLED, DISABLED):
             return word
         raise InputError(
-            f"{'/'.join(key)}: {value!r}", where=where, way_out=f"{ENABLED} or {DISABLED}"
+            f"{'/'.join(key)}: {short(value)}", where=where, way_out=f"{ENABLED} or {DISABLED}"
         )
     most = 9999 if key.setting == "metric" else 600
-    if word.isascii() and word.isdigit() and int(word) <= most:
+    if _NUMBER.fullmatch(word) and int(word) <= most:
         number = str(int(word))
         # Windows takes a metric of 0 for the automatic one.
         return AUTOMATIC if key.setting == "metric" and number == "0" else number
@@ -79,7 +82,7 @@ def parse_value(key: Key, value: str, where: str) -> str:
         return word
     more = f", or {AUTOMATIC}" if key.setting == "metric" else ""
     raise InputError(
-        f"{'/'.join(key)}: {value!r}", where=where, way_out=f"a number from 0 to {most}{more}"
+        f"{'/'.join(key)}: {short(value)}", where=where, way_out=f"a number from 0 to {most}{more}"
     )
 
 

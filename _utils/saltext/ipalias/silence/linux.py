@@ -164,6 +164,11 @@ def refuse_louder(
             )
 
 
+def silences(key: str) -> bool:
+    """Tell whether a key is one of those that keep a host silent."""
+    return _split(key) is not None
+
+
 def _split(key: str) -> tuple[str, str] | None:
     """Return interface part and name of one of the two settings; None for any other key."""
     parts = normalize(key).split("/")

@@ -8,13 +8,15 @@ of it is said by files, or by the store itself (`Store.STORED`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from ..effects import Effects
+from ..errors import MALFORMED, InputError
 from ..host import Host
 from ..model import File
+from ..values import short
 
 #: System (`Host.system`) → module beside this one.
 STORES: Mapping[str, str] = {
@@ -152,6 +154,18 @@ class Store(Protocol):
         """
 
 
+def parse_text(value: object, where: str, way_out: str) -> str:
+    """Return a value from YAML, or of an argument, as text.
+
+    :raises InputError: neither text nor a number; a truth value, for YAML makes one of ``yes``
+        and ``on``; a number of more digits than Python writes out.
+    """
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        with suppress(*MALFORMED):
+            return str(value)
+    raise InputError(f"{short(value)} is not a value", where=where, way_out=way_out)
+
+
 def load(system: str, form: str = "") -> Store:
     """Return the store of a system.
 
@@ -178,8 +192,3 @@ def same_value(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return one is other
     return one.split() == other.split()
-
-
-def is_known(system: str) -> bool:
-    """Tell whether there is a store for a system."""
-    return find_spec(f"{__package__}.{STORES[system]}") is not None

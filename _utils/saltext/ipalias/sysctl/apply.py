@@ -17,7 +17,7 @@ from ..recover import kept_routes
 from ..transaction import run_commands
 from . import Held, Store, differs, service
 from .ledger import Entries, render_ledger
-from .plan import Plan
+from .plan import Plan, targets_of
 
 #: A setting that takes every IPv6 address of its interface away.
 TAKES_ADDRESSES = "disable_ipv6"
@@ -81,9 +81,13 @@ def _addresses(plan: Plan, before: Snapshot) -> dict[str, tuple[LiveAddress, ...
 
 
 def _tuned(plan: Plan, host: Host, store: Store) -> dict[str, Held]:
-    """Return what the change finds, in the order in which it is put back."""
+    """Return what the change finds, in the order in which it is put back.
+
+    An interface that came after the plan was made has what the kernel gave it.
+    """
     along = [other for key in plan.values for other in store.spread(host, key)]
-    return {key: plan.now[key] for key in dict.fromkeys((*plan.values, *along))}
+    concerned = dict.fromkeys((*plan.values, *along))
+    return {key: plan.now[key] for key in concerned if key in plan.now}
 
 
 def _body(
@@ -126,10 +130,7 @@ def _verified(plan: Plan, host: Host, store: Store) -> Effects[None]:
     It does where an interface came in the middle, before the listener could know, and where
     the kernel wrote one along with another.
     """
-    targets = {
-        key: Held(entry.value, entry.value if store.STORED else None)
-        for key, entry in plan.after.items()
-    }
+    targets = targets_of(store, plan.after)
     targets |= {key: target for key, target in plan.values.items() if key not in targets}
     wrong = _wrong(targets, host, store)
     if wrong:

@@ -14,7 +14,7 @@ from ..host import Host
 from ..model import Command, File
 from ..text.blocks import find_block, remove_block, replace_block, split_lines
 from ..values import short
-from . import Assignment, Held, Lasting, same_value
+from . import Assignment, Held, Lasting, parse_text, same_value
 
 CONF = "/etc/sysctl.conf"
 BLOCK = "sysctl"
@@ -43,9 +43,7 @@ def parse_value(key: str, value: object, where: str) -> str:
 
     :raises InputError: not one word; a truth value, for YAML makes one of ``yes``.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InputError(f"{short(value)} is not a value", where=where, way_out="write 0 or 1")
-    text = str(value).strip()
+    text = parse_text(value, where, "write 0 or 1").strip()
     if not _VALUE.fullmatch(text):
         raise InputError(f"{short(value)} is not one word", where=where)
     return text

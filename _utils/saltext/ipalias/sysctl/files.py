@@ -31,6 +31,8 @@ FOLDERS = (
 CONF = "/etc/sysctl.conf"
 #: Sorts behind what others call last: 99-sysctl.conf, 999-*, 1000-*, and most names in letters.
 OURS = "/etc/sysctl.d/zz-ipalias.conf"
+#: How it begins: without that it is somebody else's.
+MARK = "# Written by the ipalias formula"
 BLOCK = "sysctl"
 #: An empty file here, or a link to /dev/null, masks what reads the files; systemd.unit(5).
 MASKS = tuple(f"{folder}/systemd/system/systemd-sysctl.service" for folder in ("/etc", "/run"))
@@ -134,7 +136,8 @@ def read_lines(host: Host, reader: str) -> list[Line]:
     for path in files_read(host, reader):
         text = host.read(path)
         if text is not None:
-            found += parse_lines(text, path, ours=path == OURS, ends=_ENDS[reader])
+            ours = path == OURS and text.startswith(MARK)
+            found += parse_lines(text, path, ours=ours, ends=_ENDS[reader])
     return found
 
 

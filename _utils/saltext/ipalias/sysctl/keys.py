@@ -11,6 +11,7 @@ import re
 
 from ..errors import InputError
 from ..values import is_interface, short
+from . import parse_text
 
 #: Folders below ``net`` with a folder for each interface, and one called ``default``.
 _BY_INTERFACE = (
@@ -24,6 +25,8 @@ _BY_INTERFACE = (
 _NO_INTERFACE = ("all", "default")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,63}")
 _MOST_PARTS = 12
+#: Numbers, names, lists, paths, and the pattern of a core file, core(5).
+_VALUE = re.compile(r"[A-Za-z0-9_.,:/%|@+=() \t-]+")
 #: Longest value: a page, which is what the kernel takes.
 _LONGEST = 4000
 
@@ -81,14 +84,16 @@ def parse_key(key: str, where: str) -> str:
 
 
 def parse_value(value: object, where: str) -> str:
-    """Return a value as the kernel takes it.
+    """Return a value as the kernel takes it: words with one blank between them.
 
-    :raises InputError: no text or number of one line; a truth value, for YAML makes one of
-        ``yes``.
+    :raises InputError: no text or number of one line; signs that no setting needs and a shell,
+        or whoever reads the files, might take for more.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InputError(f"{short(value)} is not a value", where=where, way_out="write 0 or 1")
-    text = " ".join(str(value).split(" ")).strip(" \t")
-    if not text or len(text) > _LONGEST or not all(" " <= c <= "~" or c == "\t" for c in text):
-        raise InputError(f"{short(value)} is not one line of printable characters", where=where)
+    text = parse_text(value, where, "write 0 or 1").strip(" \t")
+    if not 0 < len(text) <= _LONGEST or not _VALUE.fullmatch(text):
+        raise InputError(
+            f"{short(value)} is not one line of printable characters without quotes, $, ; and"
+            " their like",
+            where=where,
+        )
     return " ".join(text.split())

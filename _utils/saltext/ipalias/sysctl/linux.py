@@ -12,7 +12,7 @@ from ..text.blocks import remove_block, replace_block
 from . import Held, Lasting, files, keys, same_value
 
 STORED = False
-HEAD = "# Written by the ipalias formula: what stands here is in /var/lib/ipalias/sysctl.json.\n"
+HEAD = f"{files.MARK}: what stands here is in /var/lib/ipalias/sysctl.json.\n"
 
 
 def parse_key(key: str, where: str) -> str:

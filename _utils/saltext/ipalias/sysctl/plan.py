@@ -100,8 +100,11 @@ def make_plan(
     after = {key: _with_found(host, store, key, entry, before) for key, entry in after.items()}
     gone = [key for key in before if key not in after]
     started_by, units = listener
-    wanted = {key: entry.value for key, entry in after.items()}
-    ours, texts = _changed(host, store.render(host, wanted))
+    # A boot writes them in this order: what is written along by another keeps its own value.
+    lines = {key: after[key].value for key in _first_what_spreads(host, store, after)}
+    ours, texts = _changed(host, store.render(host, lines))
+    if after and not before:
+        _refuse_foreign(ours, texts)
     units, unit_texts = _changed(host, units)
     planned = Overlay(host, {file.path: file.text for file in ours})
     then = store.read_lasting(planned, [*asked, *gone])
@@ -109,11 +112,38 @@ def make_plan(
         for key, where in asked.items():
             if key in after:
                 _refuse_overruled(key, after[key].value, then[key], where)
-    targets = {
+    targets = targets_of(store, after) | _restored(planned, store, before, gone, then, after)
+    now, values = _to_change(host, store, targets, asked)
+    starts, stops = _moves(host, store, after, started_by, anew=bool(units))
+    return Plan(
+        before,
+        after,
+        now,
+        values,
+        (*ours, *units),
+        {**texts, **unit_texts},
+        store.read_lasting(host, after),
+        starts,
+        stops,
+        tuple(_notes(planned, store, after, now, asked, started_by)),
+    )
+
+
+def targets_of(store: Store, entries: Entries) -> dict[str, Held]:
+    """Return what the system shall have of each setting that is ours."""
+    return {
         key: Held(entry.value, entry.value if store.STORED else None)
-        for key, entry in after.items()
+        for key, entry in entries.items()
     }
-    targets |= _restored(planned, store, before, gone, then, after)
+
+
+def _to_change(
+    host: Host, store: Store, targets: Mapping[str, Held], asked: Collection[str]
+) -> tuple[dict[str, Held], dict[str, Held]]:
+    """Return what the system has of each key concerned, and what is to be changed, in order.
+
+    What the kernel writes along with another is changed too, though it be right before.
+    """
     now = store.read_values(host, targets)
     values = {
         key: target
@@ -122,28 +152,28 @@ def make_plan(
         # What belongs to an interface that is gone is brought about by nobody's request.
         and (now[key] != Held(None) or key in asked)
     }
-    # First what the kernel writes along with others, so that these have the last word, those
-    # too that are right before it does.
     along = [other for key in values for other in store.spread(host, key)]
     values |= {other: targets[other] for other in along if other in targets}
-    ordered = sorted(values, key=lambda key: not store.spread(host, key))
+    ordered = _first_what_spreads(host, store, values)
     now |= store.read_values(host, [other for other in along if other not in now])
-    running = [file for file in service.files_of(started_by) if host.exists(file)]
-    by_interface = any(store.interface_of(key) is not None for key in after)
-    return Plan(
-        before,
-        after,
-        now,
-        {key: values[key] for key in ordered},
-        (*ours, *units),
-        {**texts, **unit_texts},
-        store.read_lasting(host, after),
-        starts=bool(started_by)
-        and by_interface
-        and (bool(units) or not service.is_running(host, started_by)),
-        stops=bool(running) and not by_interface,
-        notes=tuple(_notes(planned, store, after, now, asked, started_by)),
-    )
+    return now, {key: values[key] for key in ordered}
+
+
+def _first_what_spreads(host: Host, store: Store, keys: Iterable[str]) -> list[str]:
+    """Return keys, those first with which the kernel writes others along."""
+    return sorted(keys, key=lambda key: not store.spread(host, key))
+
+
+def _moves(
+    host: Host, store: Store, after: Entries, started_by: str, *, anew: bool
+) -> tuple[bool, bool]:
+    """Tell whether the listener is to be started, and whether it is to go.
+
+    :param anew: True where its files change.
+    """
+    if any(store.interface_of(key) is not None for key in after):
+        return bool(started_by) and (anew or not service.is_running(host, started_by)), False
+    return False, any(map(host.exists, service.files_of(started_by)))
 
 
 def _with_found(host: Host, store: Store, key: str, entry: Entry, before: Entries) -> Entry:
@@ -199,6 +229,20 @@ def _changed(host: Host, files: Iterable[File]) -> tuple[tuple[File, ...], dict[
     return tuple(texts[path][0] for path in changed), changed
 
 
+def _refuse_foreign(files: Iterable[File], texts: Mapping[str, str | None]) -> None:
+    """Refuse to overwrite a file that has the name of ours before anything is ours.
+
+    :raises RefusedError: naming it.
+    """
+    for file in files:
+        if file.owned and texts[file.path] is not None:
+            raise RefusedError(
+                "is there already and is not ours: what it sets would be lost",
+                where=file.path,
+                way_out="give it another name, one that sorts before it; nothing was changed",
+            )
+
+
 def _refuse_overruled(key: str, value: str, then: Lasting, where: str) -> None:
     """Refuse a value that a boot would not leave.
 
@@ -213,6 +257,9 @@ def _refuse_overruled(key: str, value: str, then: Lasting, where: str) -> None:
         does = f"sets {winner.value}" if winner.value is not None else "keeps it from being set"
         said = f"{winner.where} {does}, and is read after ours"
         way_out = "take that line out, or let its file's name sort before ours"
+        if winner.ours:
+            said = f"{winner.key}, which is kept too, sets it to {winner.value} along with others"
+            way_out = "give one of the two up; `ipalias_sysctl.effective` shows who wants what"
     raise RefusedError(
         f"{key} would not be {value} after a boot: {said}",
         where=where,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..plan import render_diff
+from ..difference import render_diff
 from . import Held, Lasting, same_value
 from .ledger import Entry
 from .plan import Plan
@@ -84,7 +84,8 @@ def comment(plan: Plan, *, test: bool, stored: bool) -> str:
             told.append(f"{key}: {lasts}, {live}")
     for key in gone:
         target = plan.values.get(key)
-        back = f"live goes back to {target.live}" if target is not None else "live stays"
+        was = target.live if target is not None else None
+        back = f"live goes back to {was}" if was is not None else "live stays"
         told.append(f"{key}: nobody wants it any more, {back}")
     if plan.starts or plan.stops:
         told.append(f"the listener for interfaces {'starts' if plan.starts else 'stops'}")

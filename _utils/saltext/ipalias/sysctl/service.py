@@ -138,7 +138,10 @@ def _systemctl(verb: str, wait: bool, ok: tuple[int, ...] = (0,)) -> Command:
 def stopping(started_by: str, *, wait: bool = True) -> Steps:
     """Return what ends the service while its files go; one that is not there is no failure."""
     if started_by == "openrc":
-        stop = Command(("rc-service", "--ifexists", NAME, "stop"), ok=(0, 1), timeout=60.0)
+        # openrc-run.c: 0 where it is stopped already, 1 where a parallel boot is about to start
+        # it and has it locked; rc-update.c: 1 where it is in no runlevel.
+        ok = (0,) if wait else (0, 1)
+        stop = Command(("rc-service", "--ifexists", NAME, "stop"), ok=ok, timeout=60.0)
         return Steps((stop, Command(("rc-update", "del", NAME, "boot"), ok=(0, 1))))
     # 5: no such unit, systemctl(1).
     stop = _systemctl("stop", wait, (0, 5))

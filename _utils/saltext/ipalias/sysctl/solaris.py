@@ -14,14 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..effects import Effects, FileState, ReadFile, Run, SyncFolder, Unlink
+from ..effects import Effects, Run
 from ..errors import EffectError, InputError
-from ..files import write_file
 from ..host import Host, Result
 from ..live.solaris import split_row
 from ..model import Command, File
 from ..values import short
-from . import Assignment, Held, Lasting
+from . import Assignment, Held, Lasting, parse_text
 
 STORED = True
 SCRIPT = "/etc/rc2.d/S70ipalias"
@@ -32,8 +31,8 @@ DEVICES = ("ip", "tcp", "udp", "sctp", "icmp")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _VALUE = re.compile(r"[A-Za-z0-9_.:+-]{1,64}(?:,[A-Za-z0-9_.:+-]{1,64})*")
 _LINE = re.compile(r"/usr/sbin/ndd -set /dev/(\w+) (\w+) (\S+)")
-_HEAD = """#!/sbin/sh
-# Written by the ipalias formula: values that ndd forgets with each boot.
+_MARK = "#!/sbin/sh\n# Written by the ipalias formula"
+_HEAD = f"""{_MARK}: values that ndd forgets with each boot.
 [ "$1" = start ] || exit 0
 """
 
@@ -58,9 +57,7 @@ def parse_value(key: str, value: object, where: str) -> str:
 
     :raises InputError: anything else; a truth value, which YAML makes of ``on``.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InputError(f"{short(value)} is not a value", where=where, way_out="quote it")
-    text = str(value).strip()
+    text = parse_text(value, where, "quote it").strip()
     if not _VALUE.fullmatch(text):
         raise InputError(f"{short(value)} is not one word", where=where)
     return text
@@ -72,7 +69,10 @@ def interface_of(key: str) -> str | None:
 
 
 def check(host: Host, keys: Mapping[str, str]) -> None:
-    """Refuse what this release does not have."""
+    """Refuse what this release does not have.
+
+    :raises InputError: no such property.
+    """
     held = read_values(host, keys)
     by_ipadm = host.which("ipadm") is not None
     for key, where in keys.items():
@@ -114,7 +114,9 @@ def _by_ndd(host: Host, key: str) -> str | None:
 
 
 def read_script(text: str) -> dict[str, str]:
-    """Return the values that our script sets."""
+    """Return the values that our script sets; one of somebody else's in its place has none."""
+    if not text.startswith(_MARK):
+        return {}
     return {f"{found[1]}/{found[2]}": found[3] for found in _LINE.finditer(text)}
 
 
@@ -164,8 +166,10 @@ def notes(host: Host, wanted: Mapping[str, str]) -> list[str]:
 
 
 def render(host: Host, wanted: Mapping[str, str]) -> list[File]:
-    """Return no file: the script is changed with the values that it holds."""
-    return []
+    """Return our script where there is no ipadm, which has a store."""
+    if host.which("ipadm") is not None:
+        return []
+    return [File(SCRIPT, render_script(wanted) if wanted else None, 0o744)]
 
 
 def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
@@ -174,7 +178,7 @@ def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
     :raises EffectError: naming the key that was refused.
     """
     if host.which("ipadm") is None:
-        yield from _change_by_ndd(host, values)
+        yield from _change_by_ndd(values)
         return
     for key, held in values.items():
         for command in _commands(key, held, _by_ipadm(host, key)):
@@ -183,13 +187,15 @@ def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
 
 def _commands(key: str, held: Held, now: Held) -> Iterator[Command]:
     protocol, _, name = key.partition("/")
+    # Both commands change what is live along: what is to be left alone is set again.
+    live = now.live if held.live is None else held.live
     if held.stored is not None:
-        if now.stored != held.stored or held.live == held.stored:
+        if now.stored != held.stored or live == held.stored:
             yield Command(("ipadm", "set-prop", "-p", f"{name}={held.stored}", protocol))
     elif now.stored is not None:
         yield Command(("ipadm", "reset-prop", "-p", name, protocol))
-    if held.live is not None and held.live != held.stored:
-        yield Command(("ipadm", "set-prop", "-t", "-p", f"{name}={held.live}", protocol))
+    if live is not None and live != held.stored:
+        yield Command(("ipadm", "set-prop", "-t", "-p", f"{name}={live}", protocol))
 
 
 def _told(key: str, command: Command) -> Effects[None]:
@@ -200,20 +206,10 @@ def _told(key: str, command: Command) -> Effects[None]:
         raise EffectError(f"could not be changed: {said}", where=key)
 
 
-def _change_by_ndd(host: Host, values: Mapping[str, Held]) -> Effects[None]:
+def _change_by_ndd(values: Mapping[str, Held]) -> Effects[None]:
+    """Make values live; the script is a file of the change."""
     for key, held in values.items():
         protocol, _, name = key.partition("/")
         if held.live is not None:
             argv = ("ndd", "-set", f"/dev/{protocol}", name, held.live)
             yield from _told(key, Command(argv))
-    image: FileState | None = yield ReadFile(SCRIPT)
-    before = read_script(image.text) if image is not None else {}
-    after = {k: v for k, v in before.items() if k not in values}
-    after |= {key: held.stored for key, held in values.items() if held.stored is not None}
-    if after == before:
-        return
-    if after:
-        yield from write_file(SCRIPT, render_script(after), 0o744, image)
-    else:
-        yield Unlink(SCRIPT)
-        yield SyncFolder(SCRIPT.rpartition("/")[0])

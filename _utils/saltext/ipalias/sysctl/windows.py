@@ -16,7 +16,8 @@ from ..host import Host, Result
 from ..live import powershell
 from ..live import windows_settings as windows
 from ..model import File
-from . import Assignment, Held, Lasting
+from ..values import SHOWN_BY, is_interface, short
+from . import Assignment, Held, Lasting, parse_text
 
 STORED = True
 #: What tells where a value lasts.
@@ -34,8 +35,18 @@ _TRANSMITS = {"ipv4": "3", "ipv6": "1"}
 
 
 def parse_key(key: str, where: str) -> str:
-    """Return a key in canonical form."""
-    return "/".join(windows.parse_key(key, where))
+    """Return a key in canonical form.
+
+    :raises InputError: no setting that is known here, or no connection's name.
+    """
+    parts = windows.parse_key(key, where)
+    if not is_interface(parts.interface, "windows"):
+        raise InputError(
+            f"{short(parts.interface)} is not a connection's name",
+            where=where,
+            way_out=f"give the name that {SHOWN_BY['windows']} shows",
+        )
+    return "/".join(parts)
 
 
 def parse_value(key: str, value: object, where: str) -> str:
@@ -44,9 +55,8 @@ def parse_value(key: str, value: object, where: str) -> str:
     :raises InputError: a truth value, which YAML makes of ``on``, or what the setting cannot
         have.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise InputError(f"{value!r} is not a value", where=where, way_out="write it as a word")
-    return windows.parse_value(windows.parse_key(key, where), str(value), where)
+    text = parse_text(value, where, "write it as a word")
+    return windows.parse_value(windows.parse_key(key, where), text, where)
 
 
 def interface_of(key: str) -> str | None:
@@ -146,11 +156,10 @@ def change(host: Host, values: Mapping[str, Held]) -> Effects[None]:
 
 
 def _ops(key: str, held: Held) -> Iterator[windows.Op]:
-    if held.live is None:
-        return
     parts = windows.parse_key(key)
-    if held.stored in (None, held.live) or parts.kind == "dns":
+    if held.live is not None and (held.stored in (None, held.live) or parts.kind == "dns"):
         yield windows.op_of(parts, held.live)
         return
-    yield windows.op_of(parts, held.live, powershell.ACTIVE)
-    yield windows.op_of(parts, str(held.stored), powershell.PERSISTENT)
+    for value, place in ((held.live, powershell.ACTIVE), (held.stored, powershell.PERSISTENT)):
+        if value is not None:
+            yield windows.op_of(parts, value, place)

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .. import disk
+from ..difference import render_diff
 from ..errors import EffectError, RefusedError
-from ..plan import render_diff
 from . import writer
 from .model import EVENT, WanConfig
 from .places import Places

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..difference import render_diff
 from ..errors import EffectError, InputError, UnsupportedError
-from ..plan import render_diff
 from ..values import mapping, short
 from . import simulate, writer
 from .clocks import read_moment

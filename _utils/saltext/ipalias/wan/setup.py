@@ -19,6 +19,7 @@ from typing import Any
 from .. import platforms
 from ..bootunit import Program
 from ..checks import parse_guard
+from ..difference import cap, render_diff
 from ..effects import Effects, Freeze, ReadLive, ReadWan, run
 from ..engine import Answer, Machine
 from ..errors import InputError, IpaliasError, UnsupportedError
@@ -27,7 +28,6 @@ from ..guarded import Verdict, settle
 from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
-from ..plan import cap, render_diff
 from ..tuning import WAN, Setting, Tuner
 from ..values import mapping
 from . import start

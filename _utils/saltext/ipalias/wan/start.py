@@ -65,7 +65,10 @@ def pausing(started_by: str, *, wait: bool = True) -> Command | None:
     if started_by == "systemd":
         return _systemctl("stop", wait, (0, _NO_UNIT))
     if started_by == "openrc":
-        return Command(("rc-service", "--ifexists", NAME, "stop"), ok=(0, 1), timeout=60.0)
+        # openrc-run.c: 0 where it is stopped already; 1 where it could not be stopped, or where
+        # a parallel boot is about to start it and has it locked.
+        ok = (0,) if wait else (0, 1)
+        return Command(("rc-service", "--ifexists", NAME, "stop"), ok=ok, timeout=60.0)
     return None
 
 
