@@ -19,7 +19,7 @@ from wan_rig import (
     PATIENCE,
     STATE,
     TwoWays,
-    answers,
+    await_minion,
     reporting_lines,
     restart,
     run_on_master,
@@ -115,6 +115,7 @@ class Cycles:
         self.recovers(name)
 
     def cache_cleared(self, name: str) -> None:
+        await_minion(self.fleet)
         self.fleet.salt(MINION, "saltutil.clear_cache")
         self.plainly(name)
         sync(self.fleet, MINION)
@@ -184,7 +185,7 @@ def main(count: int, seed: int) -> dict[str, Any]:
             took = time.monotonic() - begun
             owed = len(lines.owed())
             say(f"cycle {turn + 1} of {count}: {name}, {took:.0f} s; the master is owed {owed}")
-        wait_until(lambda: answers(lines.fleet), "the minion", timeout=PATIENCE, step=0.5)
+        await_minion(lines.fleet)
         settle(lines)
         return cycles.judged()
 

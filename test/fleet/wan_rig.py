@@ -18,11 +18,12 @@ sys.path[:0] = [str(TEST / "fleet"), str(TEST), str(TEST.parent / "_utils")]
 
 from factories_inside import environment, inside  # noqa: E402
 from salt_fleet import MASTER, Fleet, running  # noqa: E402
+from pytestshellutils.exceptions import FactoryTimeout  # noqa: E402
 from saltfactories.cli.run import SaltRun  # noqa: E402
 from saltfactories.daemons.minion import SaltMinion  # noqa: E402
 from two_ways import STATE, TwoWays  # noqa: E402
 
-from rig.process import wait_until  # noqa: E402
+from rig.process import CommandFailed, wait_until  # noqa: E402
 
 __all__ = ["STATE", "TwoWays", "wait_until"]
 MINION = "web1"
@@ -60,6 +61,7 @@ def reporting_lines(*, engine: bool, react_timeout: float) -> Iterator[TwoWays]:
 
 def sync(fleet: Fleet, target: str) -> None:
     """Bring what the master has of our modules to minions."""
+    await_minion(fleet)
     fleet.salt(target, "saltutil.sync_all")
 
 
@@ -68,12 +70,19 @@ def restart(lines: TwoWays) -> None:
     minion: SaltMinion = lines.fleet.minions[MINION]
     with minion.stopped():
         pass
-    wait_until(lambda: answers(lines.fleet), "the minion to answer", timeout=PATIENCE, step=0.5)
+    await_minion(lines.fleet)
 
 
-def answers(fleet: Fleet) -> bool:
-    """Tell whether the minion answers the master now."""
-    return bool(fleet.salt(MINION, "test.ping", timeout=10) == {MINION: True})
+def await_minion(fleet: Fleet) -> None:
+    """Wait until the minion answers the master."""
+
+    def answers() -> bool:
+        # A master that is just up may not answer its own command line in time.
+        with contextlib.suppress(FactoryTimeout, CommandFailed):
+            return bool(fleet.salt(MINION, "test.ping", timeout=10) == {MINION: True})
+        return False
+
+    wait_until(answers, "the minion to answer", timeout=PATIENCE, step=0.5)
 
 
 def settle(lines: TwoWays) -> None:
