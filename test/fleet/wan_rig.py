@@ -17,8 +17,8 @@ TEST = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TEST / "fleet"), str(TEST), str(TEST.parent / "_utils")]
 
 from factories_inside import environment, inside  # noqa: E402
-from salt_fleet import MASTER, Fleet, running  # noqa: E402
 from pytestshellutils.exceptions import FactoryTimeout  # noqa: E402
+from salt_fleet import MASTER, Fleet, running  # noqa: E402
 from saltfactories.cli.run import SaltRun  # noqa: E402
 from saltfactories.daemons.minion import SaltMinion  # noqa: E402
 from two_ways import STATE, TwoWays  # noqa: E402
