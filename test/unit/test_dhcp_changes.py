@@ -127,6 +127,35 @@ def test_one_implementation_takes_the_place_of_the_other(host: SimHost) -> None:
     assert host.files.read("/etc/kea/kea-dhcp4.conf") == KEA and not host.stored["enabled"]
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_a_server_that_ran_before_us_rests_while_the_other_is_ours(
+    host: SimHost, back: bool
+) -> None:
+    host.run(["systemctl", "enable", ISC])
+    host.run(["systemctl", "restart", ISC])
+    before = without_own(host)
+    setup(host).managed()
+    setup(host, block(implementation="kea")).managed()
+    # Enabled as well, a boot would start both.
+    assert host.stored["enabled"] == [KEA_UNIT] and running(host, ISC) is None
+    if back:
+        setup(host).managed()
+        assert host.stored["enabled"] == [ISC] and running(host, KEA_UNIT) is None
+    told = setup(host).absent()["changes"]["service"]
+    assert told[ISC] == ("restarted" if back else "started")
+    assert different(before, host) == {} and running(host, ISC) == MAIN
+
+
+def test_a_server_that_was_only_enabled_is_so_again(host: SimHost) -> None:
+    host.run(["systemctl", "enable", ISC])
+    before = without_own(host)
+    for implementation in ("isc", "kea"):
+        setup(host, block(implementation=implementation)).managed()
+    assert host.stored["enabled"] == [KEA_UNIT]
+    assert setup(host).absent()["changes"]["service"] == {KEA_UNIT: "stopped", ISC: "enabled"}
+    assert different(before, host) == {} and running(host, ISC) is None
+
+
 def test_a_file_that_the_server_refuses_leaves_the_old_one_and_the_service(host: SimHost) -> None:
     setup(host).managed()
     broken = (host.files.read("/etc/dhcp/dhcpd.conf") or "") + "bogus;\n"
@@ -304,6 +333,9 @@ def test_what_was_found_is_read_back_or_refused(host: SimHost) -> None:
     found = conffiles.parse_found(text, path)
     assert conffiles.render_found(found) == text
     assert found.files["/etc/dhcp/dhcpd.conf"].text == MAIN
+    # One from before other servers were kept.
+    former = {key: value for key, value in json.loads(text).items() if key != "others"}
+    assert conffiles.parse_found(json.dumps(former), path) == found
     later = json.dumps({**json.loads(text), "schema": 2})
     for damaged, said in ((later, "later version"), ("{", "not what a host had")):
         host.files.put(path, damaged)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from ..effects import FileState
 from ..errors import MALFORMED, InputError, ParseError
@@ -53,6 +54,7 @@ class Found:
     :param main: path of the server's main file.
     :param files: what is put back, by path.
     :param service: what its server did.
+    :param others: what servers of another implementation did, that we have ended since.
     """
 
     implementation: str
@@ -60,13 +62,21 @@ class Found:
     files: dict[str, Kept]
     service: State
     whole: bool = False
+    others: tuple[State, ...] = ()
+
+    def service_of(self, implementation: str) -> State | None:
+        """Return what a server did before us; None: it is none that we have touched."""
+        there = (self.service, *self.others)
+        return next((one for one in there if one.implementation == implementation), None)
 
 
 def render_found(found: Found) -> str:
     """Return what was found as text."""
-    return (
-        json.dumps({"schema": SCHEMA, **asdict(found), "service": found.service._asdict()}) + "\n"
-    )
+    services = {
+        "service": found.service._asdict(),
+        "others": [one._asdict() for one in found.others],
+    }
+    return json.dumps({"schema": SCHEMA, **asdict(found), **services}) + "\n"
 
 
 def parse_found(text: str, path: str) -> Found:
@@ -79,19 +89,21 @@ def parse_found(text: str, path: str) -> Found:
         data = json.loads(text)
         if int(data["schema"]) > SCHEMA:
             raise ParseError(path, 1, "a later version has written it", way_out=way_out)
-        state = data["service"]
-        service = State(
-            str(state["implementation"]), tuple(map(int, state["pids"])), bool(state["enabled"])
-        )
         return Found(
             SERVERS[data["implementation"]].implementation,
             str(data["main"]),
             {str(name): Kept(**row) for name, row in data["files"].items()},
-            service,
+            _parse_state(data["service"]),
             bool(data["whole"]),
+            tuple(map(_parse_state, data.get("others", ()))),
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not what a host had ({error!r})", way_out=way_out) from None
+
+
+def _parse_state(row: Mapping[str, Any]) -> State:
+    implementation = SERVERS[row["implementation"]].implementation
+    return State(implementation, tuple(map(int, row["pids"])), bool(row["enabled"]))
 
 
 def main_path(implementation: str, host: Host) -> str:
@@ -140,17 +152,28 @@ def found_paths(implementation: str, host: Host) -> list[str]:
 
 
 def find(
-    implementation: str, whole: bool, files: Mapping[str, FileState | None], state: State
+    implementation: str,
+    whole: bool,
+    files: Mapping[str, FileState | None],
+    state: State,
+    former: Found | None = None,
 ) -> Found:
     """Return what a host has before our first change.
 
     :param files: those of `found_paths`, in their order.
+    :param former: what it had before we brought the implementation that goes now.
     """
     kept = {
         path: Kept(None) if file is None else Kept(file.text, file.mode, file.uid, file.gid)
         for path, file in files.items()
     }
-    return Found(implementation, next(iter(files)), kept, replace_pids(state), whole)
+    known = former.service_of(implementation) if former is not None else None
+    ended = (former.service, *former.others) if former is not None else ()
+    others = tuple(
+        one for one in ended if one.implementation != implementation and (one.pids or one.enabled)
+    )
+    service = replace_pids(state) if known is None else known
+    return Found(implementation, next(iter(files)), kept, service, whole, others)
 
 
 def replace_pids(state: State) -> State:
