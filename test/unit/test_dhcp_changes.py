@@ -10,7 +10,7 @@ import pytest
 
 from rig.simdhcp import DEFAULTS, KEA, MAIN, MEMBERS, RULES, block, linux, running, setup
 from rig.simhost import SimHost
-from saltext.ipalias.dhcp import conffiles, firewall
+from saltext.ipalias.dhcp import conffiles, firewall, services
 from saltext.ipalias.dhcp.services import SERVERS, parse_sockets, read_sockets, serving
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import (
@@ -197,6 +197,32 @@ def test_a_server_that_does_not_start_has_its_old_files_and_runs_by_them(host: S
     assert failed[0] and different(before, host) == {} and running(host, ISC)
 
 
+def test_of_a_log_the_servers_own_complaint_is_told(host: SimHost) -> None:
+    """Seen on Debian 12: behind it the init script and dhcpd say much that says nothing."""
+    asked: list[Sequence[str]] = []
+    said = (
+        "Not configured to listen on any interfaces!\n\n"
+        "If you think you have received this message due to a bug rather\n"
+        "than a configuration issue please read the section on submitting\n"
+        "bugs on either our web page at www.isc.org or in the README file\n"
+        "before submitting a bug.  These pages explain the proper\n"
+        "process and the information we find helpful for debugging.\n\nexiting.\n"
+        "Starting ISC DHCPv4 server: dhcpdcheck syslog for diagnostics. ... failed!\n failed!\n"
+    )
+
+    def journal(argv: Sequence[str], stdin: str | None) -> Result:
+        asked.append(argv)
+        return Result(0, said, "")
+
+    host.programs["journalctl"] = journal
+    words = services.last_words(SERVERS["isc"], host)
+    assert words == "Not configured to listen on any interfaces!"
+    # Not of the unit: systemd's own lines about it come last, and hide the server's.
+    assert asked[0][-1] == f"_SYSTEMD_UNIT={ISC}"
+    said = "kea-dhcp4: started\n"
+    assert services.last_words(SERVERS["kea"], host) == "kea-dhcp4: started"
+
+
 def test_a_server_that_does_not_listen_is_undone(host: SimHost) -> None:
     before = without_own(host)
     sockets = host.programs["ss"]
@@ -262,6 +288,9 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(host: SimHos
 def test_a_main_file_where_the_server_may_not_read_is_refused(host: SimHost) -> None:
     host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}DHCPDv4_CONF=/srv/dhcpd.conf\n")
     with pytest.raises(InputError, match=r"/srv/dhcpd\.conf is not below /etc/dhcp.*AppArmor"):
+        setup(host).managed()
+    host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}DHCPDv4_CONF=/etc/dhcp/../../srv/a.conf\n")
+    with pytest.raises(InputError, match=r"/srv/a\.conf is not below /etc/dhcp"):
         setup(host).managed()
     host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}DHCPDv4_CONF=/etc/dhcp/one.conf\n")
     host.programs["systemctl"] = lambda argv, stdin: Result(1, "", "not asked\n")

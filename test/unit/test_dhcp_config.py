@@ -312,6 +312,13 @@ def misplaced(addresses: dict[str, list[str]], me: int = 0, **at: Any) -> str:
     return str(caught.value)
 
 
+def test_a_host_with_the_others_address_is_not_told_to_add_its_own() -> None:
+    """Two minions of one id, or addresses exchanged: to add it would be to have it twice."""
+    text = misplaced({"eth0": ["192.0.2.20/24"]})
+    assert "dhcp1 by its minion id, and dhcp2 by its address 192.0.2.20" in text
+    assert "an id of its own" in text and "add it" not in text
+
+
 def test_a_host_as_declared_is_taken() -> None:
     config = parsed()
     refuse_misplaced(config, config.pair.primary, ADDRESSES)

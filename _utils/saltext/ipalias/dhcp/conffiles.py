@@ -10,6 +10,7 @@ What was there before is kept in a file of our own, so that a clean gives it bac
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -115,6 +116,8 @@ def main_path(implementation: str, host: Host) -> str:
     server = SERVERS[implementation]
     text = host.read(ISC_DEFAULTS) if implementation == ISC else None
     path = iscdefaults.main_file(text, ISC_DEFAULTS) if text else server.main
+    # `..` in it would lead out of the folder.
+    path = posixpath.normpath(path)
     if not path.startswith(f"{server.folder}/"):
         raise InputError(
             f"{path} is not below {server.folder}",

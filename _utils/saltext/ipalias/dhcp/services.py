@@ -228,12 +228,19 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
 def last_words(server: Server, host: Host, count: int = 40) -> str:
     """Return the last lines of a server's log that complain, in one line."""
     argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={count}"]
-    told = host.run([*argv, f"--unit={server.unit}"])
+    # Not `--unit`: systemd's own lines about it come last, and say nothing of why.
+    told = host.run([*argv, f"_SYSTEMD_UNIT={server.unit}"])
     lines = [" ".join(line.split()) for line in told.out.splitlines() if line.strip()]
+    lines = [line for line in lines if not _BOILERPLATE.match(line)]
     complaints = [line for line in lines if _COMPLAINT.search(line)]
     return " / ".join((complaints or lines)[-3:])[:400] or "its log says nothing"
 
 
+#: What dhcpd says behind each of its complaints, and its init script behind that.
+_BOILERPLATE = re.compile(
+    r"If you think you have|than a configuration issue|bugs on either|before submitting a bug"
+    r"|process and the information|exiting\.|Starting ISC DHCPv4|failed!"
+)
 #: What a line of a server's log has in it that says why it gave up.
 _COMPLAINT = re.compile(
     r"(?i)\b(error|fatal|fail(ed|ure)?|can'?t|cannot|unable|not configured|no subnet|refus"
