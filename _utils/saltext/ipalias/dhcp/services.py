@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from ..effects import Effects, Pause, ReadClock, Run
-from ..errors import EffectError, VerifyError
+from ..errors import EffectError, RefusedError, VerifyError
 from ..host import Host
 from ..model import Command
 from .model import ISC, KEA
@@ -24,6 +24,8 @@ OMAPI_PORT = 7911
 STOPPING, STARTING = 15.0, 30.0
 #: Seconds between two looks.
 LOOK_AGAIN = 0.1
+#: Of the timer that starts a server again which a drill has stopped, and of what it starts.
+DRILL = "ipalias-dhcp-drill"
 #: Exit code of systemctl(1): there is no such unit.
 _NO_UNIT = 5
 
@@ -162,6 +164,19 @@ def listens(sockets: list[Socket], address: str, port: int) -> bool:
         s.protocol == "tcp" and s.port == port and s.address in (address, "0.0.0.0", "*")
         for s in sockets
     )
+
+
+def refuse_drill(host: Host) -> None:
+    """Refuse to change a server under a drill: its timer would start what had been taken away.
+
+    :raises RefusedError: a drill has stopped this member's server.
+    """
+    if host.run(["systemctl", "is-active", "--quiet", f"{DRILL}.timer"]).code == 0:
+        raise RefusedError(
+            "a drill has stopped this member's server",
+            where=f"{DRILL}.timer",
+            way_out="end it by `ipalias_dhcp.drill_start`; nothing was changed",
+        )
 
 
 # -- starting and stopping -------------------------------------------------------------------

@@ -36,7 +36,7 @@ from .omapikey import make_key, parse_key, render_key
 from .places import Places
 from .ports import refuse_used
 from .releases import Asking, refuse_peers_release
-from .services import SERVERS, Socket, State, read_sockets, read_state
+from .services import SERVERS, Socket, State, read_sockets, read_state, refuse_drill
 
 
 @dataclass
@@ -167,6 +167,7 @@ class Setup:
         refuse_used(config, me, sockets, former.implementation if former else "")
         base, going = former, Files(())
         if former is not None and former.implementation != config.implementation:
+            refuse_drill(self.host)
             going, base = conffiles.absent(former, self.host), None
         if base is None:
             base = self._before_us(config, sockets, former)
@@ -245,6 +246,7 @@ class Setup:
         """Return what takes everything of ours away."""
         found = self.found()
         assert found is not None
+        refuse_drill(self.host)
         sockets = read_sockets(self.host)
         server = SERVERS[found.implementation]
         own = [File(self.places.found, None), File(self.key_path, None)]
