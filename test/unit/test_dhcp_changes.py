@@ -197,6 +197,32 @@ def test_a_server_that_does_not_start_has_its_old_files_and_runs_by_them(host: S
     assert failed[0] and different(before, host) == {} and running(host, ISC)
 
 
+@pytest.mark.parametrize("of_unit", [True, False])
+def test_what_a_stop_leaves_over_is_ended_where_it_is_the_units(
+    host: SimHost, of_unit: bool
+) -> None:
+    """Seen on Debian 12: a stop in the middle of a start ends the init script and not dhcpd."""
+    setup(host).managed()
+    systemctl, killed = host.programs["systemctl"], []
+
+    def leaving(argv: Sequence[str], stdin: str | None) -> Result:
+        if argv[1] == "stop" and argv[-1] == ISC:
+            return Result(0, "", "")
+        if argv[1] == "kill":
+            killed.append(argv[-1])
+            return systemctl(["systemctl", "stop", ISC], stdin) if of_unit else Result(1, "", "")
+        return systemctl(argv, stdin)
+
+    host.programs["systemctl"] = leaving
+    if of_unit:
+        assert setup(host).absent()["result"] is True and running(host, ISC) is None
+    else:
+        with pytest.raises(EffectError, match=r"still serves 15 s .* not started by its service"):
+            setup(host).absent()
+        assert running(host, ISC) is not None
+    assert set(killed) == {ISC}
+
+
 def test_of_a_log_the_servers_own_complaint_is_told(host: SimHost) -> None:
     """Seen on Debian 12: behind it the init script and dhcpd say much that says nothing."""
     asked: list[Sequence[str]] = []

@@ -22,6 +22,8 @@ SERVER_PORT = 67
 OMAPI_PORT = 7911
 #: Seconds that a server may take to end, and to listen for its peer.
 STOPPING, STARTING = 15.0, 30.0
+#: Seconds after a stop until what serves is what the stop has left over.
+LEFT_OVER = 2.0
 #: Seconds between two looks.
 LOOK_AGAIN = 0.1
 #: Of the timer that starts a server again which a drill has stopped, and of what it starts.
@@ -183,9 +185,9 @@ def refuse_drill(host: Host) -> None:
 
 
 def systemctl(verb: str, *units: str, wait: bool = True) -> Command:
-    """Return a call of `systemctl`; a unit that is not there need not be stopped."""
+    """Return a call of `systemctl`; a unit that is not there need not be stopped, or killed."""
     block = () if wait else ("--no-block",)
-    ok = (0, _NO_UNIT) if verb == "stop" else (0,)
+    ok = {"stop": (0, _NO_UNIT), "kill": (0, 1, _NO_UNIT)}.get(verb, (0,))
     return Command(("systemctl", *block, verb, *units), ok=ok, timeout=60.0)
 
 
@@ -196,13 +198,20 @@ def stopped(server: Server, host: Host) -> Effects[None]:
     """
     yield Run(systemctl("stop", server.unit))
     started: float = yield ReadClock()
+    ended = False
     while pids := serving(server, read_sockets(host)):
         now: float = yield ReadClock()
+        if now - started > LEFT_OVER and not ended:
+            # A stop that comes in the middle of a start, whose run was killed, ends the init
+            # script alone: the unit is inactive, its dhcpd goes on, and no other stop ends it.
+            ended = True
+            yield Run(systemctl("kill", server.unit))
         if now - started > STOPPING:
             raise EffectError(
-                f"pid {pids[0]} still serves {STOPPING:g} s after its stop",
+                # Not as the way out: an undone change has another one.
+                f"pid {pids[0]} still serves {STOPPING:g} s after its stop, for it was not started "
+                "by its service; end it, and run again",
                 where=server.unit,
-                way_out="it was not started by its service: end it, and run again",
             )
         yield Pause(LOOK_AGAIN)
 
