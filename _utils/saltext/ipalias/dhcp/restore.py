@@ -109,7 +109,7 @@ def restore(
     what = choice(what, WHAT, "what")
     found = member_of(setup, _PURPOSE)
     with alone(setup, _PURPOSE, test=test) as notes:
-        chosen = _choose(kept(setup.host, setup.places.backups), name)
+        chosen = _choose(kept(setup.host, setup.places.backups, clock()), name)
         plan = _planned(setup, found, chosen, what, sync=sync)
         _refuse_running(plan, setup.host, stop=stop)
         if not test and (plan.leases or plan.files):
