@@ -302,6 +302,13 @@ def test_a_host_that_is_both_is_refused() -> None:
         find_member(parsed(), "web-7", ["192.0.2.10", "192.0.2.20"])
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\0", "\u202e", "x" * 1_000_000, 7])
+def test_an_options_name_is_shown_so_that_it_is_one_line(name: Any) -> None:
+    text = refused(subnets__0__options={name: 1})
+    assert "ipalias:dhcp:subnets[0]:options:" in text and text.isprintable()
+    assert len(text) < 1300
+
+
 # What a host contradicts
 
 
