@@ -324,6 +324,20 @@ def test_a_main_file_where_the_server_may_not_read_is_refused(host: SimHost) -> 
     assert "/etc/dhcp/one.conf" in shown["changes"]["files"]
 
 
+def test_a_main_file_that_is_another_one_by_now_is_refused(host: SimHost) -> None:
+    """Ours would stand where nobody reads it, and the next start be by another file."""
+    setup(host).managed()
+    defaults = host.files.read(conffiles.ISC_DEFAULTS) or ""
+    host.files.put(conffiles.ISC_DEFAULTS, f"{defaults}DHCPDv4_CONF=/etc/dhcp/one.conf\n")
+    host.log.clear()
+    with pytest.raises(RefusedError, match=r"/etc/dhcp/one\.conf is what .* ours is in .*dhcpd\.c"):
+        setup(host).managed()
+    assert host.mutating == []
+    setup(host).absent()
+    assert host.files.read("/etc/dhcp/dhcpd.conf") == MAIN
+    assert "/etc/dhcp/one.conf" in setup(host).managed(test=True)["changes"]["files"]
+
+
 def test_a_pillar_without_the_block_is_nothing_unless_the_host_is_a_member(host: SimHost) -> None:
     bare = setup(host)
     bare.data = {"interfaces": {}}

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..effects import FileState
-from ..errors import MALFORMED, InputError, ParseError
+from ..errors import MALFORMED, InputError, ParseError, RefusedError
 from ..files import temporary_name
 from ..host import Host
 from ..model import Command, File
@@ -125,6 +125,20 @@ def main_path(implementation: str, host: Host) -> str:
             way_out=f"move it there: its AppArmor profile lets {server.program} read nothing else",
         )
     return path
+
+
+def refuse_other_main(found: Found, host: Host) -> None:
+    """Refuse a main file that is another one by now: ours is written where nobody reads it.
+
+    :raises RefusedError: naming both.
+    """
+    path = main_path(found.implementation, host)
+    if path != found.main:
+        raise RefusedError(
+            f"{path} is what the server starts with by now, and ours is in {found.main}",
+            where=ISC_DEFAULTS,
+            way_out="set it back, or apply the state ipalias.dhcp.clean and then this one",
+        )
 
 
 def with_interfaces(text: str | None, interfaces: Iterable[str]) -> str:

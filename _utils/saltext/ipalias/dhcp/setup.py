@@ -171,6 +171,8 @@ class Setup:
             going, base = conffiles.absent(former, self.host), None
         if base is None:
             base = self._before_us(config, sockets, former)
+        else:
+            conffiles.refuse_other_main(base, self.host)
         base = replace(base, whole=config.whole)
         if config.implementation == ISC and not config.whole:
             self._refuse_clash(config, base)
