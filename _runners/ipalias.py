@@ -80,10 +80,7 @@ def dhcp_drill(
         salt-run ipalias.dhcp_drill dhcp1,dhcp2 client=web3 interface=eth0
         salt-run ipalias.dhcp_drill dhcp1,dhcp2 test=True
     """
-    if isinstance(members, str):
-        members = [word.strip() for word in members.split(",") if word.strip()]
-    if not isinstance(members, list) or len(set(map(str, members))) != 2:
-        raise CommandExecutionError("members: give the minion ids of the two servers of the pair")
+    members = _two(members)
     if stop is not None and stop not in members:
         raise CommandExecutionError(f"stop: {stop} is not among {', '.join(members)}")
     if client in members and client == stop:
@@ -92,6 +89,52 @@ def dhcp_drill(
         raise CommandExecutionError("limit: give 60 to 3600 seconds")
     drill = Drill(_Minions(pillar), _progress, members, client, interface, limit)
     return drill.look(stop) if test else drill.hold(stop)
+
+
+def dhcp_conflicts(members, grace=None, pillar="ipalias"):
+    """
+    Look through both members' lease files for what a pair must never do.
+
+    One address given to two clients at one time, one that a side alone knows of for too long, an
+    active one that no pool has.
+
+    members
+        Minion ids of the two, as a list or with a comma between.
+
+    grace
+        Seconds for which one side alone may know of a lease; without it the pair's ``mclt``.
+
+    pillar
+        Pillar path of the formula's block on the members.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ipalias.dhcp_conflicts dhcp1,dhcp2
+    """
+    members = _two(members)
+    minions = _Minions(pillar)
+    told = minions.ask(members, "ipalias_dhcp.leases", 30)
+    for member in members:
+        found, said = told.get(member, (False, "does not answer"))
+        if not found:
+            raise CommandExecutionError(f"{member}: {said}")
+    one, other = members
+    words = {"peer": told[other][1], "grace": grace}
+    found, said = minions.ask([one], "ipalias_dhcp.conflicts", 60, **words).get(one, (False, ""))
+    if not found:
+        raise CommandExecutionError(f"{one}: {said or 'does not answer'}")
+    return {**said, "retcode": 0 if said["result"] else 1}
+
+
+def _two(members):
+    """Return the minion ids of two members."""
+    if isinstance(members, str):
+        members = [word.strip() for word in members.split(",") if word.strip()]
+    if not isinstance(members, list) or len(set(map(str, members))) != 2:
+        raise CommandExecutionError("members: give the minion ids of the two servers of the pair")
+    return members
 
 
 class Drill:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rig import roots
-from rig.dhcp_clients import client_id
+from rig.dhcp_ours import client_id
 from rig.dhcppair import GUIDE, changed
 from saltext.ipalias.dhcp import iscleases, kealeases
 from saltext.ipalias.dhcp.config import parse_dhcp
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.root
 CHECKOUT = Path(__file__).resolve().parents[2]
 CLIENTS, RELEASED = 60, 10
 ASK = (
-    *(sys.executable, f"{CHECKOUT}/test/rig/dhcp_clients.py"),
+    *(sys.executable, f"{CHECKOUT}/test/rig/dhcp_ours.py"),
     *("clients", "192.0.2.10", str(CLIENTS), str(RELEASED), "eth0"),
 )
 

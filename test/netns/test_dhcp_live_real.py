@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +162,26 @@ def test_a_cut_is_told_by_the_first_look_after_it(any_pair: Pair) -> None:
     assert "silent/clear" in said(watch(side, told["memory"]))
 
 
+def test_a_pair_that_heals_is_not_called_blocked(any_pair: Pair) -> None:
+    """Until one of the two connects again, each reaches the other and has no session with it."""
+    side = any_pair.side("dhcp1")
+    memory = watch(side)["memory"]
+    heard: set[str] = set()
+
+    def turn(wanted: str) -> bool:
+        nonlocal memory
+        told = watch(side, memory)
+        memory = told["memory"]
+        heard.update(said(told))
+        return wanted in heard
+
+    any_pair.cut("dhcp2")
+    wait_until(lambda: turn("state/alert"), "the cut to be noticed", step=0.2)
+    any_pair.drop("dhcp2", "")
+    wait_until(lambda: turn("state/clear"), "both to be normal", step=0.2, timeout=150)
+    assert {"silent/alert", "silent/clear"} <= heard and "blocked/alert" not in heard
+
+
 def test_asking_for_the_port_leaves_no_trace_in_the_server(any_pair: Pair) -> None:
     one, two = any_pair.sides
     two.mark()
@@ -203,6 +224,54 @@ def test_a_witness_tells_the_dead_from_the_living(any_pair: Pair) -> None:
         any_pair.cut("dhcp2")
         found = peer.reach(two.me.address, 647, 0.5)
         assert (found["host"], found["dead"]) == (False, True)
+
+
+class OtherClock(threading.Thread):
+    """A host's answers to ICMP timestamps with another time, its kernel's own being dropped."""
+
+    def __init__(self, pair: Pair, name: str, ahead: float) -> None:
+        super().__init__(daemon=True)
+        self._ahead = round(ahead * 1000)
+        pair.drop(name, "", outward="icmp type timestamp-reply meta mark != 1")
+        with inside(pair.side(name).host):
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 1)
+        self._socket.settimeout(0.05)
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                packet, (asker, _) = self._socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            kind, _, _, ident, number, sent, _, _ = struct.unpack_from("!BBHHHIII", packet, 20)
+            if kind != 13:
+                continue
+            there = (int(time.time() * 1000) + self._ahead) % segments.DAY
+            fields = [14, 0, 0, ident, number, sent, there, there]
+            fields[2] = segments.checksum(struct.pack("!BBHHHIII", *fields))
+            self._socket.sendto(struct.pack("!BBHHHIII", *fields), (asker, 0))
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+        self._socket.close()
+
+
+def test_a_clock_that_is_off_is_told_before_the_servers_refuse_each_other(any_pair: Pair) -> None:
+    side = any_pair.side("dhcp1")
+    clock = OtherClock(any_pair, "dhcp2", -45)
+    try:
+        skew = side.rows()["clock skew"]
+        assert -46 < skew["seconds"] < -44 and skew["by"] == "ICMP timestamp"
+        told = watch(side)
+    finally:
+        clock.end()
+    [event] = [event for event in told["events"] if event["kind"] == "skew"]
+    assert "dhcp2" in event["text"] and "behind" in event["text"]
+    assert side.look().own.word == "normal", "the servers do not know of it"
 
 
 # --- dhcpd ----------------------------------------------------------------------------------
@@ -322,6 +391,12 @@ def test_keas_peer_is_asked_itself(kea_pair: Pair) -> None:
     assert said.state == "load-balancing" and said.time is not None
     assert abs(said.time - time.time()) < 5
     assert one.rows()["peer"]["hears us"] is True
+
+
+def test_keas_heartbeat_has_the_clock_where_a_filter_drops_the_question(kea_pair: Pair) -> None:
+    kea_pair.drop("dhcp2", "icmp type timestamp-request")
+    skew = kea_pair.side("dhcp1").rows()["clock skew"]
+    assert skew["by"] == "heartbeat" and abs(skew["seconds"]) < 2
 
 
 def test_kea_that_does_not_answer_is_a_problem_and_no_error(kea_pair: Pair) -> None:

@@ -34,19 +34,25 @@ class DhcpSalt:
     """A master, two members and, with `client`, a host with a minion that is neither.
 
     :param suites: Debian releases of the members.
+    :param settings: of the master, beyond what is usual here.
     """
 
     def __init__(
-        self, stack: ExitStack, suites: tuple[str, str], *, client: bool = False, **keys: Any
+        self,
+        stack: ExitStack,
+        suites: tuple[str, str],
+        *,
+        client: bool = False,
+        settings: Mapping[str, Any] | None = None,
+        **keys: Any,
     ) -> None:
         self.segment = stack.enter_context(Segment())
         self.host = stack.enter_context(NetHost(self.segment))
         self.members = [self._boot(stack, suite) for suite in suites]
         self.clients = [self._boot(stack, suites[0])] if client else []
         self.give_pillar(**keys)
-        self.daemon = master.start_master(
-            self.host, self._pillar, module_dirs=[self.host.checkout], worker_threads=4
-        )
+        usual = {"module_dirs": [self.host.checkout], "worker_threads": 4}
+        self.daemon = master.start_master(self.host, self._pillar, **usual, **(settings or {}))
         for member in (*self.members, *self.clients):
             master.install_minion(member, self.host.primary)
             member.run(["systemctl", "start", master.UNIT])

@@ -113,6 +113,19 @@ def test_an_answer_signed_with_another_key_is_none() -> None:
         ask(script, KEY)
 
 
+def test_an_answer_for_another_key_is_none_though_it_is_signed_with_ours() -> None:
+    def script(client: socket.socket) -> None:
+        client.sendall(HELLO)
+        client.recv(8)
+        opened = Message(omapi.UPDATE, handle=9, ident=1, reply=read(client).ident)
+        client.sendall(omapi.render_message(opened))
+        answer = Message(omapi.UPDATE, ident=2, reply=read(client).ident, authid=8)
+        client.sendall(omapi.render_message(answer, KEY))
+
+    with pytest.raises(EffectError, match="signature"):
+        ask(script, KEY)
+
+
 def test_an_answer_that_is_not_signed_is_none() -> None:
     def script(client: socket.socket) -> None:
         client.sendall(HELLO)

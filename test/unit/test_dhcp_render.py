@@ -245,7 +245,9 @@ def test_what_kea_has_not_is_told() -> None:
     ]
 
 
-@pytest.mark.parametrize(("mine", "peers"), [("2.6.3", "2.7.1"), ("3.0.1", "2.2.0")])
+@pytest.mark.parametrize(
+    ("mine", "peers"), [("2.6.3", "2.7.1"), ("3.0.1", "2.2.0"), ("2.2.0", "2.6.3")]
+)
 def test_releases_that_do_not_understand_each_other_are_refused(mine: str, peers: str) -> None:
     with pytest.raises(UnsupportedError, match=re.escape(f"Kea {mine} here and {peers}")):
         kea.refuse_versions(mine, peers, "ipalias:dhcp:pair")
@@ -257,10 +259,30 @@ def test_a_release_without_a_listener_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mine", "peers"), [("2.2.0", "2.6.3"), ("2.6.3", "2.6.3"), ("3.0.1", "3.1.0"), ("2.6.3", "?")]
+    ("mine", "peers"), [("2.2.0", "2.4.1"), ("2.6.3", "2.6.1"), ("3.0.1", "3.1.0"), ("2.6.3", "?")]
 )
 def test_releases_that_do_are_not(mine: str, peers: str) -> None:
     kea.refuse_versions(mine, peers, "ipalias:dhcp:pair")
+
+
+@pytest.mark.parametrize(("mine", "shown"), [("2.2.0", True), ("2.6.3", False)])
+def test_a_partners_release_shows_in_its_status(mine: str, shown: bool) -> None:
+    """As 2.2 and 2.6 answer; the second of them as it does while 2.2 keeps it shut."""
+    status: dict[str, Any] = {"high-availability": [{}], "pid": 7}
+    if shown:
+        status["dhcp-state"] = {"disabled-by-remote-command": [2000], "globally-disabled": True}
+    with pytest.raises(UnsupportedError, match=re.escape(f"Kea {mine} here and 2.")):
+        kea.refuse_versions(mine, kea.release_of(status), "ipalias:dhcp:pair")
+
+
+@pytest.mark.parametrize(("mine", "shown"), [("2.2.0", False), ("2.6.3", True), ("3.0.1", True)])
+def test_what_a_status_leaves_open_is_not_refused(mine: str, shown: bool) -> None:
+    status: dict[str, Any] = {"dhcp-state": {}} if shown else {}
+    kea.refuse_versions(mine, kea.release_of(status), "ipalias:dhcp:pair")
+
+
+def test_the_peers_port_takes_a_peers_commands_alone() -> None:
+    assert relationship(both()[0])["restrict-commands"] is True
 
 
 # The key

@@ -9,12 +9,23 @@ from typing import Any
 import pytest
 
 from rig.dhcp_daemons import block
-from saltext.ipalias.dhcp import keactl, leasestates, partnerdown, reading, status, watch, watching
+from saltext.ipalias.dhcp import (
+    keactl,
+    leasestates,
+    partnerdown,
+    pools,
+    reading,
+    status,
+    watch,
+    watching,
+)
 from saltext.ipalias.dhcp.config import parse_dhcp
+from saltext.ipalias.dhcp.iscleases import parse_leases
 from saltext.ipalias.dhcp.logs import LogLine
-from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, PARTNER_DOWN, WAITING, Lease
+from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, PARTNER_DOWN, Lease
 from saltext.ipalias.dhcp.peer import Clock, Reply, Ways
-from saltext.ipalias.dhcp.reading import Drill, Pool, Reading, Side, Since
+from saltext.ipalias.dhcp.pools import Pool
+from saltext.ipalias.dhcp.reading import Drill, Reading, Side, Since
 from saltext.ipalias.errors import EffectError, RefusedError
 
 NOW = 1_800_000_000.0
@@ -68,7 +79,11 @@ def pool(**more: int) -> Reading:
 BAD = {
     "state": replace(GOOD, own=Side("recovering", "recover", NOW)),
     "silent": SILENT,
-    "blocked": replace(GOOD, ways=WAYS._replace(inward="silent", blocked=("dhcp2 to dhcp1",))),
+    "blocked": replace(
+        GOOD,
+        ways=WAYS._replace(inward="silent", blocked=("dhcp2 to dhcp1",)),
+        since=Since(alone=GOOD.clock - 101),
+    ),
     "skew": replace(GOOD, skew=Clock(-31.0, "ICMP timestamp")),
     "balance": pool(free=70, backup=10),
     "pool": pool(active=90, free=5, backup=5),
@@ -125,9 +140,11 @@ def test_a_refusal_counts_when_it_lasts_for_a_restart_is_one_too() -> None:
     assert "silent/alert" in said(short, replace(short, since=Since(None, short.clock - 2)))
 
 
-def test_what_has_just_begun_to_listen_is_not_blocked() -> None:
-    begun = replace(BAD["blocked"], own=Side(WAITING, "startup", NOW))
-    assert "blocked/alert" not in said(GOOD, begun)
+def test_a_peer_that_is_back_has_the_time_that_its_server_takes_to_connect() -> None:
+    back = replace(BAD["blocked"], since=Since(alone=GOOD.clock - 90))
+    assert "blocked/alert" not in said(GOOD, back)
+    assert "blocked/alert" in said(back, BAD["blocked"])
+    assert "blocked/alert" in said(back, replace(back, peer_hears=False)), "its own word"
 
 
 def test_dead_is_said_when_the_policys_time_has_passed_and_never_without_one() -> None:
@@ -232,15 +249,45 @@ def test_the_last_word_on_an_address_counts_and_half_a_word_does_not() -> None:
         Lease("192.0.2.102", "abandoned"),
         Lease("198.51.100.7", "active"),
     ]
-    [found] = reading.count_leases(leasestates.parse_states(LEASES), CONFIG.subnets)
+    [found] = pools.count_leases(leasestates.parse_states(LEASES), CONFIG.subnets)
     assert found == Pool(NETWORK, 100, 98, 1, 0, 1), "what the file does not name is free"
     assert found.balance == pytest.approx(97 / 99)
+
+
+def test_a_pool_has_its_first_and_its_last_address() -> None:
+    numbers = (99, 100, 199, 200)
+    leases = [Lease(f"192.0.2.{number}", "active") for number in numbers]
+    [found] = pools.count_leases(leases, CONFIG.subnets)
+    assert (found.total, found.active) == (100, 2)
+
+
+def test_the_quick_reader_and_the_whole_one_agree() -> None:
+    """On what a real dhcpd writes, cut off anywhere."""
+    lease = (
+        'lease 192.0.2.{n} {{\n  set vendor-class-identifier = "binding state active;";\n'
+        "  starts 6 2026/11/28 10:27:50;\n  ends never;\n"
+        "  tstp 6 2026/11/28 10:27:50;\n  binding state {now};\n  next binding state free;\n"
+        "  rewind binding state backup;\n  hardware ethernet 02:00:00:00:00:{n:02x};\n"
+        '  uid "\\001}}\\012";\n}}\n'
+    )
+    head = (
+        "# written by isc-dhcp-4.4.3-P1\nauthoring-byte-order little-endian;\n\n"
+        'failover peer "x" state {\n  my state normal at 6 2026/11/28 10:27:50;\n}\n'
+        'server-duid "\\000";\n\n'
+    )
+    rows = [(10, "active"), (11, "backup"), (10, "free"), (12, "released"), (11, "abandoned")]
+    text = head + "".join(lease.format(n=n, now=now) for n, now in rows)
+    for end in range(len(text) + 1):
+        whole = {each.address: each.state for each in parse_leases(text[:end], "leases")}
+        quick = {each.address: each.state for each in leasestates.parse_states(text[:end])}
+        assert quick == whole, text[:end][-200:]
+    assert whole == {"192.0.2.10": "free", "192.0.2.11": "abandoned", "192.0.2.12": "released"}
 
 
 def test_keas_counters_belong_to_the_subnet_of_their_number() -> None:
     number = int.from_bytes(bytes([192, 0, 2, 0]), "big")
     rows = [keactl.SubnetLeases(number, 100, 30, 2), keactl.SubnetLeases(1, 5, 5, 0)]
-    [found] = reading.count_statistics(rows, CONFIG.subnets)
+    [found] = pools.count_statistics(rows, CONFIG.subnets)
     assert found == Pool(NETWORK, 100, 70, None, 28, 2) and found.balance is None
 
 
@@ -390,7 +437,7 @@ def test_a_look_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "memory", [None, "x", {}, {"looked": 1, "since": [1], "conditions": {}}, {"looked": "x"}, []]
+    "memory", [None, "x", {}, {"looked": 1, "since": ["x"], "conditions": {}}, {"looked": "x"}, []]
 )
 def test_a_memory_that_is_none_is_the_first_look(memory: object) -> None:
     assert watching._parse_memory(memory) == (None, Since(), {})
@@ -401,7 +448,7 @@ def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def read(*_: Any, whole: bool, since: Since, **__: Any) -> Reading:
         asked.append(whole)
-        return replace(BAD["skew"], whole=whole, since=Since(7.0, None))
+        return replace(BAD["skew"], whole=whole, since=Since(7.0, None, 8.0))
 
     monkeypatch.setattr(watching, "read", read)
     clock = iter((100.0, 101.0, 116.0))
@@ -412,4 +459,4 @@ def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
     second = watching.look(host, CONFIG, GOOD.me, first["memory"])
     third = watching.look(host, CONFIG, GOOD.me, second["memory"])
     assert second["events"] == third["events"] == [] and asked == [True, False, True]
-    assert third["memory"]["since"] == [7.0, None] and third["memory"]["looked"] == 116.0
+    assert third["memory"]["since"] == [7.0, None, 8.0] and third["memory"]["looked"] == 116.0

@@ -1,11 +1,14 @@
 """Faults of disk, commands, validators and other processes in the middle of a change.
 
-The old state comes back, what is foreign stays, and the error names the cause.
+The old state comes back, what is foreign stays, and the error names the cause. No path of the
+library hangs on which error a disk gives: each scene has one of them, and one scene of each
+dialect all of them. With FULL set each scene has them all.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +26,19 @@ from saltext.ipalias.errors import EffectError, IpaliasError, VerifyError
 from saltext.ipalias.host import NOT_FOUND, TIMED_OUT, Result
 from saltext.ipalias.paths import Settings
 
+FULL = bool(os.environ.get("FULL"))
 ERRORS = {
     errno.ENOSPC: "No space left on device",
     errno.EROFS: "Read-only file system",
     errno.EIO: "Input/output error",
     errno.EACCES: "Permission denied",
 }
+DISK_CASES = [
+    (case, number)
+    for case in CASES
+    for number in ERRORS
+    if FULL or number == errno.ENOSPC or case.endswith("-other")
+]
 ANSWERS = {
     "fails": Result(1, "", "it went wrong\n"),
     "hangs": Result(TIMED_OUT, "", "no end after 60 s\n"),
@@ -58,15 +68,45 @@ def undone(host: SimHost, request: Any, cause: str, before: dict[str, Any], said
     """Hold a request to its failure: the cause named, the old state back, nothing left."""
     with pytest.raises(IpaliasError) as caught:
         request(host)
-    assert cause in str(caught.value), (said, str(caught.value))
-    assert "not put back" not in str(caught.value), said
+    put_back(host, caught.value, cause, before, said)
+
+
+def whole_or_undone(
+    host: SimHost, request: Any, cause: str, before: dict[str, Any], said: str
+) -> None:
+    """Hold a request to all or nothing, where an answer may be taken for success."""
+    wanted = host.successor()
+    wanted.faults = []
+    request(wanted)
+    try:
+        request(host)
+    except IpaliasError as error:
+        put_back(host, error, cause, before, said)
+    else:
+        assert differences(comparable(wanted), comparable(host)) == [], said
+        assert host.services == wanted.services, said
+        assert leftovers(host) == [], said
+
+
+def put_back(
+    host: SimHost, error: IpaliasError, cause: str, before: dict[str, Any], said: str
+) -> None:
+    """Hold a host that a request has failed on to its old state, and the error to its cause."""
+    assert cause in str(error), (said, str(error))
+    assert "not put back" not in str(error), said
     assert differences(before, comparable(host)) == [], said
     assert leftovers(host) == [], said
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=[errno.errorcode[n] for n in ERRORS])
-def test_a_disk_that_refuses_once(scene: Any, number: int) -> None:
-    host, request = scene
+@pytest.fixture(params=DISK_CASES, ids=lambda case: f"{case[0]}-{errno.errorcode[case[1]]}")
+def disk_fault(request: pytest.FixtureRequest) -> tuple[SimHost, Any, int]:
+    case, number = request.param
+    dialect, _, name = case.partition("-")
+    return *scene_of(dialect, name), number
+
+
+def test_a_disk_that_refuses_once(disk_fault: tuple[SimHost, Any, int]) -> None:
+    host, request, number = disk_fault
     before, effects = comparable(host), stream(host, request)
     committed = False
     for at, effect in enumerate(effects):
@@ -82,10 +122,9 @@ def test_a_disk_that_refuses_once(scene: Any, number: int) -> None:
             undone(tried, request, ERRORS[number], before, f"{at}: {effect}")
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=[errno.errorcode[n] for n in ERRORS])
-def test_a_disk_that_goes_on_refusing(scene: Any, number: int) -> None:
+def test_a_disk_that_goes_on_refusing(disk_fault: tuple[SimHost, Any, int]) -> None:
     """Nothing can be written back then; the record stays, and with room again all is as before."""
-    host, request = scene
+    host, request, number = disk_fault
     before, effects = comparable(host), stream(host, request)
     for at, effect in enumerate(effects):
         if not isinstance(effect, WriteTemporary):
@@ -115,6 +154,10 @@ def test_a_command_that_fails(scene: Any, how: str, done: bool) -> None:
         if isinstance(effect, Run):
             tried = host.successor()
             tried.faults = [Fault(at, done, result=answer)]
+            if answer.code in effect.command.ok:
+                # "Does not run" and "does not stop" are one answer of some programs.
+                whole_or_undone(tried, request, answer.err.strip(), before, f"{at}: {effect}")
+                continue
             undone(tried, request, answer.err.strip(), before, f"{at}: {effect}")
 
 

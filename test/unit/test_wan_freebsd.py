@@ -61,7 +61,7 @@ def test_it_comes_and_goes_and_a_second_run_changes_nothing(host: SimHost) -> No
     assert gateways(host) == {"198.51.100.1", "198.51.100.2"}
     assert host.stored["weights"] == {"198.51.100.2": "3"}
     assert host.stored["sysctl"]["net.route.multipath"] == "1"
-    assert "nat on re0 inet from 192.0.2.0/24 to any -> (re0)\n" in host.stored["pf"]
+    assert "nat on re0 inet from 192.0.2.0/24 to any -> (re0)\n" in host.running["pf"]
     text = host.files.read(RC) or ""
     assert 'static_routes="lab ipaliaswan1 ipaliaswan2' in text
     assert 'route_ipaliaswan2="default 198.51.100.2 -weight 3"' in text
@@ -78,7 +78,7 @@ def test_a_boot_brings_the_same_again(host: SimHost) -> None:
     before = sorted(str(r) for r in host.net.routes if r.gateway)
     simfreewan.boot(host)
     assert sorted(str(r) for r in host.net.routes if r.gateway) == before
-    assert host.services == {"ifstated"} and host.stored["ifstated"] == host.files.read(CONF)
+    assert host.services == {"ifstated"} and host.running["ifstated"] == host.files.read(CONF)
 
 
 @pytest.mark.parametrize("done_first", [False, True], ids=["undone", "done all the same"])
@@ -125,6 +125,20 @@ def test_the_machine_speaks_as_this_system_does() -> None:
     assert 'run "/sbin/route -qn add -inet default 198.51.100.2 -weight 3"' in text
     assert 'run "/sbin/route -qn delete -inet default 198.51.100.1"' in text
     assert "-mpath" not in text
+
+
+def test_what_went_out_by_a_lost_line_is_forgotten_where_its_address_is_known() -> None:
+    wan = block(3, nat=NAT)
+    commands = freebsd.commands(PROGRAM)
+    assert "pfctl" not in ifstated.render(parse_wan(wan, system="freebsd"), commands)
+    wan["uplinks"]["wan3"]["source"] = "198.51.100.130"
+    states, _ = daemon.parse(ifstated.render(parse_wan(wan, system="freebsd"), commands))
+    forgetting = {n: [a.text for a in s.init if "pfctl" in a.text] for n, s in states.items()}
+    killed = ["/sbin/pfctl -q -i re1 -k 198.51.100.130"]
+    lost = ("wan3_down", "wan1_wan3_down", "wan2_wan3_down")
+    assert {n: told for n, told in forgetting.items() if told} == dict.fromkeys(lost, killed)
+    order = [action.text for action in states["wan3_down"].init]
+    assert max(n for n, text in enumerate(order) if "route" in text) < order.index(killed[0])
 
 
 @pytest.mark.parametrize("several", [True, False], ids=["multipath", "told to hold one"])

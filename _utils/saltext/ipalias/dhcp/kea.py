@@ -11,7 +11,7 @@ server whose peer is down gives out both.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from ..errors import UnsupportedError
@@ -44,10 +44,13 @@ _HOOKS = "/usr/lib/x86_64-linux-gnu/kea/hooks"
 LIBRARIES = ("libdhcp_lease_cmds.so", "libdhcp_ha.so")
 HEAD = "Written from the pillar (ipalias:dhcp). What is changed here by hand is overwritten."
 _THREADS = 4
-#: Releases from which on the two sides' updates of leases are not understood by older ones: 2.7
-#: brought the lease state "released", which a partner that does not know it refuses. 2.2 of
-#: Debian 12 and 2.6 of Debian 13 were seen to work together, both ways.
-BREAKS: Sequence[tuple[int, int]] = ((2, 7),)
+#: Releases from which on older partners are not understood. 2.5 numbers who has shut a server
+#: while leases are fetched (``origin-id``): 2.2 and 2.6, run as a pair, go to ``load-balancing``
+#: and one of them answers nobody for the minute after which it opens by itself, at the start and
+#: after each recovery. 2.7 brought the lease state "released", which older ones refuse.
+BREAKS: Sequence[tuple[int, int]] = ((2, 5), (2, 7))
+#: What a partner's ``status-get`` tells of its release: without or with ``dhcp-state``.
+_SHOWN = ("2.4 or before", "2.5 or later")
 #: The first stable release whose servers listen for each other themselves.
 OLDEST = (2, 0)
 
@@ -112,6 +115,8 @@ def _relationship(pair: Pair, me: Member) -> dict[str, object]:
         "max-response-delay": _milliseconds(kea.max_response_delay),
         "max-ack-delay": _milliseconds(kea.max_ack_delay),
         "max-unacked-clients": kea.max_unacked_clients,
+        # Without it whoever reaches the port may have the configuration and give another one.
+        "restrict-commands": True,
         "multi-threading": {
             "enable-multi-threading": True,
             "http-dedicated-listener": True,
@@ -232,17 +237,28 @@ def uncarried(config: DhcpConfig) -> list[str]:
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
-    """Return major and minor of ``kea-dhcp4 -v`` or ``version-get``; None: not understood."""
-    parts = text.strip().split(".")
+    """Return major and minor of ``kea-dhcp4 -v`` or of `release_of`; None: not understood."""
+    parts = text.strip().partition(" ")[0].split(".")
     if len(parts) < 2 or not all(part.isascii() and part.isdigit() for part in parts[:2]):
         return None
     return int(parts[0]), int(parts[1])
 
 
+def release_of(status: Mapping[str, object]) -> str:
+    """Return a release that a partner may be of, as its ``status-get`` looks.
+
+    Its own word, ``version-get``, is not among the commands that partners take of each other.
+
+    :param status: arguments of the answer. From 2.5 on they say who has shut the server.
+    """
+    return _SHOWN["dhcp-state" in status]
+
+
 def refuse_versions(mine: str, peers: str, where: str) -> None:
     """Refuse two releases whose high availability does not understand each other.
 
-    :param mine: this host's version, as ``kea-dhcp4 -v`` tells it; `peers`: the other one's.
+    :param mine: this host's version, as ``kea-dhcp4 -v`` tells it.
+    :param peers: the other one's, the same way or as `release_of` has it.
     :param where: pillar path of the pair.
     :raises UnsupportedError: naming both.
     """
@@ -256,7 +272,7 @@ def refuse_versions(mine: str, peers: str, where: str) -> None:
                 where=where,
                 way_out=f"have {OLDEST[0]}.{OLDEST[1]} or later",
             )
-    for at in BREAKS:
+    for at in BREAKS[:1] if peers in _SHOWN else BREAKS:
         if (one < at) != (other < at):
             raise UnsupportedError(
                 f"Kea {mine.strip()} here and {peers.strip()} at the peer do not understand "

@@ -7,28 +7,24 @@ rest is wanted.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from ..errors import MALFORMED, IpaliasError
 from ..host import Host
 from ..processes import boot_clock
-from . import kea, keactl, logs, model, omapi, peer, segments
-from .leasestates import parse_states
+from . import keactl, logs, model, omapi, peer, segments
 from .logs import LogLine
-from .model import ISC, DhcpConfig, Lease, Member, Subnet
+from .model import ISC, DhcpConfig, Member
 from .omapikey import FILE as KEY_FILE
 from .omapikey import parse_key
 from .peer import Clock, Reply, Ways
 from .places import Places
+from .pools import LEASES, SERVER, Pool, read_pools
 
-LEASES: Final = "/var/lib/dhcp/dhcpd.leases"
-#: Seconds that this host's own server has for its answer.
-SERVER: Final = 1.0
 #: Of the silence after which the peer counts as silent: how long one asking may take, and how
 #: long at most (seconds). A second one would still come in time.
 SHARE, PATIENCE = 0.4, 2.0
@@ -50,35 +46,6 @@ class Side(NamedTuple):
     since: float | None = None
 
 
-class Pool(NamedTuple):
-    """Hold the leases of one subnet.
-
-    :param total: addresses in its ranges.
-    :param free: of them, those that the primary may give out (ISC), or that are free (Kea).
-    :param backup: those that the secondary may give out; None: Kea has no such share.
-    :param other: expired, released or abandoned: free, but not yet for everybody.
-    """
-
-    network: str
-    total: int
-    free: int
-    backup: int | None
-    active: int
-    other: int
-
-    @property
-    def used(self) -> float:
-        """Return the share that is in use."""
-        return self.active / self.total if self.total else 0.0
-
-    @property
-    def balance(self) -> float | None:
-        """Return by which share of what is free the two sides differ; None: there are no shares."""
-        if self.backup is None or not self.free + self.backup:
-            return None
-        return abs(self.free - self.backup) / (self.free + self.backup)
-
-
 class Drill(NamedTuple):
     """Hold the last drills.
 
@@ -95,10 +62,12 @@ class Since(NamedTuple):
 
     :param reached: when a session of the peer's on our port was seen last; None: never.
     :param silent: since when the peer does not answer; None: it does.
+    :param alone: since when it does and there is no session with it; None: there is one.
     """
 
     reached: float | None = None
     silent: float | None = None
+    alone: float | None = None
 
 
 FIRST: Final = Since()
@@ -154,6 +123,11 @@ class Reading:
         """Return for how long the peer has not answered; 0: it does."""
         return 0.0 if self.since.silent is None else max(0.0, self.clock - self.since.silent)
 
+    @property
+    def alone_for(self) -> float:
+        """Return for how long a peer that answers has had no session with us; 0: it has."""
+        return 0.0 if self.since.alone is None else max(0.0, self.clock - self.since.alone)
+
 
 def read(
     host: Host,
@@ -195,19 +169,25 @@ def read(
         word = f"{other.name} to {me.name} ({me.address}:{me.port}): it says that it gets no answer"
         ways = ways._replace(inward=peer.SILENT, blocked=(*ways.blocked, word))
     alive = _alive(me, other, outward, ways, took)
-    there = outward.kind == segments.OPEN or alive
-    first = begun if since.silent is None else since.silent
+    answers = outward.kind == segments.OPEN
+    handed = Since(
+        reached=begun if ways.inward == segments.OPEN else since.reached,
+        silent=None if answers or alive else _first(since.silent, begun),
+        alone=_first(since.alone, begun) if answers and ways.inward == peer.SILENT else None,
+    )
     reading = replace(
         base,
         clock=boot_clock(),
         ways=ways,
         alive=alive,
-        since=Since(
-            begun if ways.inward == segments.OPEN else since.reached, None if there else first
-        ),
+        since=handed,
         problems=(*problems, *base.problems),
     )
     return _read_rest(host, reading, state, leases) if whole else reading
+
+
+def _first(before: float | None, now: float) -> float:
+    return now if before is None else before
 
 
 def _alive(me: Member, other: Member, outward: Reply, ways: Ways, took: float) -> bool | None:
@@ -317,72 +297,6 @@ def _skew_of_kea(reading: Reading) -> Clock | None:
     # It tells whole seconds, cut off.
     return (
         None if said.time is None else Clock(round(said.time + 0.5 - time.time(), 1), "heartbeat")
-    )
-
-
-def read_pools(host: Host, config: DhcpConfig, leases: str = LEASES) -> tuple[Pool, ...]:
-    """Return the leases of each subnet: from dhcpd's file, or as Kea counts them.
-
-    :raises IpaliasError: they cannot be read.
-    """
-    if config.implementation == ISC:
-        return count_leases(parse_states(host.read(leases) or ""), config.subnets)
-    path = config.pair.kea.control_socket
-    rows = keactl.parse_statistics(keactl.ask(path, "statistic-get-all", SERVER), path)
-    return count_statistics(rows, config.subnets)
-
-
-def count_leases(leases: Iterable[Lease], subnets: Sequence[Subnet]) -> tuple[Pool, ...]:
-    """Return how many addresses of each subnet's ranges are in which state.
-
-    An address that dhcpd's file does not name was never given away and is the primary's.
-    """
-    counted: dict[int, dict[str, int]] = {index: {} for index in range(len(subnets))}
-    spans = [
-        (int(ipaddress.IPv4Address(one.first)), int(ipaddress.IPv4Address(one.last)), index)
-        for index, subnet in enumerate(subnets)
-        for one in subnet.ranges
-    ]
-    for lease in leases:
-        number = int(ipaddress.IPv4Address(lease.address))
-        for first, last, index in spans:
-            if first <= number <= last:
-                states = counted[index]
-                states[lease.state] = states.get(lease.state, 0) + 1
-                break
-    return tuple(
-        _pool(subnet, _size(subnet), counted[index]) for index, subnet in enumerate(subnets)
-    )
-
-
-def _pool(subnet: Subnet, total: int, states: Mapping[str, int]) -> Pool:
-    active, backup = states.get("active", 0), states.get("backup", 0)
-    other = sum(
-        count for state, count in states.items() if state not in ("active", "backup", "free")
-    )
-    return Pool(subnet.network, total, total - active - backup - other, backup, active, other)
-
-
-def count_statistics(
-    rows: Iterable[keactl.SubnetLeases], subnets: Sequence[Subnet]
-) -> tuple[Pool, ...]:
-    """Return what Kea counts of each subnet."""
-    by_number = {row.subnet: row for row in rows}
-    found = []
-    for subnet in subnets:
-        row = by_number.get(kea.subnet_id(subnet.network))
-        if row is not None:
-            free = row.total - row.assigned
-            # Kea counts a declined address among the assigned ones.
-            active = row.assigned - row.declined
-            found.append(Pool(subnet.network, row.total, free, None, active, row.declined))
-    return tuple(found)
-
-
-def _size(subnet: Subnet) -> int:
-    return sum(
-        int(ipaddress.IPv4Address(one.last)) - int(ipaddress.IPv4Address(one.first)) + 1
-        for one in subnet.ranges
     )
 
 

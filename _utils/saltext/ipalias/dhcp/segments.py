@@ -1,8 +1,8 @@
 """What is put on the wire to ask for a peer's port and clock, and what comes back.
 
 Pure. Formats: TCP segment and checksum (RFC 9293, 3.1), ICMP timestamp (RFC 792, "Timestamp or
-Timestamp Reply Message"; RFC 1122, 3.2.2.8), ``/proc/net/tcp`` (proc(5)), ``inet_diag`` of the
-kernel (linux/inet_diag.h) and its ``tcp_info`` (linux/tcp.h).
+Timestamp Reply Message"; RFC 1122, section 3.2.2), ``/proc/net/tcp`` (proc(5)), ``inet_diag``
+of the kernel (linux/inet_diag.h) and its ``tcp_info`` (linux/tcp.h).
 """
 
 from __future__ import annotations

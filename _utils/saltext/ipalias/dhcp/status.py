@@ -8,7 +8,8 @@ from ..wan.history import clock_text
 from . import logs
 from .logs import LogLine
 from .model import ISC, Member
-from .reading import Drill, Pool, Reading, Side
+from .pools import Pool
+from .reading import Drill, Reading, Side
 
 #: What an open way, and one that nobody can tell of, are called for people.
 _INWARD = {

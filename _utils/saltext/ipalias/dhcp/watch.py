@@ -37,6 +37,9 @@ _FAULTS: Final = 600.0
 _TURN: Final = 3.5
 #: Seconds that both have been normal: they share out their free addresses anew when they meet.
 _SETTLED: Final = 60.0
+#: Seconds for which there may be no session with a peer that answers: after a loss dhcpd tries
+#: again after 5 s, and where that failed at once after 90 (``dhcp_failover_reconnect``).
+_ALONE: Final = 100.0
 #: Free addresses by which two sides must differ at least: of three, one and two are no fault.
 _DIFFERENCE: Final = 3
 
@@ -152,9 +155,7 @@ def _blocked(reading: Reading, former: Conditions) -> Condition | None:
     text = "; ".join(reading.ways.blocked)
     if reading.ways.outward.kind != OPEN:
         return Condition(_OUT, text) if reading.alive else None
-    if reading.own.word == model.WAITING:
-        return None  # one that has just begun to listen has not been reached by anybody
-    if text:
+    if text and (reading.peer_hears is False or reading.alone_for >= _ALONE):
         return Condition(_IN, text)
     known = former.get(BLOCKED)
     # What the servers themselves say of it is asked for now and then alone.

@@ -16,7 +16,8 @@ from ..host import Host
 from ..processes import boot_clock
 from . import watch as watching
 from .model import DhcpConfig, Member
-from .reading import LEASES, Since, read
+from .pools import LEASES
+from .reading import Since, read
 from .setup import Setup
 from .watch import KINDS, Condition
 
@@ -63,14 +64,14 @@ def _parse_memory(memory: object) -> tuple[float | None, Since, dict[str, Condit
         return None, Since(), {}
     try:
         looked = float(memory["looked"])
-        reached, silent = (None if each is None else float(each) for each in memory["since"])
+        since = Since(*(None if each is None else float(each) for each in memory["since"]))
         rows: Mapping[str, Any] = memory["conditions"]
         found = {
             kind: Condition(str(rows[kind][0]), str(rows[kind][1]))
             for kind in KINDS
             if kind in rows
         }
-        return looked, Since(reached, silent), found
+        return looked, since, found
     except (*MALFORMED, IndexError):
         return None, Since(), {}
 

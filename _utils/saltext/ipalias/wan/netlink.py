@@ -104,20 +104,24 @@ class Netlink:
     """A socket to the kernel.
 
     :param protocol: `ROUTE` or `NETFILTER`.
+    :raises NetlinkError: there is no such protocol here, or no room for a socket.
     """
 
     def __init__(self, protocol: int = ROUTE) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
-        )
         self._seq = 0
-        self._socket.settimeout(ANSWER)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        for option in (_CAP_ACK, _EXT_ACK, _STRICT):
-            # Kernels before 4.3, 4.12 and 4.20 lack them: a bare errno, unfiltered dumps.
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._socket.bind((0, 0))
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
+            )
+            self._socket.settimeout(ANSWER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            for option in (_CAP_ACK, _EXT_ACK, _STRICT):
+                # Kernels before 4.3, 4.12 and 4.20 lack them: a bare errno, unfiltered dumps.
+                with contextlib.suppress(OSError):
+                    self._socket.setsockopt(_SOL_NETLINK, option, 1)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise NetlinkError(f"netlink protocol {protocol}", error.errno or errno.EIO) from error
 
     def dump(self, kind: int, body: bytes, what: str) -> list[Message]:
         """Return all messages of a list of the kernel's.
@@ -126,7 +130,7 @@ class Netlink:
         :raises NetlinkError: the kernel does not know it, or refuses.
         """
         for _ in range(TRIES):
-            messages, whole = self._answer(self._send(kind, REQUEST | DUMP, body), what)
+            messages, whole = self._answer(self._send(kind, REQUEST | DUMP, body, what), what)
             if whole:
                 return messages
         raise NetlinkError(what, errno.EINTR, "changed each time it was read")
@@ -137,12 +141,16 @@ class Netlink:
         :param flags: `CREATE`, `REPLACE`, `EXCL`; request and acknowledgement are added.
         :raises NetlinkError: refused; nothing was changed.
         """
-        self._answer(self._send(kind, REQUEST | ACK | flags, body), what)
+        self._answer(self._send(kind, REQUEST | ACK | flags, body, what), what)
 
-    def _send(self, kind: int, flags: int, body: bytes) -> int:
+    def _send(self, kind: int, flags: int, body: bytes, what: str) -> int:
         self._seq += 1
         header = _HEADER.pack(_HEADER.size + len(body), kind, flags, self._seq, 0)
-        self._socket.send(header + body)
+        try:
+            self._socket.send(header + body)
+        except OSError as error:
+            # A host that is short of memory: a refusal like any other, and no end of the loop.
+            raise NetlinkError(what, error.errno or errno.ENOBUFS) from error
         return self._seq
 
     def _answer(self, seq: int, what: str) -> tuple[list[Message], bool]:

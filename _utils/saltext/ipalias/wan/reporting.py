@@ -121,20 +121,28 @@ def _has(given: object, ours: object) -> bool:
 
 def _names(value: object) -> set[object]:
     """Return what an item of a list names: a text, or the keys of a mapping."""
-    return set(value) if isinstance(value, Mapping) else {value}
+    if isinstance(value, Mapping):
+        return set(value)
+    return {value} if isinstance(value, str) else set()
 
 
-def needs_restart(wanted: Reporting, running: Mapping[str, Any]) -> bool:
+def needs_restart(wanted: Reporting, running: Mapping[str, Any], places: Places) -> bool:
     """Tell whether the minion has to be started anew for it: a beacon comes without, not an engine.
 
+    :param wanted: all of it, wherever it stands: see `reporting`, not what `beside` has left.
     :param running: configuration that the minion runs with.
     """
+    # By the file that it runs: an operator may have reactions of their own to the same tag.
+    listening = any(
+        places.reaction in _listed(row.get(RETURNED)) for row in _rows(running.get("reactor"))
+    )
     if not wanted.reaction:
-        return any(RETURNED in row for row in _rows(running.get("reactor")))
-    listening = [row[RETURNED] for row in _rows(running.get("reactor")) if RETURNED in row]
-    engines = running.get("engines") or []
-    has_engine = any(row == "reactor" or "reactor" in row for row in engines)
-    return not has_engine or wanted.keys["reactor"][0][RETURNED] not in listening
+        return listening
+    return not (listening and any("reactor" in _names(row) for row in running.get("engines") or ()))
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _rows(value: object) -> list[Mapping[str, Any]]:
