@@ -278,8 +278,9 @@ def simulate(settings=None, pillar="ipalias"):
         salt gw1 ipalias_wan.simulate '{profile: fast}'
     """
     formula, places = _on_linux()
-    wan = formula.pillar_at(pillar).get("wan")
-    return formula.call(formula.library("wan.reports").simulated, wan, settings, pillar, places)
+    block = formula.call(formula.library("values").mapping, formula.pillar_at(pillar), pillar)
+    simulated = formula.library("wan.reports").simulated
+    return formula.call(simulated, block.get("wan"), settings, pillar, places)
 
 
 # --- an operator's word ---------------------------------------------------------------------
@@ -382,6 +383,11 @@ def pending(limit=50):
     """
     formula, places = _places()
     limit = formula.call(formula.library("values").parse_int, limit, "limit", 1, 1000)
+    if os.path.exists(places.reaction):
+        # A reaction is a job, and a job a fork of the process that the beacon runs in: what it
+        # needs is loaded here, where nobody waits for it.
+        for name in ("wan.reports", "wan.reaction"):
+            formula.library(name)
     return formula.call(formula.library("wan.delivery").pending, places, limit)
 
 
@@ -472,14 +478,12 @@ def once(transition, function, *args, **kwargs):
     """
     formula, places = _places()
     delivery = formula.library("wan.delivery")
-    [ident] = formula.call(delivery.parse_idents, transition, "transition")
-    if function not in __salt__:
+    ident = formula.call(delivery.parse_ident, transition, "transition")
+    if not isinstance(function, str) or function not in __salt__:
         raise CommandExecutionError(f"{str(function)[:80]!r} is not a function")
     kwargs = salt.utils.args.clean_kwargs(**kwargs)
-    new, told = formula.call(
-        delivery.act_once, places, ident, lambda: __salt__[function](*args, **kwargs)
-    )
-    return {"acted": new, "return": told}
+    new = formula.call(delivery.claim, places, ident)
+    return {"acted": new, "return": __salt__[function](*args, **kwargs) if new else None}
 
 
 def report(pillar="ipalias", test=None):
@@ -531,12 +535,12 @@ def _report(formula, places, config, test):
     """Bring the minion's configuration to what it shall be."""
     reporting = formula.library("wan.reporting")
     main = __opts__.get("conf_file") or ""
-    wanted = reporting.reporting(config, places)
-    if wanted.keys:
-        wanted = formula.call(reporting.beside, wanted, _yaml_of(main), main)
+    asked = wanted = reporting.reporting(config, places)
+    if asked.keys:
+        wanted = formula.call(reporting.beside, asked, _yaml_of(main), main)
     included = os.path.dirname(__opts__.get("default_include") or "minion.d/*.conf")
     differing = reporting.changes(wanted, os.path.join(os.path.dirname(main), included), places)
-    needed = reporting.needs_restart(wanted, __opts__)
+    needed = reporting.needs_restart(asked, __opts__, places)
     service = _service(formula, reporting) if needed else ""
     answer = reporting.answer(differing, bool(service), formula.test_mode(test))
     said = [reporting.BY_HAND] if needed and not service else []
@@ -544,7 +548,7 @@ def _report(formula, places, config, test):
         system = formula.library("system")
         formula.call(formula.library("engine").refuse_unprivileged, system.is_root())
         formula.call(reporting.write, differing)
-        said += [_beacon(reporting, wanted, places), _restart(formula, reporting, service)]
+        said += [_beacon(reporting, asked, places), _restart(formula, reporting, service)]
     answer["notes"] = [note for note in said if note]
     answer["comment"] = ". ".join([answer["comment"], *answer["notes"]])
     return answer

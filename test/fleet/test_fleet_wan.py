@@ -25,7 +25,7 @@ def lines(fleet: Fleet, settled: object) -> Iterator[TwoWays]:
     before = fleet.connection("web1")
     with ExitStack() as stack:
         made = TwoWays(fleet, stack)
-        fleet.pillar("web1", {"wan": TwoWays.block()})
+        fleet.pillar("web1", {"wan": made.block()})
         fleet.salt("web1", "saltutil.refresh_pillar", "wait=True")
         ran = fleet.states("web1", "state.single", "ipalias_wan.reported", "lines")
         [answer] = ran.values()

@@ -13,6 +13,7 @@ from salt_fleet import MASTER, Fleet
 from rig.machine import Machine
 from rig.netns import NetHost, Segment
 from rig.process import Running, wait_until
+from saltext.ipalias.wan.clocks import boot_clock
 from saltext.ipalias.wan.model import Transition
 from saltext.ipalias.wan.record import parse_acted, parse_journal, parse_position, unacknowledged
 
@@ -21,11 +22,19 @@ TARGET = "203.0.113.7"
 LINES = {"wan1": ("198.51.100.1", "198.51.100.2"), "wan2": ("198.51.100.129", "198.51.100.130")}
 STATE = "/var/lib/ipalias/wan"
 TOLD = "/srv/told"
-#: Another minion told of a line, once for each transition.
-TELL = f"""#!py
+#: Another minion told of a line, once for each transition; and the master's own record, written
+#: before any answer to an event goes out. It can be held there.
+TELL = """#!py
+import os
+import time
 def run():
-    told = {{"transition": data.get("transition"), "function": "file.append"}}
-    told |= {{"path": "{TOLD}", "args": "told"}}
+    ident = data.get("transition")
+    with open("{received}", "a", encoding="ascii") as record:
+        record.write("%s\\n" % ident)
+    while os.path.exists("{hold}"):
+        time.sleep(0.01)
+    told = {{"transition": ident, "function": "file.append"}}
+    told |= {{"path": "{told}", "args": "told %s" % ident}}
     return {{"tell": {{"local.ipalias_wan.once": [{{"tgt": "web2"}}, {{"args": told}}]}}}}
 """
 CUT = f"""
@@ -45,12 +54,20 @@ print(freeze.freeze(paths.Paths()))
 
 
 class TwoWays:
-    """web1 with two lines, each a segment with a gateway that is its internet as well."""
+    """web1 with two lines, each a segment with a gateway that is its internet as well.
 
-    def __init__(self, fleet: Fleet, stack: ExitStack) -> None:
-        self.fleet = fleet
+    :param react_timeout: seconds; without a word, a reaction has its time be the machine busy.
+    """
+
+    def __init__(self, fleet: Fleet, stack: ExitStack, react_timeout: float = 60) -> None:
+        self.fleet, self._react_timeout = fleet, react_timeout
         self.host, self.other = fleet.hosts["web1"], fleet.hosts["web2"]
-        (fleet.root / "tell.sls").write_text(TELL)
+        self._received = fleet.root / "received"
+        self._received.write_text("")
+        #: While it is there, the master's reactor stands between receipt and answer.
+        self.hold = fleet.root / "hold"
+        tell = TELL.format(received=self._received, hold=self.hold, told=TOLD)
+        (fleet.root / "tell.sls").write_text(tell)
         self.other.write(TOLD, "")
         self._gateways: dict[str, Machine] = {}
         for number, (name, (address, own)) in enumerate(LINES.items(), 1):
@@ -66,8 +83,9 @@ class TwoWays:
             self.host.ip_batch(f"link set {name} up", f"address add {own}/25 dev {name}")
         self.conf = Path(fleet.minions["web1"].config["conf_file"])
         self._give_way()
+        self.host.write(f"{STATE}/config.json", json.dumps({"schema": 1, "wan": self.block()}))
         self._monitor = self._start()
-        stack.callback(self._monitor.end)
+        stack.callback(lambda: self._monitor.end())
 
     def _give_way(self) -> None:
         """Move the engine of salt-factories out of the minion's main file, which hides ours."""
@@ -77,22 +95,40 @@ class TwoWays:
         (beside / "factories.conf").write_text(json.dumps({"engines": main.pop("engines")}))
         self.conf.write_text(yaml.safe_dump(main))
 
-    @staticmethod
-    def block() -> dict[str, Any]:
-        """Return the pillar's ``wan``: a reaction has its time, be the machine busy."""
+    def block(self) -> dict[str, Any]:
+        """Return the pillar's ``wan``."""
         uplinks = {
             name: {"interface": name, "gateway": gateway, "targets": [TARGET]}
             for name, (gateway, _) in LINES.items()
         }
         probe = {"profile": "fast", "hold_down": 0.2}
-        return {"uplinks": uplinks, "probe": probe, "react": "event", "react_timeout": 60}
+        return {"uplinks": uplinks, "probe": probe, "react": "event"} | {
+            "react_timeout": self._react_timeout
+        }
 
     def _start(self) -> Running:
         """Start the monitor from a frozen copy, as its service does."""
         host = self.host
-        host.write(f"{STATE}/config.json", json.dumps({"schema": 1, "wan": self.block()}))
         folder = host.run([host.python, "-c", START, host.checkout]).out.strip()
         return host.popen([host.python, "-I", f"{folder}/run.py", "wan", "/var/lib/ipalias"])
+
+    def kill_monitor(self) -> None:
+        """Kill the monitor at once, and start it again as its service does."""
+        self._monitor.end()
+        self._monitor = self._start()
+
+    def know_lines(self) -> None:
+        """Have a monitor that knows its lines, as one does that has watched them for an hour.
+
+        Else a line counts as one with bursts of loss for its first minute, and a fault is found
+        later.
+        """
+        self._monitor.end()
+        seen = {"held": 0.0, "gaps": {"seen": 3600.0, "calm": 500.0, "lost": 0.0, "gaps": []}}
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        data = {"boot": boot, "now": boot_clock(), "lines": dict.fromkeys(LINES, seen)}
+        self.host.write("/run/ipalias/wan-remembered.json", json.dumps(data))
+        self._monitor = self._start()
 
     # --- faults -----------------------------------------------------------------------------
 
@@ -106,10 +142,14 @@ class TwoWays:
 
     # --- what became of it ------------------------------------------------------------------
 
+    def nexthops(self) -> list[dict[str, Any]]:
+        """Return the kernel's nexthop objects as ``ip -j`` tells them."""
+        text = self.host.ip("-j", "nexthop", check=False).out
+        return json.loads(text) if text.strip() else []
+
     def carrying(self) -> set[str]:
         """Return the interfaces of the default route of ours in the kernel."""
-        text = self.host.ip("-j", "nexthop", check=False).out
-        objects = json.loads(text) if text.strip() else []
+        objects = self.nexthops()
         members = {m["id"] for each in objects for m in each.get("group", ())}
         return {each["dev"] for each in objects if each["id"] in members}
 
@@ -146,7 +186,15 @@ class TwoWays:
 
     def told(self) -> int:
         """Return how often web2 has acted on being told."""
-        return (self.other.read(TOLD) or "").count("told")
+        return len(self.told_of())
+
+    def told_of(self) -> list[str]:
+        """Return the ids that web2 has acted on, an id for each time."""
+        return [line.split()[1] for line in (self.other.read(TOLD) or "").splitlines()]
+
+    def received(self) -> list[str]:
+        """Return the ids that the master's reactor has received, an id for each time."""
+        return self._received.read_text().split()
 
     def heard(self, name: str, state: str, since: float, ident: str) -> dict[str, Any]:
         """Wait until the master's bus has had a transition, and return the event's data."""

@@ -82,6 +82,13 @@ def test_once_calls_a_function_once(configured):
     assert "not a function" in configured.refusal("ipalias_wan.once", "boot-2", "no.such")
 
 
+def test_a_function_that_takes_long_holds_up_no_other_transition(configured):
+    """A state.apply may take minutes; who is told of the next transition does not wait for it."""
+    words = ("boot-1", "ipalias_wan.once", "boot-2", "test.ping")
+    told = configured.call("ipalias_wan.once", *words)
+    assert told == {"acted": True, "return": {"acted": True, "return": True}}
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "word"),
     [
@@ -97,11 +104,24 @@ def test_once_calls_a_function_once(configured):
         ("timeline", ["", 0], "hours"),
         ("simulate", [], "no uplinks|on record"),
         ("pending", ["many"], "limit"),
+        ("once", [["boot-1", "boot-2"], "test.ping"], "not the id"),
+        ("once", [[], "test.ping"], "not the id"),
+        ("once", ["boot-1", ["test.ping"]], "not a function"),
+        ("status", [1.5], "not a path of the pillar"),
+        ("timeline", ["/srv/a\nb"], "absolute"),
+        ("timeline", ["/srv/\u202eb"], "absolute"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(configured, name, arguments, word):
     said = configured.refusal(f"ipalias_wan.{name}", *arguments)
     assert any(each in said for each in word.split("|")) and "\n" not in said, said
+
+
+def test_a_pillar_that_is_no_mapping_is_refused(configured):
+    configured.pillar = {"wan": "yes"}
+    for name in ("apply", "clean", "owners", "status", "simulate"):
+        said = configured.refusal(f"ipalias_wan.{name}", pillar="ipalias:wan")
+        assert "ipalias:wan: " in said and "is not a mapping" in said, said
 
 
 def test_without_a_configuration_the_way_out_is_named(minion):

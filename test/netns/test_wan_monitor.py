@@ -338,6 +338,62 @@ def test_in_the_foreground_it_tells_what_it_does(net: Wan, monitor: Running) -> 
     assert set(states(net).values()) == {"up"}
 
 
+def test_one_that_changes_nothing_writes_nothing(net: Wan, monitor: Running) -> None:
+    """Its transitions have the ids of those of the monitor beside which it runs."""
+    beside = net.again("-d", "-n")
+    assert beside.stdout is not None
+    wait_until(lambda: "#" in beside.stdout.readline(), "a probe")
+    net.cut("wan1")
+    wait_until(lambda: " wan1 down: " in beside.stdout.readline(), "its word on wan1")
+    wait_until(lambda: only(net, "wan2", "wan2/6"), "wan1 down")
+    beside.send_signal(signal.SIGTERM)
+    assert beside.wait() == 0
+    down = [e for e in journal(net) if (e.line.text(), e.state) == ("wan1", "down")]
+    written = (net.root / JOURNAL[1:]).read_text()
+    assert len(down) == 1 and written.count('"id"') == len(journal(net))
+
+
+@pytest.mark.parametrize("acted", [False, True])
+def test_with_react_event_one_that_starts_waits_for_nobody(net: Wan, acted: bool) -> None:
+    """No minion is there: the first route comes at once, what was left is not left for ever."""
+    net.cut("wan1")
+    first = net.watch(block(react="event", react_timeout=600))
+    wait_until(lambda: only(net, "wan2", "wan2/6"), "the first way out")
+    net.mend("wan1")
+    wait_until(lambda: net.ask(verb="status").get("left_to_reaction"), "wan1, left to others")
+    wait_until(lambda: set(states(net).values()) == {"up"}, "both up")
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    left = [e.ident for e in journal(net) if not e.acted]
+    assert left and {e.acted for e in journal(net)} == {"monitor", ""}
+    store = json.dumps({"schema": 1, "ids": left[:1] if acted else []})
+    net.router.write("/var/lib/ipalias/wan/acted", store)
+    net.again()
+
+    def told() -> list[str]:
+        return [e.acted for e in journal(net) if e.ident in left]
+
+    wait_until(lambda: all(told()), "who has acted")
+    assert told()[1:] == ["nobody"] * (len(left) - 1)
+    assert told()[0] == ("reaction" if acted else "nobody")
+
+
+def test_with_react_event_the_first_verdict_after_a_start_has_its_time_as_well(net: Wan) -> None:
+    """A line has died while there was no monitor: with nobody to react it is switched as well."""
+    first = net.watch(block(react="event", react_timeout=1))
+    wait_until(lambda: all_up(net), "all lines up")
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    net.cut("wan1")
+    net.again()
+    wait_until(lambda: only(net, "wan2", "wan2/6"), "wan1 down")
+
+    def acted() -> set[str]:
+        return {e.acted for e in journal(net) if e.state == "down"}
+
+    wait_until(lambda: acted() == {"monitor"}, "the journal to tell who acted")
+
+
 def test_the_status_tells_the_last_probe_as_a_command(net: Wan, monitor: Running) -> None:
     net.cut("wan1")
     wait_until(lambda: only(net, "wan2", "wan2/6"), "wan1 down")

@@ -244,9 +244,24 @@ SABOTAGES: dict[int, Sabotage] = {
         "that a transition was acted on is not looked up",
         (
             "wan/delivery.py",
-            "        if not new:\n            return False, None\n",
-            "        if new is None:\n            return False, None\n",
+            "        _write(path, render_acted(store))\n    return new\n",
+            "        _write(path, render_acted(store))\n    return bool(path)\n",
         ),
+    ),
+    401: plain(
+        "fleet",
+        "what has been sent once counts as received",
+        (
+            "wan/delivery.py",
+            "    oldest, rest = owed[:limit], owed[limit:]\n",
+            "    oldest, rest = owed[:limit], owed[limit:]\n"
+            "    note_received(places, [entry.ident for entry in oldest])\n",
+        ),
+    ),
+    902: plain(
+        "engine",
+        "nothing is left to a reaction, and the monitor does it when its time is over",
+        ("wan/reaction.py", "    if data is None:\n", "    if data is None or True:\n"),
     ),
     901: plain(
         "reactor",

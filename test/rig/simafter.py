@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from rig import plat, simsysctl, simwan
+from rig import plat, simbsdwan, simdhcp, simsysctl, simwan
 from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
@@ -68,6 +68,7 @@ def power_up(host: SimHost, files: SimFiles | None = None) -> SimHost:
     if fresh.proc.values:
         fresh.proc.fill(sorted(fresh.net.links))
     fresh.services.clear()
+    fresh.running = dict.fromkeys(fresh.running, "")
     if fresh.wan is not None:
         fresh.wan.kernel = simwan.HOST
     for path in list(fresh.files.nodes):
@@ -88,8 +89,13 @@ def bring_up(host: SimHost) -> None:
     if host.owner == "wan":
         simwan.boot(host)
         net.add4("eth0", SimAddress("192.0.2.2", 24))
+    if host.owner == "dhcp":
+        simdhcp.boot(host)
+        net.add4("eth0", SimAddress("192.0.2.2", 24))
     if host.owner in plat.NAMES:
         plat.load(host.owner).bring_up(host)
+        if "ifstated" in programs:
+            simbsdwan.boot(host)
         return
     for link in net.links.values():
         if not link.loopback:

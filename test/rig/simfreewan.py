@@ -84,7 +84,7 @@ class Programs(simopenwan.Programs):
         if "ifstated" not in self.host.services:
             raise Refusal("ifstated not running? (check /var/run/ifstated.pid).")
         self.host.services.discard("ifstated")
-        self.host.stored["ifstated"] = ""
+        self.host.running["ifstated"] = ""
         return Result(0, "Stopping ifstated.\n", "")
 
     def restart(self, slots: dict[str, str], stdin: str | None) -> Result:
@@ -94,7 +94,7 @@ class Programs(simopenwan.Programs):
             raise Refusal("Cannot 'restart' ifstated. Set ifstated_enable to YES in /etc/rc.conf")
         self._read(text)
         self.host.services.add("ifstated")
-        self.host.stored["ifstated"] = text
+        self.host.running["ifstated"] = text
         return OK
 
 

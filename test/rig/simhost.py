@@ -124,6 +124,8 @@ class SimHost:
         self.gone: set[str] = set()
         #: What a store of the platform holds beside the files; it outlasts a boot.
         self.stored: dict[str, Any] = {}
+        #: Texts that programs hold in memory, by the program's name: a boot finds none.
+        self.running: dict[str, str] = {}
         self.guard_works = True
         self.guards: list[str] = []
         #: Error number with which the disk refuses an effect, or 0.
@@ -343,6 +345,7 @@ class SimHost:
         return {
             "files": tree,
             "stored": copy.deepcopy(self.stored),
+            "running": dict(self.running),
             "addresses": self.net.addresses(),
             "routes": sorted(map(str, self.net.routes)),
             "promote": {name: link.promote for name, link in self.net.links.items()},

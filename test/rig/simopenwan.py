@@ -37,8 +37,8 @@ class Programs:
 
     def __init__(self, host: SimHost) -> None:
         self.host = host
-        host.stored["pf"] = ""
-        host.stored["ifstated"] = ""
+        host.running["pf"] = ""
+        host.running["ifstated"] = ""
         #: What a program refuses at its next call, by its name.
         self.broken: dict[str, str] = {}
 
@@ -135,7 +135,7 @@ class Programs:
         text = self.host.files.read(PF) or ""
         self._pf(text, PF)
         self._may("pfctl -f")
-        self.host.stored["pf"] = text
+        self.host.running["pf"] = text
         return OK
 
     def _pf(self, text: str, where: str) -> None:
@@ -170,7 +170,7 @@ class Programs:
 
     def stop(self, slots: dict[str, str], stdin: str | None) -> Result:
         self.host.services.discard("ifstated")
-        self.host.stored["ifstated"] = ""
+        self.host.running["ifstated"] = ""
         return Result(0, "ifstated(ok)\n", "")
 
     def restart(self, slots: dict[str, str], stdin: str | None) -> Result:
@@ -180,7 +180,7 @@ class Programs:
             raise Refusal("/etc/rc.d/ifstated: need -f to force start since ifstated_flags=NO")
         self._read(text)
         self.host.services.add("ifstated")
-        self.host.stored["ifstated"] = text
+        self.host.running["ifstated"] = text
         return Result(0, "ifstated(ok)\n", "")
 
     def ifstated(self) -> list[Form]:
@@ -240,7 +240,7 @@ def boot(host: SimHost) -> None:
     """Do what a boot does with our part: netstart's ``!`` lines, pf, rc.conf.local."""
     host.services.clear()
     host.net.routes = [route for route in host.net.routes if not route.gateway]
-    host.stored["pf"], host.stored["ifstated"] = "", ""
+    host.running |= {"pf": "", "ifstated": ""}
     for path in host.files.glob("/etc/hostname.*"):
         name = path.rpartition(".")[2]
         for command in hostname_commands(host.files.read(path) or "", name):

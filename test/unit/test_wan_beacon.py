@@ -6,6 +6,8 @@ import importlib.util
 import itertools
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from saltext.ipalias.errors import EffectError
 from saltext.ipalias.wan import delivery, record, service, writer
 from saltext.ipalias.wan.model import Line, Transition
 from saltext.ipalias.wan.places import Places
@@ -193,6 +196,29 @@ def test_what_cannot_be_read_is_no_event_each_second(scene: Scene) -> None:
     assert scene.asked == 2
 
 
+def test_a_journal_that_is_none_is_an_error_of_ours_and_no_event(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Path(scene.places.journal)
+    journal.mkdir()
+    for call in (delivery.read_entries, lambda places: delivery.note_received(places, ["a"])):
+        with pytest.raises(EffectError, match="journal: cannot be read: Is a directory"):
+            call(scene.places)
+    assert scene.round() == [] and "Is a directory" in caplog.text
+    journal.rmdir()
+    os.mkfifo(journal)
+    assert scene.round() == [], "and a pipe is waited for by nobody"
+    journal.unlink()
+    scene.write(transition(1))
+    assert scene.round() == ["boot-1"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EffectError, match="its folder cannot be made"):
+        delivery.claim(Places(state=str(tmp_path / "file/wan")), "a-1")
+
+
 @pytest.mark.parametrize(
     ("config", "word"),
     [
@@ -216,3 +242,31 @@ def test_what_the_state_writes_is_a_valid_configuration(beacon: ModuleType) -> N
     assert beacon.validate(beacon_of(Places())) == (True, "Valid beacon configuration")
     assert beacon.validate([])[0], "without anything it reads the usual folder"
     assert beacon_of(Places())[1]["folder"] == beacon.FOLDER
+
+
+ASK = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("asked", sys.argv[1] + "/_modules/ipalias_wan.py")
+asked = importlib.util.module_from_spec(spec)
+asked.__opts__, asked.__pillar__ = {"utils_dirs": [sys.argv[1] + "/_utils"]}, {}
+spec.loader.exec_module(asked)
+formula = asked._formula()
+places = formula.library("wan.places").Places(run=sys.argv[2], state=sys.argv[2])
+asked._places = lambda: (formula, places)
+asked.pending(1)
+loaded = {name for name in sys.modules if name.startswith("saltext.ipalias")}
+config = formula.library("wan.reports").config_if_any(places)
+formula.library("wan.reaction").react(config, places, ["boot-1"])
+print(*sorted({name for name in sys.modules if name.startswith("saltext.ipalias")} - loaded))
+"""
+
+
+@pytest.mark.parametrize("event", [True, False])
+def test_what_a_reaction_needs_is_loaded_before_there_is_one(tmp_path: Path, event: bool) -> None:
+    """By the process that a job is a fork of; where nobody reacts, nothing is."""
+    if event:
+        Path(Places(run=str(tmp_path), state=str(tmp_path)).reaction).write_text("#!py\n")
+    argv = [sys.executable, "-c", ASK, str(ROOT), str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert bool(done.stdout.split()) is not event, done.stdout

@@ -327,6 +327,9 @@ def test_a_promise_that_is_kept_is_accepted():
         ({"numbers": {"mark_shift": 30}}, "a mark has 32 bits"),
         ({"numbers": {"mark_bits": 1}}, "2 uplinks do not fit into 1 bits"),
         ({"numbers": {"table": 252}}, "tables 253 to 255 are the kernel's own"),
+        # Where our default routes go: behind the last uplink that could be numbered.
+        ({"numbers": {"mark_bits": 4, "table": 238}}, "tables 253 to 255 are the kernel's own"),
+        ({"numbers": {"mark_bits": 4, "table": 240}}, "tables 253 to 255 are the kernel's own"),
         ({"numbers": {"priority": 32764}}, "come too late"),
         ({"numbers": {"protocol": 4}}, "numbers:protocol: 4 is not a whole number 5 to 255"),
         ({"uplinks": []}, "ipalias:wan:uplinks: list is not a mapping"),

@@ -61,7 +61,7 @@ def test_it_comes_and_goes_and_a_second_run_changes_nothing(host: SimHost) -> No
     assert gateways(host) == {"198.51.100.1", "198.51.100.2"}
     assert host.stored["weights"] == {"198.51.100.2": "3"}
     assert host.stored["sysctl"]["net.route.multipath"] == "1"
-    assert "nat on re0 inet from 192.0.2.0/24 to any -> (re0)\n" in host.stored["pf"]
+    assert "nat on re0 inet from 192.0.2.0/24 to any -> (re0)\n" in host.running["pf"]
     text = host.files.read(RC) or ""
     assert 'static_routes="lab ipaliaswan1 ipaliaswan2' in text
     assert 'route_ipaliaswan2="default 198.51.100.2 -weight 3"' in text
@@ -78,7 +78,7 @@ def test_a_boot_brings_the_same_again(host: SimHost) -> None:
     before = sorted(str(r) for r in host.net.routes if r.gateway)
     simfreewan.boot(host)
     assert sorted(str(r) for r in host.net.routes if r.gateway) == before
-    assert host.services == {"ifstated"} and host.stored["ifstated"] == host.files.read(CONF)
+    assert host.services == {"ifstated"} and host.running["ifstated"] == host.files.read(CONF)
 
 
 @pytest.mark.parametrize("done_first", [False, True], ids=["undone", "done all the same"])

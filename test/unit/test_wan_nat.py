@@ -12,6 +12,7 @@ from rig.wanhosts import PILLAR
 from saltext.ipalias.errors import InputError
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.nat import CHAINS, TABLE, _comment_of, expected, render_nat
+from saltext.ipalias.wan.netlink import Netlink, NetlinkError
 
 
 def config(**keys: Any) -> Any:
@@ -113,3 +114,17 @@ def test_every_rule_is_told_by_its_comment() -> None:
     data = struct.pack("BB", 7, 2) + b"xx" + struct.pack("BB", 0, len(comment)) + comment
     assert _comment_of(data) == found[0][1]
     assert _comment_of(data[:4]) == ""
+
+
+def test_what_the_system_refuses_of_a_socket_is_an_error_of_ours() -> None:
+    """The monitor goes on by such an error; another one would end it."""
+    with pytest.raises(NetlinkError, match=r"netlink protocol 31: .*EPROTONOSUPPORT"):
+        Netlink(31)
+    closed = Netlink()
+    closed.close()
+    for call in (
+        lambda: closed.dump(18, bytes(16), "interfaces"),
+        lambda: closed.change(18, 0, b"", "interfaces"),
+    ):
+        with pytest.raises(NetlinkError, match=r"interfaces: .*EBADF"):
+            call()

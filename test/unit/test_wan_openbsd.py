@@ -82,14 +82,14 @@ def test_it_comes_and_goes_and_a_second_run_changes_nothing(host: SimHost) -> No
     assert gateways(host, "203.0.113.11/32") == {"198.51.100.2"}
     live = host.stored["sysctl"]
     assert live["net.inet.ip.multipath"] == live["net.inet.ip.forwarding"] == "1"
-    assert host.services == {"ifstated"} and host.stored["ifstated"] == host.files.read(CONF)
-    assert "pass out on re0 inet from 192.0.2.0/24 to any nat-to (re0)\n" in host.stored["pf"]
+    assert host.services == {"ifstated"} and host.running["ifstated"] == host.files.read(CONF)
+    assert "pass out on re0 inet from 192.0.2.0/24 to any nat-to (re0)\n" in host.running["pf"]
     whole = host.state()
     assert setup(host).managed()["changes"] == {}
     assert host.state() == whole
     assert setup(host).absent()["result"] is True
     after = without_own(host.state())
-    after["stored"]["pf"] = before["stored"]["pf"]
+    after["running"]["pf"] = before["running"]["pf"]
     assert {key for key in after if after[key] != before[key]} == set()
     assert setup(host).absent()["changes"] == {}
 
@@ -165,7 +165,7 @@ def test_a_change_cut_short_at_any_effect_is_put_back_or_completed(host: SimHost
             # The settings are a change of their own, and come first.
             for key in ("routes", "services"):
                 assert state[key] in (old[key], new[key]), (at, done.log[at])
-            assert state["stored"]["pf"] in (old["stored"]["pf"], new["stored"]["pf"])
+            assert state["running"]["pf"] in (old["running"]["pf"], new["running"]["pf"])
             whole = state["routes"] == new["routes"]
             assert ("ifstated" in state["services"]) == whole, (at, done.log[at])
         setup(after).managed()
@@ -190,16 +190,16 @@ def test_a_line_that_is_down_stays_out_when_the_configuration_changes(host: SimH
     assert gateways(host) == {"198.51.100.2", "198.51.100.129"}
     setup(host, block(2)).managed()
     assert gateways(host) == {"198.51.100.2"}
-    assert host.stored["pf"] == simopenwan.PF_TEXT
+    assert host.running["pf"] == simopenwan.PF_TEXT
 
 
 def test_a_boot_brings_the_same_again(host: SimHost) -> None:
     setup(host).managed()
     before = sorted(map(str, host.net.routes))
-    stored = dict(host.stored)
+    running = dict(host.running)
     simopenwan.boot(host)
     assert sorted(map(str, host.net.routes)) == before
-    assert (host.stored["pf"], host.stored["ifstated"]) == (stored["pf"], stored["ifstated"])
+    assert (host.running["pf"], host.running["ifstated"]) == (running["pf"], running["ifstated"])
     assert host.services == {"ifstated"}
     assert setup(host).managed()["changes"] == {}
 
@@ -326,3 +326,16 @@ def test_what_openbsd_cannot_do_is_refused(host: SimHost) -> None:
     with pytest.raises(RefusedError, match="ifstated is not installed"):
         setup(host).managed()
     assert host.mutating == []
+
+
+def test_a_damaged_configuration_has_a_way_out_that_leads_out(host: SimHost) -> None:
+    path = "/var/lib/ipalias/wan/config.json"
+    setup(host).managed()
+    host.files.put(path, "{torn", 0o600)
+    for call in (setup(host).managed, setup(host).absent, setup(host).status):
+        with pytest.raises(ParseError, match="move it away and apply"):
+            call()
+    host.files.nodes.pop(path)
+    assert setup(host).managed()["result"] is True
+    assert setup(host).absent()["result"] is True
+    assert gateways(host) and host.services == set()

@@ -15,7 +15,7 @@ import salt.loader
 import salt.template
 
 from saltext.ipalias.errors import EffectError, InputError, ParseError, RefusedError
-from saltext.ipalias.wan import delivery, reaction, reporting
+from saltext.ipalias.wan import delivery, model, reaction, reporting
 from saltext.ipalias.wan.acting import REACTION, Actor
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.model import Line, WanConfig, Wanted
@@ -121,7 +121,7 @@ def hostile() -> list[str]:
     signs = string.punctuation + string.whitespace + "aA1é\0\x1b"
     while len(written) < 200:
         text = "".join(dice.choice(signs) for _ in range(dice.randrange(1, 40)))
-        if not delivery.IDENT.fullmatch(text):
+        if not model.IDENT.fullmatch(text):
             written.append(text)
     return written
 
@@ -173,6 +173,9 @@ def test_the_minions_own_engine_hands_over_ids_alone(render: Any, tmp_path: Path
 # --- once -----------------------------------------------------------------------------------
 
 
+STANDING = Wanted({4: ((Line("wan1", 4), 1), (Line("wan2", 4), 1))}, "both")
+
+
 def places_of(tmp_path: Path) -> Places:
     return Places(run=str(tmp_path), state=str(tmp_path))
 
@@ -217,6 +220,9 @@ class Scene:
         self.actor = Actor(
             self.config, self.kernel.switch("monitor"), self.acted.__setitem__, lambda text: None
         )
+        # At the start nothing is left to anybody.
+        self.actor.want(STANDING, (), (), 1.0)
+        self.kernel.by.clear()
         self.places = places_of(tmp_path)
         monkeypatch.setattr(reaction, "Switch", lambda config, nft: self.kernel.switch("reaction"))
 
@@ -319,19 +325,36 @@ def test_what_is_no_id_is_refused(value: Any) -> None:
 
 
 def test_local_needs_a_beacon_alone(tmp_path: Path) -> None:
-    wanted = reporting.reporting(parse_wan(BLOCK), places_of(tmp_path))
+    places = places_of(tmp_path)
+    wanted = reporting.reporting(parse_wan(BLOCK), places)
     assert set(wanted.keys) == {"beacons"} and wanted.reaction is None
-    assert not reporting.needs_restart(wanted, {"engines": [], "reactor": []})
+    assert not reporting.needs_restart(wanted, {"engines": [], "reactor": []}, places)
 
 
 def test_event_needs_an_engine_and_a_restart_until_it_runs(tmp_path: Path) -> None:
-    wanted = reporting.reporting(parse_wan({**BLOCK, "react": "event"}), places_of(tmp_path))
+    places = places_of(tmp_path)
+    wanted = reporting.reporting(parse_wan({**BLOCK, "react": "event"}), places)
     assert set(wanted.keys) == {"beacons", "beacons_before_connect", "engines", "reactor"}
-    assert reporting.needs_restart(wanted, {})
-    assert reporting.needs_restart(wanted, {"engines": ["reactor"], "reactor": []})
-    assert not reporting.needs_restart(wanted, dict(wanted.keys))
-    without = reporting.reporting(parse_wan(BLOCK), places_of(tmp_path))
-    assert reporting.needs_restart(without, dict(wanted.keys)), "the engine has to go"
+    assert reporting.needs_restart(wanted, {}, places)
+    assert reporting.needs_restart(wanted, {"engines": ["reactor"], "reactor": []}, places)
+    assert not reporting.needs_restart(wanted, dict(wanted.keys), places)
+    without = reporting.reporting(parse_wan(BLOCK), places)
+    assert reporting.needs_restart(without, dict(wanted.keys), places), "the engine has to go"
+
+
+def test_an_operators_own_reaction_to_the_same_tag_is_no_reason_to_start_anew(
+    tmp_path: Path,
+) -> None:
+    places = places_of(tmp_path)
+    own: dict[str, Any] = {
+        "engines": ["reactor"],
+        "reactor": [{reporting.RETURNED: ["/srv/own.sls"]}, {reporting.RETURNED: "/srv/two.sls"}],
+    }
+    wanted = reporting.reporting(parse_wan(BLOCK), places)
+    assert not reporting.needs_restart(wanted, own, places)
+    assert not reporting.needs_restart(reporting.reporting(None, places), own, places)
+    event = reporting.reporting(parse_wan({**BLOCK, "react": "event"}), places)
+    assert reporting.needs_restart(event, own, places), "nothing runs ours"
 
 
 def test_a_main_file_with_keys_of_ours_is_not_hidden(tmp_path: Path) -> None:

@@ -113,6 +113,22 @@ def test_a_value_of_the_wrong_kind_is_no_transition(key: str, value: object):
         parse_entry({**event_data(entry(1)), key: value})
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("id", "a b"), ("id", ""), ("id", "x" * 101), ("id", "b-1\n"), ("uplink", "../.."),
+        ("uplink", "x/y"), ("uplink", ""), ("state", "away"), ("state", "up/../down"),
+        ("family", 5), ("family", True), ("family", 4.5), ("at", float("nan")),
+        ("bound", float("inf")),
+    ],
+)  # fmt: skip
+def test_what_the_masters_reactor_takes_for_no_event_is_no_transition(key: str, value: object):
+    """One such entry would hold up for ever whatever goes with it in one message."""
+    damaged = json.dumps({**event_data(entry(1)), key: value})
+    read = parse_journal(f"{damaged}\n{render_entry(entry(2))}", "journal")
+    assert (read.entries, read.unreadable) == ((entry(2),), (1,))
+
+
 def test_the_counter_goes_on_within_a_boot():
     listed = [entry(3), entry(12), entry(7), entry(99, "other"), entry(4)._replace(ident="b-x")]
     assert (last_counter(listed, "b"), last_counter(listed, "new")) == (12, 0)

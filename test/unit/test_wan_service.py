@@ -130,8 +130,27 @@ def test_event_sees_that_a_reaction_has_acted() -> None:
     assert scene.acted == {"a-1": REACTION} and not scene.actor.reacted(12.0)
 
 
+def test_event_waits_for_nobody_at_the_start_and_for_the_first_route_of_a_family() -> None:
+    """At boot the minion may come long after the lines, and there is no way out until then."""
+    scene = Scene(react="event", react_timeout=5)
+    scene.actor.want(Wanted({}, "none"), (), [], 1.0)
+    scene.actor.want(ONE, (), ["a-1"], 1.3)
+    assert scene.kernel.routes == ONE and scene.acted == {"a-1": MONITOR}
+    scene.actor.want(TWO, (), ["a-2"], 2.0)
+    six = ((Line("wan2", 6), 1),)
+    both = Wanted({**TWO.lines, 6: six}, "both")
+    scene.actor.want(both, (), ["a-3"], 2.1)
+    assert scene.kernel.routes == both and scene.actor.left is None
+    assert scene.acted == {"a-1": MONITOR, "a-2": MONITOR, "a-3": MONITOR}
+    # One that is started anew finds a line down: what it knows is brought about at once.
+    again = Scene(react="event", react_timeout=5)
+    again.actor.want(TWO, (), ["a-4"], 3.0)
+    assert again.kernel.routes == TWO and again.acted == {"a-4": MONITOR}
+
+
 def test_event_keeps_the_first_deadline_and_the_last_wish() -> None:
     scene = Scene(react="event", react_timeout=5)
+    scene.actor.want(ONE, (), [], 1.0)
     scene.actor.want(ONE, (), ["a-1"], 10.0)
     scene.actor.want(TWO, (), ["a-2"], 14.0)
     scene.actor.expire(15.0)
@@ -411,10 +430,10 @@ def test_a_word_is_taken_and_answered(listening: tuple[str, list[dict[str, Any]]
         ({"verb": "explode", "uplink": "wan1"}, "explode"),
         ({"verb": "fail", "uplink": "wan9"}, "wan9"),
         ({"verb": "fail"}, "None"),
-        ({"verb": "fail", "uplink": ["wan1"]}, "wan1"),
-        ({"verb": "fail", "uplink": {"wan1": 1}}, "wan1"),
+        ({"verb": "fail", "uplink": ["wan1"]}, "no uplink list"),
+        ({"verb": "fail", "uplink": {"wan1": 1}}, "no uplink dict"),
+        ({"verb": "fail", "uplink": "wan1", "family": [4]}, "no IPvlist"),
         ({"verb": "fail", "uplink": "wan1", "family": 6}, "IPv6"),
-        ({"verb": "fail", "uplink": "wan1", "family": [4]}, "IPv"),
         ({"verb": "fail", "uplink": "wan1", "family": True}, "IPv"),
         ({"verb": "fail", "uplink": "wan1", "seconds": 10**400}, "range"),
         ({"verb": "fail", "uplink": "wan1", "seconds": -1}, "range"),

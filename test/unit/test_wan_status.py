@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import socket
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from typing import Any
 import pytest
 
 from saltext.ipalias.errors import EffectError, InputError, UnsupportedError
-from saltext.ipalias.wan import firsthop, metrics, record, reports, status, timeline
+from saltext.ipalias.wan import (
+    clocks,
+    control,
+    firsthop,
+    metrics,
+    record,
+    reports,
+    status,
+    timeline,
+)
 from saltext.ipalias.wan.clocks import Moment
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.history import clock_text, history
@@ -128,6 +138,30 @@ def test_a_monitor_that_is_gone_has_left_its_last_word(tmp_path: Path) -> None:
     assert status.read_state(places, lambda request: {"heartbeat": 1.0}) == ({"heartbeat": 1.0}, "")
 
 
+@pytest.mark.parametrize(("age", "patience"), [(0.5, status.SOON), (30.0, status.AT_ONCE)])
+def test_a_monitor_that_stands_still_is_hardly_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float, patience: float
+) -> None:
+    """Its socket takes whoever connects, and answers nobody."""
+    places = Places(run=str(tmp_path), state=str(tmp_path))
+    last = {**state(), "heartbeat": clocks.boot_clock() - age}
+    Path(places.status).write_text(json.dumps(last))
+    asked = []
+    ask = control.ask
+
+    def timed(path: str, request: Any, timeout: float) -> Any:
+        asked.append(timeout)
+        return ask(path, request, timeout)
+
+    monkeypatch.setattr(control, "ask", timed)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as still:
+        still.bind(places.socket)
+        still.listen(1)
+        found, why = status.read_state(places)
+    assert (found, asked) == (last, [patience]) and f"nothing within {patience:g} s" in why
+    assert status.AT_ONCE < status.SOON < control.PATIENCE
+
+
 # --- history and picture --------------------------------------------------------------------
 
 
@@ -223,6 +257,9 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         str(link),
         f"{tmp_path}/no/lines.prom",
         "/a\0",
+        f"{tmp_path}/a\nb",
+        f"{tmp_path}/a\u202eb",
+        f"{tmp_path}/a\ud800",
     ):
         with pytest.raises(InputError):
             reports.write(path, "x", False)

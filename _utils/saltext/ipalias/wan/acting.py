@@ -93,14 +93,14 @@ class Actor:
     ) -> None:
         """Take what the default routes shall be from now on.
 
-        :param idents: transitions that it follows from; without any, at the start and at an
-            operator's word, there is no event that a reaction could follow.
+        :param idents: transitions that it follows from; without any, as at an operator's word,
+            there is no event that a reaction could follow.
         """
         if self._config.react == REPORT:
             self.wanted = wanted
             for ident in idents:
                 self._acted(ident, NOBODY)
-        elif self._config.react == EVENT and (idents or self.left):
+        elif self._config.react == EVENT and (idents or self.left) and not self._is_first(wanted):
             before = self.left
             until = now + self._config.react_timeout
             self.left = Left(
@@ -110,9 +110,20 @@ class Actor:
                 (*(before.idents if before else ()), *idents),
             )
         else:
+            before, self.left = self.left, None
             self._apply(wanted, down, now)
-            for ident in idents:
+            for ident in (*(before.idents if before else ()), *idents):
                 self._acted(ident, MONITOR)
+
+    def _is_first(self, wanted: Wanted) -> bool:
+        """Tell whether we have just started, or a family gets its first default route of ours.
+
+        Nobody is waited for then: at boot the minion may come long after the lines.
+        """
+        if self.wanted is None:
+            return True
+        held = self.wanted.lines
+        return any(lines and not held.get(family) for family, lines in wanted.lines.items())
 
     def reacted(self, now: float) -> bool:
         """Take a reaction's word that it has acted, and see that it has; False: nothing was left.

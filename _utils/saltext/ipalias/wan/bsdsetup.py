@@ -16,7 +16,7 @@ from ..errors import EffectError, RefusedError, VerifyError
 from ..files import keep_originals, originals, put_files
 from ..frozen import CURRENT
 from ..guarded import Verdict, guarded
-from ..host import Host
+from ..host import Host, Result
 from ..journal import Record, WanPart
 from ..live import Snapshot
 from ..model import File
@@ -246,7 +246,14 @@ def _body(
     for command in bsdroutes.checks(dialect, machine, pf_text):
         yield Run(command)
     yield from keep_originals(plan.files, dict(images), settings.paths)
-    yield Run(dialect.pausing())
+    stopped: Result = yield Run(dialect.pausing())
+    # "Not running" and "does not stop" are one exit code.
+    if dialect.is_running(host):
+        raise EffectError(
+            f"ifstated does not stop: {stopped.err.strip() or stopped.out.strip()}",
+            where=" ".join(dialect.pausing().argv),
+            way_out="end it by hand; nothing was changed",
+        )
     yield from put_files(plan.files, images)
     yield from bsdroutes.bring(host, plan.before, plan.after, lambda: pf_text is not None)
     if plan.after:

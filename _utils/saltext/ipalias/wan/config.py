@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 
@@ -29,6 +28,7 @@ from .model import (
     BALANCE,
     EVENT,
     LOCAL,
+    NAME,
     POLICIES,
     REACT,
     REQUIRE,
@@ -69,7 +69,6 @@ UPLINK_KEYS = (
 NAT_KEYS = ("networks", "prefixes")
 NUMBER_KEYS = ("mark_shift", "mark_bits", "table", "priority", "protocol", "nexthop")
 FAILBACK = ("keep", "flush")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
 #: rtnetlink(7): tables the kernel fills itself; protocols below 5 are its own and `ip`'s.
 _KERNEL_TABLES = range(253, 256)
 #: ip-rule(8): the rule that looks into the main table.
@@ -94,7 +93,7 @@ def parse_wan(data: object, root: str = ROOT, system: str = "linux") -> WanConfi
     uplinks: list[Uplink] = []
     for name, value in mapping(top.get("uplinks"), f"{root}:uplinks").items():
         where = f"{root}:uplinks:{name}"
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InputError(
                 f"{short(name)} is not a name for an uplink",
                 where=f"{root}:uplinks",
@@ -258,7 +257,8 @@ def _numbers(value: object, uplinks: int, where: str) -> Numbers:
             where=f"{where}:mark_bits",
             way_out="give it more bits",
         )
-    if any(numbers.table <= table < numbers.table + last for table in _KERNEL_TABLES):
+    ours = {numbers.default_table, *range(numbers.table, numbers.table + last)}
+    if not ours.isdisjoint(_KERNEL_TABLES):
         raise InputError(
             "tables 253 to 255 are the kernel's own", where=f"{where}:table", way_out="take others"
         )

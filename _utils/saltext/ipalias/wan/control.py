@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import MALFORMED, EffectError, InputError
+from ..values import short
 from . import clocks
 from .exchanges import READ, WRITE
 from .model import VERBS, Command, WanConfig
@@ -50,17 +51,18 @@ def parse_command(request: Mapping[str, Any], config: WanConfig, now: float) -> 
     verb, name, family = request["verb"], request.get("uplink"), request.get("family")
     if verb not in VERBS:
         raise InputError(f"{verb!r} is none of {', '.join(VERBS)}", where="control")
-    known = {uplink.name: uplink for uplink in config.uplinks}
-    if not isinstance(name, str) or name not in known:
-        raise InputError(f"there is no uplink {name!r}", where="control")
-    families = {way.line.family for way in known[name].ways}
+    uplink = next((uplink for uplink in config.uplinks if uplink.name == name), None)
+    if uplink is None:
+        raise InputError(f"there is no uplink {short(name)}", where="control")
+    name = uplink.name
+    families = {way.line.family for way in uplink.ways}
     if family is not None and (type(family) is not int or family not in families):
-        raise InputError(f"{name} has no IPv{family}", where="control")
+        raise InputError(f"{name} has no IPv{short(family)}", where="control")
     seconds = request.get("seconds")
     if seconds is None:
         return Command(verb, name, None, family, str(request.get("by", ""))[:200])
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise InputError(f"{seconds!r} is no number of seconds", where="control")
+        raise InputError(f"{short(seconds)} is no number of seconds", where="control")
     if not 0 < seconds <= LONGEST_OVERRIDE:
         raise InputError(f"{str(seconds)[:40]} seconds is out of range", where="control")
     return Command(verb, name, now + seconds, family, str(request.get("by", ""))[:200])
@@ -166,7 +168,7 @@ class _Client:
         self.out: bytes | None = None
 
 
-def ask(path: str, request: Mapping[str, Any], timeout: float = 5.0) -> dict[str, Any]:
+def ask(path: str, request: Mapping[str, Any], timeout: float = PATIENCE) -> dict[str, Any]:
     """Send a request to the monitor and return its answer.
 
     :param timeout: seconds.
@@ -185,6 +187,8 @@ def ask(path: str, request: Mapping[str, Any], timeout: float = 5.0) -> dict[str
         answer = json.loads(said)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it ended while answering"
+        if isinstance(error, TimeoutError):
+            reason = f"nothing within {timeout:g} s"
         raise EffectError(
             f"the monitor does not answer: {reason}", where=path, way_out=way_out
         ) from error

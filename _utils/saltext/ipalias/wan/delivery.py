@@ -10,7 +10,6 @@ up no decision.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from .. import disk, processes
 from ..errors import EffectError, InputError
 from ..values import short
 from . import writer
-from .model import Transition
+from .model import IDENT, Transition
 from .places import Places
 from .record import (
     Position,
@@ -32,8 +31,6 @@ from .record import (
     unacknowledged,
 )
 
-#: What an id consists of; whatever else an event claims to be one is refused.
-IDENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 #: Ids in one request, at most: more are no reply to what is sent at once.
 MOST = 1000
 #: Seconds to wait for whoever else writes one of the two files.
@@ -48,18 +45,24 @@ def parse_idents(value: object, where: str) -> tuple[str, ...]:
     listed = list(value) if isinstance(value, list | tuple) else [value]
     if len(listed) > MOST:
         raise InputError(f"{len(listed)} ids at once, {MOST} at most", where=where)
-    found: dict[str, None] = {}
-    for item in listed:
-        if not isinstance(item, str) or not IDENT.fullmatch(item):
-            raise InputError(f"{short(item)} is not the id of a transition", where=where)
-        found[item] = None
-    return tuple(found)
+    return tuple(dict.fromkeys(parse_ident(item, where) for item in listed))
+
+
+def parse_ident(value: object, where: str) -> str:
+    """Read one id.
+
+    :raises InputError: it is none.
+    """
+    if not isinstance(value, str) or not IDENT.fullmatch(value):
+        raise InputError(f"{short(value)} is not the id of a transition", where=where)
+    return value
 
 
 def read_entries(places: Places) -> tuple[Transition, ...]:
     """Return the journal's entries, oldest first; none where there is no journal.
 
     :raises ParseError: a later version has written it.
+    :raises EffectError: it cannot be read.
     """
     return parse_journal(_text(places.journal), places.journal).entries
 
@@ -110,23 +113,36 @@ def note_received(places: Places, idents: Collection[str]) -> dict[str, Any]:
     return {"noted": noted, "owed": len(before) - len(noted)}
 
 
-def act_once(places: Places, ident: str, act: Callable[[], Any]) -> tuple[bool, Any]:
-    """Act on a transition unless somebody on this host has done so already.
+def claim(places: Places, ident: str) -> bool:
+    """Take a transition to act on it; False where somebody on this host has done so already.
 
     The id is on the disk before anything is done: who is killed between the two has not acted,
-    and nothing acts in its stead; the monitor does after `react_timeout`. Who comes with the
-    same id meanwhile waits.
+    and nothing acts in its stead; the monitor does after `react_timeout`.
 
-    :return: whether it was acted on now, and what that gave.
     :raises ParseError: the store cannot be read: to take it for empty would act twice.
     """
-    path = places.acted
-    with _lock(path, "acts on a transition"):
-        new, store = parse_acted(_text(path), path).add(ident)
-        if not new:
-            return False, None
+    with _lock(places.acted, "acts on a transition"):
+        return _add(places.acted, ident)
+
+
+def act_once(places: Places, ident: str, act: Callable[[], Any]) -> tuple[bool, Any]:
+    """Act on a transition unless somebody on this host has done so already, see `claim`.
+
+    One at a time: what is switched for an older transition never comes behind a newer one's.
+    So it is for acts of milliseconds, others wait no longer than `PATIENCE`.
+
+    :return: whether it was acted on now, and what that gave.
+    :raises ParseError: see `claim`.
+    """
+    with _lock(places.acted, "acts on a transition"):
+        return (True, act()) if _add(places.acted, ident) else (False, None)
+
+
+def _add(path: str, ident: str) -> bool:
+    new, store = parse_acted(_text(path), path).add(ident)
+    if new:
         _write(path, render_acted(store))
-        return True, act()
+    return new
 
 
 def has_acted(places: Places, idents: Sequence[str]) -> list[str]:
@@ -137,7 +153,10 @@ def has_acted(places: Places, idents: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _lock(path: str, purpose: str) -> Iterator[None]:
-    disk.make_folder(path.rpartition("/")[0], 0o700)
+    try:
+        disk.make_folder(path.rpartition("/")[0], 0o700)
+    except OSError as error:
+        raise EffectError(f"its folder cannot be made: {error.strerror}", where=path) from error
     with processes.lock(f"{path}.lock", purpose, PATIENCE):
         yield
 
@@ -153,7 +172,9 @@ def _write(path: str, text: str) -> None:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="replace", opener=disk.open_now) as file:
             return file.read()
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise EffectError(f"cannot be read: {error.strerror}", where=path) from error

@@ -7,6 +7,7 @@ decides, who sends and who sets routes agree on these and on nothing else of eac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,6 +23,10 @@ LOCAL, EVENT, REPORT = "local", "event", "report"
 #: Who acts on a transition.
 REACT = (LOCAL, EVENT, REPORT)
 UP, DOWN = "up", "down"
+#: The name of an uplink, and the id of a transition: both travel in events, whose reader takes
+#: nothing else for one.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,19}")
+IDENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 
 
 @dataclass(frozen=True)

@@ -104,20 +104,24 @@ class Netlink:
     """A socket to the kernel.
 
     :param protocol: `ROUTE` or `NETFILTER`.
+    :raises NetlinkError: there is no such protocol here, or no room for a socket.
     """
 
     def __init__(self, protocol: int = ROUTE) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
-        )
         self._seq = 0
-        self._socket.settimeout(ANSWER)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        for option in (_CAP_ACK, _EXT_ACK, _STRICT):
-            # Kernels before 4.3, 4.12 and 4.20 lack them: a bare errno, unfiltered dumps.
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._socket.bind((0, 0))
+        try:
+            self._socket = socket.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
+            )
+            self._socket.settimeout(ANSWER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            for option in (_CAP_ACK, _EXT_ACK, _STRICT):
+                # Kernels before 4.3, 4.12 and 4.20 lack them: a bare errno, unfiltered dumps.
+                with contextlib.suppress(OSError):
+                    self._socket.setsockopt(_SOL_NETLINK, option, 1)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise NetlinkError(f"netlink protocol {protocol}", error.errno or errno.EIO) from error
 
     def dump(self, kind: int, body: bytes, what: str) -> list[Message]:
         """Return all messages of a list of the kernel's.

@@ -105,9 +105,12 @@ def switch(config: WanConfig, places: Places, ask: Ask | None = None) -> dict[st
     return {"switched": True, "changes": list(done.changes), "problems": list(done.problems)}
 
 
-def asking(places: Places) -> Ask:
-    """Return what asks the monitor of a host."""
-    return lambda request: control.ask(places.socket, request)
+def asking(places: Places, patience: float = control.PATIENCE) -> Ask:
+    """Return what asks the monitor of a host.
+
+    :param patience: seconds that it has to answer in.
+    """
+    return lambda request: control.ask(places.socket, request, patience)
 
 
 def _nft(text: str) -> str:

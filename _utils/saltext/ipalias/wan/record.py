@@ -13,12 +13,14 @@ id: a consumer asks its `Acted` store first.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import MALFORMED, ParseError
-from .model import Line, Outcome, Target, Transition, WanConfig
+from .model import DOWN, IDENT, NAME, UP, Line, Outcome, Target, Transition, WanConfig
 
 SCHEMA = 1
 #: The journal is made anew from `kept` when it is larger than this (bytes).
@@ -59,16 +61,17 @@ def parse_entry(data: object) -> Transition:
     try:
         if not isinstance(data, Mapping):
             raise ValueError("not a mapping")
-        line = Line(_text(data["uplink"]), int(data["family"]))
+        if data["family"] not in (4, 6) or data["state"] not in (UP, DOWN):
+            raise ValueError(f"{data['family']!r} or {data['state']!r}")
         return Transition(
-            _text(data["id"]),
-            line,
-            _text(data["state"]),
-            float(data["at"]),
-            float(data["boot_at"]),
+            _matching(data["id"], IDENT),
+            Line(_matching(data["uplink"], NAME), int(data["family"])),
+            data["state"],
+            _number(data["at"]),
+            _number(data["boot_at"]),
             _text(data["reason"]),
-            float(data["outage"]),
-            float(data["bound"]),
+            _number(data["outage"]),
+            _number(data["bound"]),
             _text(data["acted"]),
         )
     except MALFORMED as error:
@@ -80,6 +83,25 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
     return value
+
+
+def _matching(value: object, pattern: re.Pattern[str]) -> str:
+    """Return a text of a form.
+
+    An entry with another one would be no event to the master's reactor. It could never be
+    acknowledged, nor what goes with it in one message.
+    """
+    if not pattern.fullmatch(_text(value)):
+        raise ValueError(f"{value!r:.100}")
+    return _text(value)
+
+
+def _number(value: object) -> float:
+    """Return a number that can be computed with."""
+    number = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise ValueError(f"{number}")
+    return number
 
 
 class Journal(NamedTuple):

@@ -121,20 +121,28 @@ def _has(given: object, ours: object) -> bool:
 
 def _names(value: object) -> set[object]:
     """Return what an item of a list names: a text, or the keys of a mapping."""
-    return set(value) if isinstance(value, Mapping) else {value}
+    if isinstance(value, Mapping):
+        return set(value)
+    return {value} if isinstance(value, str) else set()
 
 
-def needs_restart(wanted: Reporting, running: Mapping[str, Any]) -> bool:
+def needs_restart(wanted: Reporting, running: Mapping[str, Any], places: Places) -> bool:
     """Tell whether the minion has to be started anew for it: a beacon comes without, not an engine.
 
+    :param wanted: all of it, wherever it stands: see `reporting`, not what `beside` has left.
     :param running: configuration that the minion runs with.
     """
+    # By the file that it runs: an operator may have reactions of their own to the same tag.
+    listening = any(
+        places.reaction in _listed(row.get(RETURNED)) for row in _rows(running.get("reactor"))
+    )
     if not wanted.reaction:
-        return any(RETURNED in row for row in _rows(running.get("reactor")))
-    listening = [row[RETURNED] for row in _rows(running.get("reactor")) if RETURNED in row]
-    engines = running.get("engines") or []
-    has_engine = any(row == "reactor" or "reactor" in row for row in engines)
-    return not has_engine or wanted.keys["reactor"][0][RETURNED] not in listening
+        return listening
+    return not (listening and any("reactor" in _names(row) for row in running.get("engines") or ()))
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _rows(value: object) -> list[Mapping[str, Any]]:
@@ -146,7 +154,7 @@ def changes(wanted: Reporting, folder: str, places: Places) -> dict[str, tuple[s
     files = {f"{folder}/{FILE}": wanted.text, places.reaction: wanted.reaction}
     found: dict[str, tuple[str, str | None]] = {}
     for path, text in files.items():
-        before = _read(path)
+        before = read(path)
         if before != (text or ""):
             found[path] = (before, text)
     return found
@@ -179,7 +187,7 @@ def write(differing: Mapping[str, tuple[str, str | None]]) -> None:
     done: list[str] = []
     try:
         # What an engine runs is there before the engine is asked for.
-        for path in sorted(differing, key=lambda path: path.endswith(FILE)):
+        for path in sorted(differing, key=lambda path: path.endswith(".conf")):
             done.append(path)
             _put(path, differing[path][1])
     except OSError as error:
@@ -196,11 +204,12 @@ def _put(path: str, text: str | None) -> None:
     if text is None:
         disk.forget(path)
         return
-    disk.make_folder(posixpath.dirname(path), 0o755 if path.endswith(FILE) else 0o700)
+    disk.make_folder(posixpath.dirname(path), 0o755 if path.endswith(".conf") else 0o700)
     writer.replace(path, text, 0o600, sync=True)
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """Return a file's text, or an empty one."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

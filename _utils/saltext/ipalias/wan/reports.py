@@ -104,7 +104,7 @@ def write(path: object, text: str, test: bool) -> dict[str, Any]:
     :raises InputError: not an absolute path, in a folder that is there, of a plain file.
     :raises EffectError: the system refuses; the file is as it was.
     """
-    if not isinstance(path, str) or not path.startswith("/") or "\0" in path:
+    if not isinstance(path, str) or not path.startswith("/") or not path.isprintable():
         raise InputError(f"{short(path)} is not an absolute path", where="path")
     if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
         raise InputError("is no plain file", where=path)

@@ -21,10 +21,12 @@ from dataclasses import replace
 from .. import disk, processes
 from ..errors import MALFORMED, EffectError, InputError, IpaliasError, RefusedError
 from . import clocks, nat, writer
+from .acting import NOBODY, REACTION
+from .delivery import has_acted
 from .events import Listener
 from .exchanges import READ
 from .loader import Loader
-from .model import REPORT, WanConfig
+from .model import REPORT, Transition, WanConfig
 from .monitor import Monitor, Surroundings
 from .notify import Log, Service
 from .places import Places
@@ -36,6 +38,7 @@ from .record import (
     parse_journal,
     parse_position,
     render_entry,
+    render_note,
 )
 from .sockets import Watch
 from .stored import parse_config
@@ -92,7 +95,9 @@ def serve(places: Places, *, debug: bool = False, act: bool = True) -> int:
     config = read_config(places.config)
     if not act:
         config = replace(config, react=REPORT)
-        places = Places(run=f"{places.run}/watch-{os.getpid()}", state=places.state)
+        # Its journal as well: the ids in it would be those of the monitor that acts.
+        aside = f"{places.run}/watch-{os.getpid()}"
+        places = Places(run=aside, state=aside)
     disk.make_folder(places.run, 0o755)
     with contextlib.ExitStack() as stack:
         if act:
@@ -136,6 +141,8 @@ def start(config: WanConfig, places: Places, debug: Callable[[str], None] | None
             way_out="it needs CAP_NET_ADMIN and CAP_NET_RAW",
         ) from error
     _stop_on_signals(watch, monitor)
+    for note in unsettled(places):
+        disk_.append(places.journal, note)
     monitor.begin([line for line, state in policy.lines.items() if not state.up])
     loader.beside = True
     return monitor
@@ -144,16 +151,33 @@ def start(config: WanConfig, places: Places, debug: Callable[[str], None] | None
 def _known(config: WanConfig, places: Places, listener: Listener, switch: Switch) -> Start:
     links = {way.interface: listener.view.link(way.interface) for _, way in config.ways()}
     now = clocks.read_moment()
-    journal = parse_journal(_text(places.journal), places.journal)
     return Start(
         now=now.boot,
         wall=now.wall,
         boot=processes.boot_id(),
-        counter=last_counter(journal.entries, processes.boot_id()),
+        counter=last_counter(_entries(places), processes.boot_id()),
         standing=switch.standing(),
         carrier={name: link is not None and link.works for name, link in links.items()},
         remembered=_remembered(places.remembered),
     )
+
+
+def unsettled(places: Places) -> list[str]:
+    """Return notes on who has acted where the last monitor has died before it knew.
+
+    This one finds by itself, under ids of its own, what it had left to a reaction, and nothing
+    is left under the old ones any more; a reaction that was in time says so in its own store.
+    """
+    left = [entry.ident for entry in _entries(places) if not entry.acted]
+    try:
+        by_reaction = has_acted(places, left)
+    except IpaliasError:
+        return []
+    return [render_note(i, REACTION if i in by_reaction else NOBODY) for i in left]
+
+
+def _entries(places: Places) -> tuple[Transition, ...]:
+    return parse_journal(_text(places.journal), places.journal).entries
 
 
 def _remembered(path: str) -> Mapping[str, object]:

@@ -21,6 +21,9 @@ from .switch import Switch
 
 #: A monitor whose last word is older than this (seconds) stands still, or is not there.
 OLD = 5.0
+#: Seconds that it has to answer in: one whose last word, due each second, is younger than
+#: `YOUNG`, and another, which is hardly waited for.
+SOON, AT_ONCE, YOUNG = 1.0, 0.1, 2.0
 Held = Mapping[int, Sequence[tuple[Line, int]]]
 
 
@@ -29,15 +32,27 @@ def read_state(places: Places, ask: Ask | None = None) -> tuple[dict[str, Any], 
 
     :raises EffectError: it does not answer and has left nothing.
     """
+    last = _last_word(places.status)
     try:
-        return (ask or asking(places))({"verb": control.STATUS}), ""
+        young = read_moment().boot - float(last["heartbeat"]) < YOUNG if last else True
+    except MALFORMED:
+        young = True
+    try:
+        ask = ask or asking(places, SOON if young else AT_ONCE)
+        return ask({"verb": control.STATUS}), ""
     except EffectError as error:
-        try:
-            with open(places.status, encoding="utf-8") as file:
-                found = json.load(file)
-            return dict(found), error.text()
-        except (OSError, *MALFORMED):
-            raise error from None
+        if not last:
+            raise
+        return last, error.text()
+
+
+def _last_word(path: str) -> dict[str, Any]:
+    """Return what the monitor has left; empty: nothing that can be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (OSError, *MALFORMED):
+        return {}
 
 
 def status(config: WanConfig, places: Places) -> dict[str, Any]:

@@ -32,11 +32,13 @@ def parse_config(text: str, path: str) -> WanConfig:
     :raises ParseError: not one, or one of a later version.
     :raises InputError: it is refused, as the pillar would be.
     """
-    way_out = "apply the state ipalias.wan"
+    # Not the state alone: on a BSD it would have to read this first.
+    way_out = "move it away and apply the state ipalias.wan"
     try:
         data: dict[str, Any] = json.loads(text)
         if int(data["schema"]) > SCHEMA:
-            raise ParseError(path, 1, "a later version has written it", way_out=way_out)
+            what = "a later version has written it"
+            raise ParseError(path, 1, what, way_out=f"install that version, or {way_out}")
         block = data["wan"]
     except MALFORMED as error:
         raise ParseError(path, 1, f"not a configuration ({error!r})", way_out=way_out) from None
