@@ -10,6 +10,7 @@ import functools
 import glob
 import importlib.util
 import os
+import time
 
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
@@ -113,6 +114,77 @@ def check_config(pillar="ipalias"):
     """
     formula = _formula()
     return formula.call(formula.library("dhcp.checkconfig").check_config, _setup(pillar))
+
+
+def leases(pillar="ipalias"):
+    """
+    Return what this member's server has in its lease files, for who has both sides'.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.leases
+    """
+    formula, setup = _formula(), _setup(pillar)
+    library = formula.library("dhcp.leases")
+    config, _ = formula.call(setup.member)
+    return library.render_told(formula.call(library.read_side, setup.host, config))
+
+
+def conflicts(peer=None, grace=None, pillar="ipalias", timeout=20):
+    """
+    Look through the lease files for what a pair must never do: one address given twice, lost.
+
+    Without ``peer`` through this member's own. ``salt-run ipalias.dhcp_conflicts`` looks through
+    both, and needs nothing of the master's configuration.
+
+    peer
+        Minion id of the other member, which is asked for its leases; needs the master's ``peer``
+        configuration. Or what its ``ipalias_dhcp.leases`` has returned.
+
+    grace
+        Seconds for which one side alone may know of a lease; without it the pair's ``mclt``.
+
+    pillar
+        Pillar path of the formula's block.
+
+    timeout
+        Seconds to wait for the other member.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.conflicts peer=dhcp2
+    """
+    formula, setup = _formula(), _setup(pillar)
+    library, find = formula.library("dhcp.leases"), formula.library("dhcp.conflicts").find
+    config, me = formula.call(setup.member)
+    sides = {me.name: [formula.call(library.read_side, setup.host, config)]}
+    if isinstance(peer, str):
+        if "publish.publish" not in __salt__:
+            raise CommandExecutionError("ipalias_dhcp.conflicts: this Salt has no publish module")
+        told = __salt__["publish.publish"](peer, "ipalias_dhcp.leases", timeout=timeout)
+        if not isinstance(told, dict) or not isinstance(told.get(peer), dict):
+            raise CommandExecutionError(
+                f"{peer} does not tell its leases; the master's `peer` must allow "
+                "ipalias_dhcp.leases, or ask by `salt-run ipalias.dhcp_conflicts`"
+            )
+        peer = told[peer]
+    if peer is not None:
+        sides[config.pair.peer_of(me).name] = [formula.call(library.parse_told, peer, "peer")]
+    if grace is not None:
+        grace = _seconds(formula, grace, "grace", 0.0, 7 * 86400.0)
+    found = formula.call(find, sides, config, time.time(), grace=grace)
+    return {
+        "result": not found,
+        "sides": {name: len(files[0].leases) for name, files in sides.items()},
+        "conflicts": [finding.row() for finding in found],
+    }
 
 
 def convert(pillar="ipalias"):
@@ -409,6 +481,78 @@ def lease(interface=None, clients=1, limit=30, server="", pillar="ipalias", test
     limit = _seconds(formula, limit, "limit", 1.0)
     get = functools.partial(client.lease, interface, clients, limit, str(server))
     return formula.mutate(get, test)
+
+
+# --- backups --------------------------------------------------------------------------------
+
+
+def backup(keep=14, pillar="ipalias", test=None):
+    """
+    Keep this side's leases and configuration, each file whole, and the last of former backups.
+
+    As the guide advises, from a schedule of the minion's; see ``docs/dhcp.md`` of the formula.
+
+    keep
+        How many there shall be at most, this one among them; up to 1000.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'dhcp*' ipalias_dhcp.backup keep=30
+    """
+    formula, setup = _formula(), _setup(pillar)
+    keep = formula.call(formula.library("values").parse_int, keep, "keep", 1, 1000)
+    make = formula.library("dhcp.backup").backup
+    return formula.mutate(functools.partial(make, setup, keep), test)
+
+
+def restore(name=None, what="all", stop=False, sync=True, pillar="ipalias", test=None):
+    """
+    Put a backup back, as one change that is undone when something fails.
+
+    What the server has by now is kept as a backup first. It is refused while the server runs,
+    unless it may be stopped.
+
+    name
+        Of the backup, as ``ipalias_dhcp.backup`` shows them; without one the newest.
+
+    what
+        ``leases``, ``configuration``, or ``all``.
+
+    stop
+        Stop a server that runs, and start it again.
+
+    sync
+        Have dhcpd ask its peer for all leases before it serves; False only where there is no
+        peer any more that knows better.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.restore what=leases stop=True test=True
+    """
+    formula, setup = _formula(), _setup(pillar)
+    parse = formula.library("values").parse_bool
+    ways = {
+        "stop": formula.call(parse, stop, "stop"),
+        "sync": formula.call(parse, sync, "sync"),
+    }
+    put = formula.library("dhcp.restore").restore
+    return formula.mutate(functools.partial(put, setup, name, what, **ways), test)
 
 
 # --- live: what the pair is, and a dead peer --------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import time
@@ -12,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from rig.dhcp_leasefiles import parse_isc, parse_kea
 from rig.host import BootedHost
 from rig.netns import CHECKOUT, NetHost, Segment
 from rig.process import Running, wait_until
@@ -101,35 +101,11 @@ class Member:
             # Kea tidies the file up into others: the older first, see its manual, "lfc-interval".
             text = [self.host.read(path + end) or "" for end in (".2", ".1", "")]
             return parse_kea(text, time.time())
-        return parse_isc(self.host.read(path) or "", time.time())
+        return parse_isc(self.host.read(path) or "")
 
     def journal(self) -> str:
         """Return what its server has logged."""
         return self.host.journal("--unit", UNIT[self.implementation], "--output", "short-precise")
-
-
-def parse_isc(text: str, now: float) -> dict[str, str]:
-    """Return who has which address by dhcpd.leases(5): the last word on each counts."""
-    held: dict[str, str] = {}
-    for address, body in re.findall(r"^lease (\S+) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
-        state = re.search(r"^\s*binding state (\S+);", body, re.MULTILINE)
-        mac = re.search(r"^\s*hardware ethernet (\S+);", body, re.MULTILINE)
-        held.pop(address, None)
-        if state and state[1] == "active" and mac:
-            held[address] = mac[1]
-    return held
-
-
-def parse_kea(texts: Iterable[str], now: float) -> dict[str, str]:
-    """Return who has which address by Kea's memfile: a line of CSV for each word on an address."""
-    held: dict[str, str] = {}
-    for text in texts:
-        for row in csv.DictReader(text.splitlines()):
-            held.pop(row["address"], None)
-            alive = float(row["expire"]) > now and int(row["valid_lifetime"]) > 0
-            if row["state"] == "0" and alive:
-                held[row["address"]] = row["hwaddr"]
-    return held
 
 
 class Clients:

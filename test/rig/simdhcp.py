@@ -16,6 +16,7 @@ from saltext.ipalias.dhcp.model import OmapiKey
 from saltext.ipalias.dhcp.services import SERVERS, Server
 from saltext.ipalias.dhcp.setup import Setup
 from saltext.ipalias.engine import Answer
+from saltext.ipalias.errors import EffectError
 from saltext.ipalias.host import Result
 
 #: `away` and not `clean`, for the tests of each sync take minutes of one as long as this.
@@ -48,7 +49,13 @@ def setup(host: SimHost, dhcp: Any = None, **settings: Any) -> Setup:
     data = {"guard": False, "dhcp": block() if dhcp is None else dhcp}
     key = OmapiKey("ipalias-omapi", "hmac-sha256", "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcywgc28u")
     ids = lambda: f"dhcp-{next(_ids):06d}"  # noqa: E731
-    return Setup(host, data, minion="dhcp1", new_id=ids, new_key=lambda: key, **settings)
+    around: dict[str, Any] = {"new_id": ids, "new_key": lambda: key, "ask_peer": nobody}
+    return Setup(host, data, minion="dhcp1", **{**around, **settings})
+
+
+def nobody(address: str, port: int, command: str) -> Any:
+    """Answer as a peer does that is not there."""
+    raise EffectError("connection refused", where=f"{address}:{port}")
 
 
 def running(host: SimHost, what: str) -> str | None:

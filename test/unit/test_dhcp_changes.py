@@ -336,3 +336,18 @@ def test_interfaces_that_only_a_shell_can_tell_are_refused(host: SimHost) -> Non
     with pytest.raises(ParseError, match="isc-dhcp-server:4: INTERFACESv4"):
         setup(host).managed()
     assert host.mutating == []
+
+
+def test_a_peer_of_a_release_that_does_not_understand_ours_is_refused(host: SimHost) -> None:
+    host.programs["kea-dhcp4"] = lambda argv, stdin: Result(0, "2.2.0\n", "")
+    asked: list[tuple[str, int, str]] = []
+
+    def later(*question: Any) -> dict[str, Any]:
+        asked.append(question)
+        return {"dhcp-state": {}}
+
+    with pytest.raises(UnsupportedError, match=r"Kea 2\.2\.0 here and 2\.5 or later at the peer"):
+        setup(host, block(implementation="kea"), ask_peer=later).managed()
+    assert asked == [("192.0.2.3", 647, "status-get")] and host.mutating == []
+    told = setup(host, block(implementation="kea"), ask_peer=lambda *question: {}).managed()
+    assert told["result"] is True

@@ -77,11 +77,15 @@ class DhcpPart:
     :param servers: of each its implementation, the processes that served, and whether a boot
         starts it (`dhcp.services.State`).
     :param rules: the change is about the table of `dhcp.firewall`; `ruled`: there was one.
+    :param aside: lease files that the change sets aside while others take their place, and
+        `mark`, the file that says that all of them are (`dhcp.aside`).
     """
 
     servers: tuple[tuple[str, tuple[int, ...], bool], ...] = ()
     rules: bool = False
     ruled: bool = False
+    aside: tuple[str, ...] = ()
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,9 @@ def _dhcp(row: Mapping[str, Any]) -> DhcpPart:
         (str(name), tuple(int(pid) for pid in pids), bool(enabled))
         for name, pids, enabled in row["servers"]
     )
-    return DhcpPart(servers, bool(row["rules"]), bool(row["ruled"]))
+    aside = tuple(str(path) for path in row.get("aside", ()))
+    mark = str(row.get("mark", ""))
+    return DhcpPart(servers, bool(row["rules"]), bool(row["ruled"]), aside, mark)
 
 
 def _part(row: Mapping[str, Any]) -> Part:

@@ -119,11 +119,14 @@ def _restore_wan(part: WanPart, host: Host) -> Effects[None]:
 
 def _restore_dhcp(part: DhcpPart, host: Host, problems: list[str], *, live: bool) -> Effects[None]:
     """Bring DHCP servers, and the table for their ports, back to what they were."""
-    from .dhcp import firewall, services
+    from .dhcp import aside, firewall, services
 
     if part.rules:
         yield from attempt(firewall.back(ruled=part.ruled, wait=live), problems)
     states = tuple(services.State(*row) for row in part.servers)
+    if part.aside:
+        leases = aside.Aside(part.aside, part.mark)
+        yield from _noted(aside.back(leases, states, host, live=live), problems)
     yield from _noted(services.put_back(states, host, live=live), problems)
 
 

@@ -115,7 +115,7 @@ def _body(
     """Do the change itself."""
     like = {**images, **plan.like}
     if plan.check is not None:
-        yield from _asked(plan.check, like)
+        yield from ask_server(plan.check, like)
     yield from keep_originals(plan.files, images, settings.paths)
     if plan.rules == "stop":
         yield Run(systemctl("stop", firewall.UNIT_NAME))
@@ -139,7 +139,7 @@ def _body(
             yield from started(server, host, *(wanted.listen or ()))
 
 
-def _asked(check: Check, like: Mapping[str, FileState | None]) -> Effects[None]:
+def ask_server(check: Check, like: Mapping[str, FileState | None]) -> Effects[None]:
     """Have the server look at its new files beside the old ones.
 
     :raises EffectError: it refuses them, with its own words.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import IpaliasError
-from . import keactl
+from ..errors import IpaliasError, UnsupportedError
 from .bounds import describe
 from .conffiles import Check, check_command, main_path, refusal
 from .firewall import firewall_notes
-from .kea import refuse_versions, release_of, uncarried
+from .kea import uncarried
 from .model import KEA, DhcpConfig, Member
 from .reading import read
+from .releases import refuse_peers_release
 from .services import SERVERS
 from .setup import Setup
 from .status import rows
@@ -29,7 +29,9 @@ def check_config(setup: Setup) -> dict[str, Any]:
     main = main_path(config.implementation, setup.host)
     problems = _server_says(setup, config, main)
     differs = _differing(setup, problems)
-    told = rows(read(setup.host, config, me, state=setup.settings.paths.state, whole=False))
+    # Of Kea a short look asks nothing while its port is open, and so not whether it hears us.
+    whole = config.implementation == KEA
+    told = rows(read(setup.host, config, me, state=setup.settings.paths.state, whole=whole))
     ports: dict[str, Any] = told["ports"]
     problems += ports["blocked"]
     if config.implementation == KEA:
@@ -76,13 +78,8 @@ def _differing(setup: Setup, problems: list[str]) -> list[str]:
 
 def _versions(setup: Setup, config: DhcpConfig, me: Member) -> list[str]:
     """Return whether both releases of Kea understand each other, as far as both say theirs."""
-    peer = config.pair.peer_of(me)
-    mine = setup.host.run(["kea-dhcp4", "-v"]).out
     try:
-        told = keactl.ask_peer(peer.address, peer.port, "status-get")
-        theirs = release_of(told) if isinstance(told, dict) else ""
-        refuse_versions(mine, theirs, config.pair.where)
-    except IpaliasError as error:
-        # One that does not answer is named among the ports.
-        return [error.text()] if config.pair.where in error.where else []
+        refuse_peers_release(setup.host, config, me, setup.ask_peer)
+    except UnsupportedError as error:
+        return [error.text()]
     return []

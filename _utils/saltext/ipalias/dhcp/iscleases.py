@@ -28,6 +28,9 @@ _NAMED: Final = {"t": "\t", "r": "\r", "n": "\n", "b": "\b"}
 _DATE: Final = re.compile(r"([0-9]{4})/([0-9]{1,2})/([0-9]{1,2})")
 _CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2})*")
+_PAIR: Final = re.compile(
+    r'(?m)^failover peer "(?:[^"\\\n]|\\[^\n])*" state \{\n(?:[ \t].*\n)*\}\n'
+)
 #: More is no problem's telling any more.
 MOST_PROBLEMS: Final = 50
 
@@ -96,6 +99,22 @@ def parse_file(text: str, path: str) -> LeaseFile:
         reader.take(statement)
     reader.end()
     return LeaseFile(path, tuple(reader.leases), tuple(reader.problems), reader.pairs)
+
+
+def without_tail(text: str) -> str:
+    """Return a file without what is cut off at its end, as dhcpd itself would pass it over."""
+    end = text.rfind("\n}\n") + 3
+    tail = text[end:]
+    return text if end < 3 or ("{" not in tail and tail.endswith("\n")) else text[:end]
+
+
+def without_pairs(text: str) -> str:
+    """Return a file without what it says of pairs.
+
+    A dhcpd that has no word of its pair's state takes its leases for incomplete, and asks its
+    peer for all of them before it serves (dhcpd.conf(5), "FAILOVER STARTUP").
+    """
+    return _PAIR.sub("", text)
 
 
 def statements(text: str) -> Iterator[Statement]:

@@ -8,7 +8,7 @@ is whole with its line end; Kea itself passes over one that has too few columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ..errors import MALFORMED
@@ -21,6 +21,9 @@ _COMPLETED, _OLDER = ".completed", (".2", ".1")
 NEEDED: Final = ("address", "hwaddr", "client_id", "valid_lifetime", "expire")
 #: Kea's numbers: default, declined, expired-reclaimed, released.
 STATES: Final = {0: ACTIVE, 1: ABANDONED, 2: GONE, 3: RELEASED}
+#: What a row of a file from before a column says there.
+_MISSING: Final = {"state": "0", "pool_id": "0"}
+_TRIES = 5
 _FOREVER: Final = 0xFFFFFFFF
 _ESCAPE: Final = re.compile(r"&#x([0-9A-Fa-f]{2})")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2})*)?")
@@ -32,6 +35,51 @@ def lease_files(path: str, exists: Callable[[str], bool]) -> list[str]:
     if not exists(older[0]):
         older = [f"{path}{ending}" for ending in _OLDER]
     return [one for one in (*older, path) if exists(one)]
+
+
+def every_file(path: str) -> list[str]:
+    """Return all the files that a lease file may have, itself first.
+
+    What a clean-up moves it moves along this order, so that who reads in it misses nothing.
+    """
+    return [path, *(f"{path}{ending}" for ending in (*_OLDER[::-1], _COMPLETED))]
+
+
+def read_texts(path: str, read: Callable[[str], str | None]) -> list[tuple[str, str]]:
+    """Return path and text of the files that Kea would read, in its order.
+
+    :param read: gives a file's text, or None where there is none.
+    """
+    found: dict[str, str] = {}
+    for _ in range(_TRIES):
+        texts = {one: read(one) for one in every_file(path)}
+        found = {one: text for one, text in texts.items() if text is not None}
+        # A clean-up that ended meanwhile may have moved one past us.
+        if {one for one in every_file(path)[1:] if read(one) is not None} == found.keys() - {path}:
+            break
+    return [(one, found[one]) for one in lease_files(path, found.__contains__)]
+
+
+def merge(texts: Sequence[tuple[str, str]]) -> str:
+    """Return several files as the one that says the same, with the columns of the last.
+
+    :param texts: as `read_texts` gives them, each with its line of names.
+    """
+    heads = [(text.partition("\n")[0].split(","), text) for _, text in texts if "\n" in text]
+    heads = [(names, text) for names, text in heads if not set(NEEDED) - set(names)]
+    if not heads:
+        return texts[-1][1] if texts else ""
+    columns = heads[-1][0]
+    lines = [",".join(columns)]
+    for names, text in heads:
+        for row in text[: text.rfind("\n")].split("\n")[1:]:
+            cells = row.split(",")
+            if names == columns or len(cells) < len(names):
+                lines.append(row)
+                continue
+            told = dict(zip(names, cells, strict=False))
+            lines.append(",".join(told.get(name, _MISSING.get(name, "")) for name in columns))
+    return "\n".join(lines) + "\n"
 
 
 def parse_leases(text: str, path: str) -> list[Lease]:

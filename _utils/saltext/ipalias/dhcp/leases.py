@@ -32,11 +32,7 @@ def read_side(host: Host, config: DhcpConfig) -> LeaseFile:
             f"leases are in a database ({kind}), not in a file",
             where=f"{config.pair.where}:kea:lease_database",
         )
-    texts = []
-    for path in kealeases.lease_files(KEA_LEASES, host.exists):
-        text = host.read(path)
-        # A clean-up may take one away meanwhile; what was in it is in another.
-        texts += [(path, text)] if text is not None else []
+    texts = kealeases.read_texts(KEA_LEASES, host.read)
     if not texts:
         return LeaseFile(KEA_LEASES, (), (f"{KEA_LEASES}: is not there",))
     return kealeases.parse_files(texts, KEA_LEASES)

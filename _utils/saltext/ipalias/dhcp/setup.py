@@ -16,34 +16,27 @@ from ..checks import parse_guard
 from ..difference import cap, render_diff
 from ..effects import FileState, ReadFile, ReadLive, run
 from ..engine import Answer, Machine
-from ..errors import InputError, RefusedError, UnsupportedError
+from ..errors import InputError, UnsupportedError
 from ..guarded import settle
 from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
 from ..values import mapping
-from . import conffiles, firewall
+from . import conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
 from .kea import HOOKS, render_kea
-from .model import ISC, DhcpConfig, Member, OmapiKey
+from .model import ISC, KEA, DhcpConfig, Member, OmapiKey
 from .omapikey import FILE as KEY_FILE
 from .omapikey import MODE as KEY_MODE
 from .omapikey import make_key, parse_key, render_key
 from .places import Places
-from .services import (
-    OMAPI_PORT,
-    SERVER_PORT,
-    SERVERS,
-    Server,
-    Socket,
-    read_sockets,
-    read_state,
-    serving,
-)
+from .ports import refuse_used
+from .releases import Asking, refuse_peers_release
+from .services import SERVERS, Socket, read_sockets, read_state
 
 
 @dataclass
@@ -63,6 +56,7 @@ class Setup:
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
     new_key: Callable[[], OmapiKey] = make_key
+    ask_peer: Asking = keactl.ask_peer
     _settled: list[str] = field(default_factory=list)
 
     # -- requests -----------------------------------------------------------------------
@@ -166,6 +160,8 @@ class Setup:
             )
         if not installed:
             notes.append(f"{server.package} is not installed yet: its own check is still to come")
+        elif config.implementation == KEA:
+            refuse_peers_release(self.host, config, me, self.ask_peer)
         sockets = read_sockets(self.host)
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
@@ -296,7 +292,8 @@ class Setup:
             self._settled = run(settle(self.host, self.settings.paths), self.host.perform)
             yield
 
-    def _guarded_settings(self) -> Settings:
+    def guarded_settings(self) -> Settings:
+        """Return how a change is carried out, with the guard of the pillar's block."""
         block = mapping(self.data, self.root)
         return replace(self.settings, guard=parse_guard(block.get("guard"), f"{self.root}:guard"))
 
@@ -313,7 +310,7 @@ class Setup:
         answer: Answer = {"result": True, "changes": short, "notes": said}
         if planned.touches_host and not test:
             effects = apply(
-                planned, self.host, self._guarded_settings(), self.new_id(), self._purpose
+                planned, self.host, self.guarded_settings(), self.new_id(), self._purpose
             )
             verdict = run(effects, self.host.perform)
             said += verdict.notes
@@ -373,43 +370,3 @@ def _comment(planned: Plan, test: bool) -> str:
     parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
     parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
     return ", ".join(parts)
-
-
-def refuse_used(config: DhcpConfig, me: Member, sockets: Iterable[Socket], former: str) -> None:
-    """Refuse ports that another program has.
-
-    :param former: implementation that is ours already; it ends before the other one starts.
-    :raises RefusedError: naming the program.
-    """
-    ours = {SERVERS[config.implementation].program}
-    ours |= {SERVERS[former].program} if former else set()
-    wanted: dict[tuple[str, int], str] = {
-        ("udp", SERVER_PORT): f"{config.where}:implementation",
-        ("tcp", me.port): f"{config.pair.where}:members:{me.name}:port",
-    }
-    if config.implementation == ISC:
-        wanted[("tcp", OMAPI_PORT)] = f"{config.where}:implementation"
-    for socket in sockets:
-        where = wanted.get((socket.protocol, socket.port))
-        if where is None or socket.program in ours:
-            continue
-        if socket.device and socket.device not in config.interfaces:
-            continue
-        everywhere = socket.address in ("0.0.0.0", "*", "::")
-        if socket.port == me.port and not everywhere and socket.address != me.address:
-            continue
-        raise RefusedError(
-            f"the port is in use: {socket.text}",
-            where=where,
-            way_out="stop that program, or take another port; nothing was changed",
-        )
-
-
-def server_of(config: DhcpConfig) -> Server:
-    """Return how the configuration's implementation is installed."""
-    return SERVERS[config.implementation]
-
-
-def is_serving(config: DhcpConfig, sockets: list[Socket]) -> bool:
-    """Tell whether the configuration's server takes clients' messages."""
-    return bool(serving(server_of(config), sockets))
