@@ -9,7 +9,8 @@ import pytest
 
 OURS = {
     "apply", "clean", "check_config", "convert", "report", "unreport", "member", "wait", "lease",
-    "leases", "conflicts", "backup", "backups", "restore", "drill_stop", "drill_start", "drill_report",
+    "leases", "conflicts", "backup", "backups", "restore", "drill_stop", "drill_start",
+    "drill_report",
 }  # fmt: skip
 MINION_D = "/etc/salt/minion.d"
 CONF = f"{MINION_D}/ipalias_dhcp.conf"
