@@ -14,10 +14,11 @@ The drill of a DHCP pair, as a schedule of the master's has it (``/etc/salt/mast
         run_on_start: false
 """
 
+import contextlib
 import time
 
 import salt.client
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltException
 
 __virtualname__ = "ipalias"
 
@@ -113,19 +114,14 @@ def dhcp_conflicts(members, grace=None, pillar="ipalias"):
 
         salt-run ipalias.dhcp_conflicts dhcp1,dhcp2
     """
-    members = _two(members)
+    one, other = _two(members)
     minions = _Minions(pillar)
-    told = minions.ask(members, "ipalias_dhcp.leases", 30)
-    for member in members:
-        found, said = told.get(member, (False, "does not answer"))
-        if not found:
-            raise CommandExecutionError(f"{member}: {said}")
-    one, other = members
-    words = {"peer": told[other][1], "grace": grace}
-    found, said = minions.ask([one], "ipalias_dhcp.conflicts", 60, **words).get(one, (False, ""))
-    if not found:
-        raise CommandExecutionError(f"{one}: {said or 'does not answer'}")
-    return {**said, "retcode": 0 if said["result"] else 1}
+    try:
+        peer = minions.asked(other, "ipalias_dhcp.leases", 30)
+        told = minions.asked(one, "ipalias_dhcp.conflicts", 60, peer=peer, grace=grace)
+    except Trouble as error:
+        raise CommandExecutionError(str(error)) from error
+    return {**told, "retcode": 0 if told["result"] else 1}
 
 
 def _two(members):
@@ -217,7 +213,7 @@ class Drill:
     def _stopping(self, going, test=False):
         """Have a member stop its server, guarded; return what its configuration promises."""
         job = {"limit": self.limit, "test": True}
-        promised = self._asked(going, "ipalias_dhcp.drill_stop", 10, **job)
+        promised = self.minions.asked(going, "ipalias_dhcp.drill_stop", 10, **job)
         needed = promised["bound"] + SPARE
         if needed > self.limit:
             raise Trouble(
@@ -225,7 +221,7 @@ class Drill:
             )
         if not test:
             self.stopping = True
-            promised = self._asked(going, "ipalias_dhcp.drill_stop", 30, limit=self.limit)
+            promised = self.minions.asked(going, "ipalias_dhcp.drill_stop", 30, limit=self.limit)
             self._tell(
                 f"{going} is stopped; by itself it starts again after {promised['again']:.0f} s"
             )
@@ -249,7 +245,7 @@ class Drill:
             if self.clock() > end:
                 raise Trouble(f"{client} does not say whether it has a lease")
             # At the first sign of trouble the one that is stopped has to come back.
-            serves = self._asked(staying, "ipalias_dhcp.wait", 10, state="serving", limit=3)
+            serves = self.minions.asked(staying, "ipalias_dhcp.wait", 10, state="serving", limit=3)
             if not serves:
                 raise Trouble(f"{staying} does not serve")
             self.minions.pause(LOOK_AGAIN)
@@ -263,7 +259,10 @@ class Drill:
     def _bring_back(self, going):
         """Start the stopped server again; tell whether it runs."""
         for left in reversed(range(TRIES)):
-            answers = self.minions.ask([going], "ipalias_dhcp.drill_start", 40)
+            try:
+                answers = self.minions.ask([going], "ipalias_dhcp.drill_start", 40)
+            except Trouble as error:
+                answers = {going: (False, str(error))}
             found, said = answers.get(going, (False, "does not answer"))
             if found:
                 self._tell(f"{going} is started again")
@@ -286,19 +285,14 @@ class Drill:
     def _keep(self, result, began):
         """Keep the report on both members."""
         report = {"result": result, "report": list(self.lines), "moment": began}
-        answers = self.minions.ask(self.members, "ipalias_dhcp.drill_report", 10, **report)
+        try:
+            answers = self.minions.ask(self.members, "ipalias_dhcp.drill_report", 10, **report)
+        except Trouble as error:
+            answers = dict.fromkeys(self.members, (False, str(error)))
         for member in self.members:
             found, said = answers.get(member, (False, "does not answer"))
             if not found:
                 self._tell(f"{member} has no report of this: {said}")
-
-    def _asked(self, minion, function, seconds, **kwargs):
-        """Ask one minion; anything but an answer is trouble."""
-        answers = self.minions.ask([minion], function, seconds, **kwargs)
-        found, said = answers.get(minion, (False, "does not answer"))
-        if not found:
-            raise Trouble(f"{minion}: {said}")
-        return said
 
     def _tell(self, text):
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(self.clock()))} UTC {text}"
@@ -318,7 +312,7 @@ class _Minions:
 
     def ask(self, minions, function, seconds, **kwargs):
         """Return the answers by minion; one that gave none is not among them."""
-        with salt.client.get_local_client(mopts=dict(__opts__)) as client:
+        with _client() as client:
             told = client.cmd(
                 list(minions),
                 function,
@@ -329,9 +323,17 @@ class _Minions:
             )
         return {minion: _answer(data) for minion, data in told.items() if data}
 
+    def asked(self, minion, function, seconds, **kwargs):
+        """Return the answer of one minion; anything else is trouble."""
+        answers = self.ask([minion], function, seconds, **kwargs)
+        found, said = answers.get(minion, (False, "does not answer"))
+        if not found:
+            raise Trouble(f"{minion}: {said}")
+        return said
+
     def begin(self, minion, function, **kwargs):
         """Start a job on a minion and return its id."""
-        with salt.client.get_local_client(mopts=dict(__opts__)) as client:
+        with _client() as client:
             kwarg = self._given(function, kwargs)
             job = client.run_job([minion], function, kwarg=kwarg, tgt_type="list")
         if not job:
@@ -340,7 +342,7 @@ class _Minions:
 
     def returned(self, job, minion):
         """Return the answer of a job, or None while there is none."""
-        with salt.client.get_local_client(mopts=dict(__opts__)) as client:
+        with _client() as client:
             data = client.get_cache_returns(job).get(minion)
         return _answer(data) if data else None
 
@@ -351,6 +353,16 @@ class _Minions:
     def _given(self, function, kwargs):
         # A client on the segment has no pillar of the pair.
         return kwargs if function == "ipalias_dhcp.lease" else {**kwargs, "pillar": self.pillar}
+
+
+@contextlib.contextmanager
+def _client():
+    """Give Salt's client; what it cannot do is trouble like any other."""
+    try:
+        with salt.client.get_local_client(mopts=dict(__opts__)) as client:
+            yield client
+    except (SaltException, OSError) as error:
+        raise Trouble(f"the master cannot ask: {error}") from error
 
 
 def _answer(data):

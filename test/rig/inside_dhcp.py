@@ -2,15 +2,17 @@
 
 A program of its own like `inside`, whose forks and kills it uses. One request as a line:
 
-    {"library": FOLDER, "minion": ID, "old": {…}, "new": {…}, "implementation": …, "held": {…}}
+    {"library": FOLDER, "minion": ID, "old": {…}, "new": {…}, "implementation": …, "held": {…},
+     "do": "change" or "backup"}
 
-with two pillars and the leases there are, then answers with the effects of the change, takes the
+with two pillars and the leases there are; a backup is made of the old one alone. It then answers with the effects of the change, takes the
 points to kill at as a second line, [[index, when, then], …], and tells of each. ``then`` says what
 leads on: ``run``, the next run, or ``guard``, the dead man alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import sys
@@ -36,6 +38,10 @@ DEAD_MAN = 12
 #: What leads on, and the guard of a change that is killed.
 GUARDS: dict[str, Any] = {"run": False, "guard": {"timeout": DEAD_MAN, "checks": []}}
 
+BACKUPS = "/var/lib/ipalias/dhcp/backups"
+#: Backups that are kept.
+KEEP = 2
+
 Around = Callable[[Any, Callable[[], Any]], Any]
 
 
@@ -50,6 +56,10 @@ class Changes:
         )
         self.pillars = {"old": request["old"], "new": request["new"]}
         self.texts: dict[str, Any] = {}
+
+    def request(self, made: Any) -> Any:
+        """Return what the product answers to the request that is killed."""
+        return made.managed()
 
     def run(self, way: str, guard: Any, around: Around) -> Answer:
         """Bring the host to one of the two.
@@ -75,7 +85,7 @@ class Changes:
             new_id=system.now_id,
         )
         try:
-            told = made.managed()
+            told = self.request(made)
         except errors.IpaliasError as error:
             return {"error": error.text(), "kind": type(error).__name__}
         return {"comment": told["comment"], "changes": bool(told["changes"])}
@@ -173,6 +183,61 @@ class Changes:
         say({"end": True})
 
 
+class Backups(Changes):
+    """Make a backup, undisturbed or killed; nothing but backups may change."""
+
+    def request(self, made: Any) -> Any:
+        """Make one, and keep two."""
+        from saltext.ipalias.dhcp.backup import backup
+
+        return backup(made, KEEP)
+
+    def kept(self) -> list[Path]:
+        """Return the folders that count as backups: those with an index."""
+        return [path.parent for path in Path(BACKUPS).glob("*/index.json")]
+
+    def wrong(self) -> str:
+        """Return what is wrong: also a backup that counts and is not whole."""
+        if not self.kept():
+            return "no backup is left"
+        for folder in self.kept():
+            rows = json.loads((folder / "index.json").read_text())["backup"]["files"]
+            saved = [row for row in rows if row["saved"]]
+            if not any(row["part"] == "leases" for row in saved):
+                return f"{folder.name} has no leases"
+            for row in saved:
+                path = folder / row["saved"]
+                text = path.read_bytes() if path.exists() else b""
+                if hashlib.sha256(text).hexdigest() != row["digest"]:
+                    return f"{folder.name} counts, and {row['path']} in it is torn or gone"
+                now = self.read_saved(row["path"], text.decode())
+                if now is not None and any(now.get(key) != mac for key, mac in self.held.items()):
+                    return f"{folder.name} has not all leases"
+        return super().wrong()
+
+    def read_saved(self, path: str, text: str) -> dict[str, str] | None:
+        """Return the leases of a saved file, None where it is another one."""
+        if path != LEASES[self.kind]:
+            return None
+        return parse_isc(text) if self.kind == "isc" else parse_kea([text], time.time())
+
+    def whole(self, way: str) -> str:
+        """Make backups undisturbed until there are as many as are kept."""
+        wrong = super().whole("old")
+        if not wrong and len(self.kept()) > KEEP:
+            wrong = f"{len(self.kept())} backups, {KEEP} are to be kept"
+        halves = [one for one in Path(BACKUPS).iterdir() if one not in self.kept()]
+        return wrong or (f"halves of backups are left: {halves}" if halves else "")
+
+    def matrix(self) -> None:
+        """Fill the folder first, so that each backup also takes one away."""
+        for _ in range(KEEP):
+            if wrong := self.whole("old"):
+                raise SystemExit(wrong)
+        self.texts["new"] = self.texts["old"]
+        super().matrix()
+
+
 def _guarded(effects: list[str], at: int, when: str) -> bool:
     """Tell whether a dead man was started by a point."""
     return any(name.startswith("StartGuard") for name in effects[: at + (when == "after")])
@@ -182,7 +247,7 @@ def main() -> None:
     """Read the request and carry it out."""
     request = json.loads(sys.stdin.readline())
     sys.path.insert(0, request["library"])
-    Changes(request).matrix()
+    (Backups if request["do"] == "backup" else Changes)(request).matrix()
 
 
 if __name__ == "__main__":

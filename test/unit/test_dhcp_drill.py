@@ -193,14 +193,18 @@ def runner() -> ModuleType:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    Minions.trouble = module.Trouble
     return module
 
 
 class Minions:
     """Two members and a client, whose answers can be changed; notes what they were asked."""
 
+    #: The runner's own exception.
+    trouble: type[Exception] = Exception
+
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.notes: list[tuple[str, str]] = []
         self.stopped = False
         self.kept: list[dict[str, Any]] = []
         #: (minion, function) → what is answered instead.
@@ -215,8 +219,8 @@ class Minions:
         return answers
 
     def _answer(self, minion: str, verb: str, kw: dict[str, Any]) -> Any:
-        self.asked.append((minion, verb if not kw.get("test") else f"{verb} test"))
-        odd = self.odd.get((minion, self.asked[-1][1]))
+        self.notes.append((minion, verb if not kw.get("test") else f"{verb} test"))
+        odd = self.odd.get((minion, self.notes[-1][1]))
         if odd is not None:
             return odd(self, kw) if callable(odd) else odd
         match verb:
@@ -236,13 +240,19 @@ class Minions:
         raise AssertionError(verb)
 
     def begin(self, minion: str, function: str, **kw: Any) -> str:
-        self.asked.append((minion, "lease"))
+        self.notes.append((minion, "lease"))
         self.lease = kw
         return "job"
 
     def returned(self, job: str, minion: str) -> Any:
         odd = self.odd.get((minion, "lease"), (True, {"result": True, "comment": "4 of 4"}))
         return odd(self, {}) if callable(odd) else odd
+
+    def asked(self, minion: str, function: str, seconds: float, **kw: Any) -> Any:
+        found, said = self.ask([minion], function, seconds, **kw)[minion]
+        if not found:
+            raise self.trouble(f"{minion}: {said}")
+        return said
 
     def pause(self, seconds: float) -> None:
         clock.pause(seconds)
@@ -266,7 +276,7 @@ def test_a_drill_stops_leases_starts_waits_and_reports(runner: ModuleType) -> No
     minions = Minions()
     answer = hold(runner, minions)
     assert (answer["result"], answer["retcode"]) == (True, 0)
-    assert minions.asked == [
+    assert minions.notes == [
         ("dhcp1", "wait"),
         ("dhcp2", "wait"),
         ("dhcp1", "member"),
@@ -294,7 +304,7 @@ def test_a_drill_stops_leases_starts_waits_and_reports(runner: ModuleType) -> No
 def test_another_one_is_stopped_and_another_one_asks(runner: ModuleType) -> None:
     minions = Minions()
     assert hold(runner, minions, client="web3", stop="dhcp2")["result"] is True
-    assert ("dhcp2", "drill_stop") in minions.asked and ("web3", "lease") in minions.asked
+    assert ("dhcp2", "drill_stop") in minions.notes and ("web3", "lease") in minions.notes
 
 
 def interrupted(minions: Minions, kw: Any) -> Any:
@@ -331,10 +341,10 @@ def test_at_the_first_sign_of_trouble_it_ends_and_the_server_is_started(
     answer = hold(runner, minions)
     assert (answer["result"], answer["retcode"]) == (False, 1)
     assert any(f"failed: {said}" in line or said in line for line in answer["report"]), answer
-    assert (("dhcp1", "drill_start") in minions.asked) is stops
+    assert (("dhcp1", "drill_start") in minions.notes) is stops
     assert not minions.stopped
     assert [row["result"] for row in minions.kept] == [False, False]
-    after = [verb for _, verb in minions.asked if verb == "wait"]
+    after = [verb for _, verb in minions.notes if verb == "wait"]
     assert len(after) <= 4
 
 
@@ -349,7 +359,7 @@ def test_a_survivor_that_ends_is_seen_while_the_client_still_waits(runner: Modul
     before = clock.now
     answer = hold(runner, minions)
     assert any("dhcp2: stopped" in line for line in answer["report"])
-    assert clock.now - before < 5 and ("dhcp1", "drill_start") in minions.asked
+    assert clock.now - before < 5 and ("dhcp1", "drill_start") in minions.notes
 
 
 def test_an_interrupted_drill_starts_the_server_too(runner: ModuleType) -> None:
@@ -357,7 +367,7 @@ def test_an_interrupted_drill_starts_the_server_too(runner: ModuleType) -> None:
     minions.odd["dhcp2", "lease"] = interrupted
     with pytest.raises(KeyboardInterrupt):
         hold(runner, minions)
-    assert ("dhcp1", "drill_start") in minions.asked and not minions.kept[0]["result"]
+    assert ("dhcp1", "drill_start") in minions.notes and not minions.kept[0]["result"]
 
 
 def test_a_server_that_does_not_start_is_tried_again_and_left_to_its_timer(
@@ -378,13 +388,34 @@ def test_a_server_that_does_not_start_is_tried_again_and_left_to_its_timer(
     assert any("left to its own timer, 60 s after its stop" in line for line in answer["report"])
 
 
+def test_a_master_that_cannot_ask_is_asked_again(runner: ModuleType) -> None:
+    minions, tries = Minions(), [0]
+
+    def busy(minions: Minions, kw: Any) -> Any:
+        tries[0] += 1
+        if tries[0] < 4:
+            raise runner.Trouble("the master cannot ask: no socket")
+        return True, {"result": True}
+
+    minions.odd["dhcp1", "drill_start"] = busy
+    answer = hold(runner, minions)
+    assert answer["result"] is True and tries == [4]
+    assert any("not started again yet: the master cannot ask" in x for x in answer["report"])
+
+    def broken(minions: Minions, kw: Any) -> Any:
+        raise runner.Trouble("the master cannot ask: no socket")
+
+    minions.odd["dhcp1", "drill_report"] = broken
+    assert any("has no report of this" in x for x in hold(runner, minions)["report"])
+
+
 def test_a_takeover_that_may_take_longer_than_the_limit_is_refused(runner: ModuleType) -> None:
     minions = Minions()
     promised = {"bound": 150.0, "clients": 11, "again": 60, "peer": "192.0.2.3"}
     minions.odd["dhcp1", "drill_stop test"] = (True, promised)
     answer = hold(runner, minions)
     assert "give a limit of 195 s" in answer["report"][1]
-    assert ("dhcp1", "drill_stop") not in minions.asked
+    assert ("dhcp1", "drill_stop") not in minions.notes
 
 
 def test_a_look_stops_nothing(runner: ModuleType) -> None:

@@ -25,11 +25,28 @@ def change(stage: Stage) -> str:
     the dead man alone, leads to exactly the old or the new files with the server running; no lease is
     lost; in the end all clients renew and both members are normal.
     """
+    reached, every = killed(stage, "change")
+    return f"{reached} kills of {every} points, 0 torn states, 30 leases there"
+
+
+@check(402, "a backup killed before or after any effect: leases, configuration, backups intact",
+       over=PAIRS, book=DHCP)  # fmt: skip
+def backup(stage: Stage) -> str:
+    """SIGKILL at each effect of `ipalias_dhcp.backup`, which also takes the oldest away (`FULL=1`:
+    all): files and service untouched, each backup that counts is whole and has all leases, the next
+    run leaves as many as are to be kept and no half of one.
+    """
+    reached, every = killed(stage, "backup")
+    return f"{reached} kills of {every} points, no backup torn, 30 leases there"
+
+
+def killed(stage: Stage, do: str) -> tuple[int, int]:
+    """Kill what is done on the secondary at one point after another; return kills and points."""
     with normal_pair(stage) as scene:
         first = lease(scene, range(1, 31))
         demand_files(scene, first)
         held = {row["address"]: row["mac"] for row in first.values()}
-        program = started(scene, scene.secondary, held)
+        program = started(scene, scene.secondary, held, do)
         try:
             effects = hear(program)["effects"]
             every = [
@@ -37,13 +54,15 @@ def change(stage: Stage) -> str:
                 for then, names in effects.items()
                 for at in range(len(names))
                 for when in ("before", "after")
+                if do == "change" or then == "run"
             ]
-            chosen = draw(every, POINTS, f"401-{stage.case}")
+            chosen = draw(every, POINTS, f"{do}-{stage.case}")
             tell(program, json.dumps(chosen) + "\n")
             reached = 0
             for at, when, then in chosen:
                 told = hear(program)
-                demand(not told["is"], f"killed {when} effect {at} ({told['name']}), {then}: {told['is']}")  # fmt: skip
+                where = f"killed {when} effect {at} ({told['name']}), {then}"
+                demand(not told["is"], f"{where}: {told['is']}")
                 reached += told["killed"]
             demand(hear(program).get("end"), "the program inside did not end")
         finally:
@@ -52,10 +71,10 @@ def change(stage: Stage) -> str:
         scene.await_normal()
         renewed = renew(scene, first)
         demand_files(scene, renewed)
-    return f"{reached} kills of {len(every)} points, 0 torn states, 30 leases there"
+    return reached, len(every)
 
 
-def started(scene: DhcpHosts, member: Member, held: dict[str, str]) -> Running:
+def started(scene: DhcpHosts, member: Member, held: dict[str, str], do: str) -> Running:
     """Start `rig.inside_dhcp` on a member, with two pillars that differ in the lease times."""
     old = scene.pillar
     new = json.loads(json.dumps(old))
@@ -76,6 +95,7 @@ def started(scene: DhcpHosts, member: Member, held: dict[str, str]) -> Running:
         "old": old,
         "new": new,
         "held": held,
+        "do": do,
     }
     tell(program, json.dumps(words) + "\n")
     return program

@@ -19,7 +19,9 @@ def golden(stage: Stage) -> str:
     return f"{told}; the servers: {run_tests(stage, 'test/netns/test_dhcp_real.py')}"
 
 
-@check(601, "bad input: refused with its pillar path, and nothing written", over=_NOWHERE, book=DHCP)
+@check(
+    601, "bad input: refused with its pillar path, and nothing written", over=_NOWHERE, book=DHCP
+)
 def refused(stage: Stage) -> str:
     """Two primaries or none, an address that is not there, pools outside, over one another or with a
     router or peer in them, times out of order, ports in use, text that would be an option; a server
