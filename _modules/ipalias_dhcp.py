@@ -532,7 +532,8 @@ def backups(pillar="ipalias"):
     """
     formula, setup = _formula(), _setup(pillar)
     kept = formula.library("dhcp.backup").kept
-    return [one.row() for one in formula.call(kept, setup.host, setup.places.backups)]
+    there = formula.call(kept, setup.host, setup.places.backups, time.time())
+    return [one.row() for one in there]
 
 
 def restore(name=None, what="all", stop=False, sync=True, pillar="ipalias", test=None):

@@ -67,7 +67,6 @@ class _Plan:
     :param leases: the main lease file and its text, or None.
     :param files: of the configuration, those that differ; `like`: their mode and owner,
         `shown`: their diffs, no key in them.
-    :param recovers: dhcpd asks its peer for all leases, and waits, before it serves.
     """
 
     found: Found
@@ -78,7 +77,6 @@ class _Plan:
     files: tuple[File, ...]
     like: Mapping[str, FileState]
     shown: Mapping[str, str]
-    recovers: bool = False
 
 
 def restore(
@@ -178,8 +176,7 @@ def _planned(setup: Setup, found: Found, chosen: Backup, what: str, *, sync: boo
                 shown[saved.path] = shown[saved.path].replace(secret, "***")
     state_now = read_state(found.implementation, host, read_sockets(host))
     aside = run(aside_of(setup, found.implementation), host.perform)
-    recovers = leases is not None and sync and found.implementation == ISC
-    return _Plan(found, chosen, state_now, aside, leases, tuple(files), like, shown, recovers)
+    return _Plan(found, chosen, state_now, aside, leases, tuple(files), like, shown)
 
 
 def _secrets(setup: Setup, kept_key: str | None) -> list[str]:
@@ -271,11 +268,6 @@ def _answer(plan: _Plan, what: str, notes: list[str], *, test: bool) -> dict[str
         changes["leases"] = plan.aside.paths[0]
     if plan.files:
         notes.append("The next highstate brings the configuration to the pillar's again")
-    if plan.recovers:
-        notes.append(
-            "dhcpd asks its peer for all leases, and then waits for the pair's mclt before it "
-            "serves: see that the peer does"
-        )
     if what != CONFIGURATION and plan.leases is None:
         notes.append(f"{plan.chosen.name} has no leases")
     would = "would be " if test else ""
