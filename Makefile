@@ -8,7 +8,7 @@ VENV := .venv$(addprefix -,$(SALT))
 
 export SALT LANES
 
-.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms proof-dsr proof-wan bench clean-venv
+.PHONY: help demo test setup lint format proof-alias proof-safety proof-platforms proof-dsr proof-wan proof-dhcp bench clean-venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ proof-dsr: setup ## Measure the promises about real servers behind a balancer (F
 
 proof-wan: setup ## Measure the promises about several ways out (FULL=1, SABOTAGE=n|all, SEED=n)
 	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/wan.py
+
+proof-dhcp: setup ## Measure the promises about a DHCP pair (FULL=1, SABOTAGE=n|all, SEED=n)
+	@FULL="$(FULL)" SABOTAGE="$(SABOTAGE)" SEED="$(SEED)" $(VENV)/bin/python test/proof/dhcp.py
 
 bench: setup ## Benchmarks beside the peers
 	@$(VENV)/bin/python test/bench/bench.py

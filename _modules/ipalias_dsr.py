@@ -123,14 +123,15 @@ def check(pillar="ipalias", prober=None, timeout=10):
     """
     formula, dsr = _formula(), _dsr(pillar)
     checks = formula.library("dsrcheck")
-    answer = formula.call(checks.check, dsr)
     if prober is None:
-        return answer
+        return formula.call(checks.check, dsr)
+    prober, seconds = formula.call(checks.parse_prober, prober, timeout)
+    answer = formula.call(checks.check, dsr)
     words = formula.call(checks.probe_words, dsr)
     if "publish.publish" not in __salt__:
         raise CommandExecutionError("ipalias_dsr.check: this Salt has no publish module")
-    said = __salt__["publish.publish"](prober, "ipalias_dsr.probe", words, timeout=timeout)
-    return formula.call(checks.with_probe, answer, str(prober), words, said)
+    said = __salt__["publish.publish"](prober, "ipalias_dsr.probe", words, timeout=seconds)
+    return formula.call(checks.with_probe, answer, prober, words, said)
 
 
 def probe(vips, interface=None, real=None, macs=None):

@@ -6,3 +6,4 @@ include:
   - ipalias.dsr
   - ipalias.platform
   - ipalias.wan
+  - ipalias.dhcp

@@ -42,7 +42,7 @@ HOSTILE = [
 ]
 DIALECTS = ("ifupdown", "netplan", "networkd", "networkmanager", "ifcfg_suse", "cpanel")
 #: Every state module of the formula.
-OURS = {"ipalias", "ipalias_dsr", "ipalias_sysctl", "ipalias_wan"}
+OURS = {"ipalias", "ipalias_dhcp", "ipalias_dsr", "ipalias_sysctl", "ipalias_wan"}
 
 
 def shown(returned):

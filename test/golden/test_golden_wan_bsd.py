@@ -26,8 +26,31 @@ from saltext.ipalias.wan.setup import make
 HERE = Path(__file__).with_name("wan_bsd")
 CASES = sorted(path.parent for path in HERE.glob("*/case.json"))
 MACHINES = {"openbsd": simopenwan.machine, "freebsd": simfreewan.machine}
-MANDATORY = {"openbsd_guide", "openbsd_ipv6", "openbsd_tiers", "freebsd_guide", "freebsd_weights"}
+MANDATORY = {f"openbsd_{name}" for name in ("guide", "interfaces", "ipv6", "tiers")}
+MANDATORY |= {f"freebsd_{name}" for name in ("guide", "interfaces", "weights")}
 _ids = itertools.count(1)
+#: The same on FreeBSD, in its own words: one switch for both families, rc.conf for hostname.if.
+GUIDE_FREEBSD = {
+    "route add -mpath default wan2_gw": "route -n add -inet default 198.51.100.2",
+    "sysctl net.inet.ip.multipath=1": "sysctl net.route.multipath=1",
+    "pf.conf": "nat on re0 inet from 192.0.2.0/24 to any -> (re0)",
+    "hostname.re0: default 2": 'route_ipaliaswan2="default 198.51.100.2"',
+    "hostname.re0: target": 'route_ipaliaswan3="203.0.113.1/32 198.51.100.1"',
+    "hostname.re0: targets": 'route_ipaliaswan6="203.0.113.12/32 198.51.100.2"',
+    "sysctl.conf": "net.route.multipath=1",
+    "rc.conf.local": 'ifstated_enable="YES"',
+    "init-state": "init-state start",
+    "wan1_ok": "ping -q -c 1 -t 5 203.0.113.1 >/dev/null || ping -q -c 1 -t 5 203.0.113.2",
+    "wan2_ok": "ping -q -c 1 -t 5 203.0.113.11 >/dev/null || ping -q -c 1 -t 5 203.0.113.12",
+    "every": "every 30 && ! re0.link.down )",
+    "state": "state wan1_down {",
+    "logger": "/usr/bin/logger -t ifstated wan1_down",
+    "delete": "/sbin/route -qn delete -inet default 198.51.100.1",
+    "add": "/sbin/route -qn add -inet default 198.51.100.1",
+    "the file is looked at": "ifstated -n -f /dev/stdin",
+    "pf loads it": "pfctl -f /etc/pf.conf",
+    "ifstated starts": "service ifstated restart",
+}
 #: Every line that the guide has people type or write, its names exchanged for addresses, and
 #: what it is here: in a file, as a command, or in ifstated.conf.
 GUIDE = {
@@ -46,7 +69,7 @@ GUIDE = {
     "init-state": "init-state start",
     "wan1_ok": "ping -q -c 1 -w 5 203.0.113.1 >/dev/null || ping -q -c 1 -w 5 203.0.113.2",
     "wan2_ok": "ping -q -c 1 -w 5 203.0.113.11 >/dev/null || ping -q -c 1 -w 5 203.0.113.12",
-    "every": "every 30 )",
+    "every": "every 30 && ! re0.link.down )",
     "state": "state wan1_down {",
     "logger": "/usr/bin/logger -t ifstated wan1_down",
     "delete": "/sbin/route -qn delete -inet -mpath default 198.51.100.1",
@@ -121,14 +144,24 @@ def test_every_mandatory_case_is_there() -> None:
     assert {case.name for case in CASES} >= MANDATORY
 
 
+def lines_of(name: str) -> tuple[list[str], list[str]]:
+    """Return the commands of a case, and all lines of its files behind them."""
+    case = HERE / name
+    commands: list[str] = json.loads((case / "case.json").read_text())["commands"]
+    texts = [path.read_text() for path in (case / "after").rglob("*") if path.is_file()]
+    return commands, [*commands, *(line for text in texts for line in text.splitlines())]
+
+
+@pytest.mark.parametrize("what", GUIDE_FREEBSD)
+def test_every_line_of_the_guide_has_its_like_on_freebsd(what: str) -> None:
+    assert any(GUIDE_FREEBSD[what] in line for line in lines_of("freebsd_guide")[1])
+
+
 @pytest.mark.parametrize("what", GUIDE)
 def test_every_line_of_the_guide_has_its_place(what: str) -> None:
-    case = HERE / "openbsd_guide"
-    told = json.loads((case / "case.json").read_text())
-    texts = [path.read_text() for path in (case / "after").rglob("*") if path.is_file()]
-    lines = [*told["commands"], *(line for text in texts for line in text.splitlines())]
+    commands, lines = lines_of("openbsd_guide")
     # What the guide's host has already is not done again: its one default route is there.
     if what == "route add -mpath default wan1_gw":
-        assert GUIDE[what] not in told["commands"]
+        assert GUIDE[what] not in commands
         return
     assert any(GUIDE[what] in line for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from rig.netns import NetHost
 from rig.process import wait_until
 from rig.wan import inside
-from saltext.ipalias.wan import notices
+from saltext.ipalias.wan import events, notices
 from saltext.ipalias.wan.events import Listener
 from saltext.ipalias.wan.model import Numbers
 from saltext.ipalias.wan.notices import Notice
@@ -74,6 +75,15 @@ def test_carrier_is_lost_and_returns(nethost: NetHost, ear: Ear) -> None:
 def test_a_link_that_is_taken_down_does_not_work(nethost: NetHost, ear: Ear) -> None:
     nethost.ip("link", "set", "eth0", "down")
     ear.hears(lambda n: n.kind == notices.LINK and not n.carrier, "the link down")
+
+
+def test_a_port_that_leaves_its_bridge_is_not_gone(nethost: NetHost, ear: Ear) -> None:
+    nethost.ip_batch("link add br9 type bridge", "link set eth0 master br9")
+    ear.hears(lambda n: n.interface == "br9", "the bridge")
+    nethost.ip_batch("link set eth0 nomaster", "address add 203.0.113.9/32 dev lo")
+    ear.hears(lambda n: n.kind == notices.ADDRESS and n.interface == "lo", "what came after it")
+    assert ear.listener.view.link("eth0") is not None
+    assert not [n for n in ear.heard if n.interface == "eth0" and n.gone]
 
 
 def test_addresses_come_change_and_go(nethost: NetHost, ear: Ear) -> None:
@@ -154,6 +164,37 @@ def test_routes_of_others_are_none_of_our_business(nethost: NetHost, ear: Ear) -
     nethost.ip("route", "add", "198.51.100.78", "via", "192.0.2.1", "proto", "186")
     ear.hears(lambda n: n.kind == notices.ROUTE, "ours")
     assert [n.kind for n in ear.heard] == [notices.ROUTE]
+
+
+def test_a_full_table_of_others_does_not_reach_us_and_theirs_in_our_table_does(
+    nethost: NetHost,
+) -> None:
+    """Of twenty thousand routes not one needs a place in a socket for sixteen."""
+    with inside(nethost):
+        ear = Ear(receive_buffer=16 * 1024)
+        many = [f"198.{18 + (n >> 16)}.{n >> 8 & 255}.{n & 255}/32" for n in range(20000)]
+        nethost.ip_batch(*(f"route add {each} via 192.0.2.1 proto bird" for each in many))
+        nethost.ip("route", "add", "203.0.113.9", "via", "192.0.2.1", "table", "18600")
+        ear.hears(lambda n: n.kind == notices.ROUTE and n.table == 18600, "the one in ours")
+        assert [n.kind for n in ear.heard] == [notices.ROUTE]
+        ear.close()
+
+
+def test_what_is_told_without_end_keeps_nobody_from_the_rest() -> None:
+    """Each reading makes the kernel say more; it ends all the same."""
+
+    class Endless:
+        told = 0
+
+        def recvfrom(self, size: int) -> tuple[bytes, tuple[int, int]]:
+            self.told += 1
+            if self.told % 2:
+                raise OSError(errno.ENOBUFS, "more than there is room for")
+            return b"", (0, 0)
+
+    source = Endless()
+    assert None in list(events._datagrams(source))  # type: ignore[arg-type]
+    assert source.told < 100000
 
 
 @pytest.mark.parametrize("command", ["flush ruleset", "delete table inet ipalias_wan"])

@@ -195,6 +195,23 @@ def test_what_somebody_takes_away_comes_back(
     assert set(states(net).values()) == {"up"}
 
 
+def test_an_nft_that_hangs_delays_no_decision(net: Wan, monitor: Running) -> None:
+    router = net.router
+    router.write("/run/hanging", "#!/bin/sh\necho $$ >>/run/hangs\nexec cat /run/never\n")
+    found = router.run(["sh", "-c", "command -v nft"]).out.strip()
+    router.run(["sh", "-c", f"cp {found} /run/nft; chmod +x /run/hanging; mkfifo /run/never"])
+    router.run(["mount", "--bind", "/run/hanging", found])
+    router.run(["/run/nft", "delete", "table", "inet", "ipalias_wan"])
+    hangs = net.root / "run/hangs"
+    wait_until(hangs.exists, "nft to hang")
+    net.cut("wan1")
+    wait_until(lambda: only(net, "wan2", "wan2/6"), "wan1 down")
+    [pid] = hangs.read_text().split()
+    assert "cat" in (net.root / f"proc/{pid}/comm").read_text(), "it still hangs"
+    router.run(["umount", found])
+    wait_until(lambda: "ipalias_wan" in router.run(["nft", "list", "ruleset"]).out, "NAT again")
+
+
 def test_a_full_disk_delays_no_decision(net: Wan) -> None:
     net.router.run(["mkdir", "-p", "/var/lib/ipalias/wan"])
     small = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", "/var/lib/ipalias/wan"]

@@ -78,12 +78,13 @@ class Check:
 #: Checks by number.
 Book = dict[int, Check]
 #: The promises about aliases, about safety, about the platforms of the alias guide, about real
-#: servers behind a balancer, and about several ways out.
+#: servers behind a balancer, about several ways out, and about a DHCP pair.
 CHECKS: Book = {}
 SAFETY: Book = {}
 PLATFORMS: Book = {}
 DSR: Book = {}
 WAN: Book = {}
+DHCP: Book = {}
 
 
 def cases(setups: Sequence[str] = tuple(SETUPS), suites: Sequence[str] = SUITES) -> list[Case]:

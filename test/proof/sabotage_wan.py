@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from proof.sabotage import Sabotage, broken
 
-_FLUSHING = "        flushing = stranded - self._stranded\n"
-_NOT_FLUSHING = "        flushing: frozenset[Line] = frozenset()\n"
+_FLUSHING = "        self._owed |= stranded - self._stranded\n"
+_NOT_FLUSHING = "        self._owed |= frozenset()\n"
 #: What the settings promise is computed too short.
 _PROMISE = (
     "wan/bounds.py",
@@ -64,11 +64,10 @@ SABOTAGES: dict[int, Sabotage] = {
         (
             "wan/switch.py",
             "        changes = self._at_once(wanted)\n        done = self.reconcile()\n",
-            "        self._flush(sorted(frozenset(down) - _carrying(wanted)))\n"
+            "        self._flush()\n"
             "        __import__('time').sleep(0.1)\n"
             "        changes = self._at_once(wanted)\n        done = self.reconcile()\n",
         ),
-        ("wan/switch.py", _FLUSHING, _NOT_FLUSHING),
     ),
     32: plain(
         "carrier",
@@ -147,6 +146,14 @@ SABOTAGES: dict[int, Sabotage] = {
             "    return 2 * probe.silence.least if probe.confirm else",
         ),
     ),
+    110: plain(
+        "keepalived, interval 1, fall 2",
+        "what the settings promise is computed too short",
+        _PROMISE,
+    ),
+    111: plain(
+        "the guide's loop, 30 s", "what the settings promise is computed too short", _PROMISE
+    ),
     201: here(
         "each line of a group weighs the same",
         ("wan/rtnl.py", "_MEMBER.pack(ident, weight - 1, 0, 0)", "_MEMBER.pack(ident, 0, 0, 0)"),
@@ -190,8 +197,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "silence is counted by the clock, whether anybody has asked or not",
         (
             "wan/silence.py",
-            "        self._seen = now\n        due = self._deadlines",
-            "        self._seen = now\n"
+            "        self._seen, self._stalls = now, stalls\n        due = self._deadlines",
+            "        self._seen, self._stalls = now, stalls\n"
             "        if not self.down and now - self.last_heard > 10 * self.probe.silence.least:\n"
             "            self.why = 'no answer'\n"
             "        due = self._deadlines",

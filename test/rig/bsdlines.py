@@ -63,16 +63,39 @@ class World:
             self.routes.setdefault(way.line.family, set()).add(way.gateway)
         self.journal: list[Transition] = []
         self.log: list[str] = []
+        #: Interfaces without carrier; what pf was told to forget; states that were entered
+        #: before their routes were as they want them.
+        self.lost_carriers: set[str] = set()
+        self.forgotten: list[str] = []
+        self.late: list[str] = []
+        self._up = {name: up for up, name in ifstated.state_names(config).items()}
         #: True once a family has been without any default route.
         self.lost = False
         self.text = text or ifstated.render(config, openbsd.commands(PROGRAM))
-        self.daemon = Ifstated(self.text, self.ask, self.run)
-        self.daemon.start()
+        self.restart()
 
     def restart(self) -> None:
         """Let a new daemon come, as at a boot or a restart."""
-        self.daemon = Ifstated(self.text, self.ask, self.run)
+        names = {way.interface for _, way in self.config.ways()}
+        links = {n: "down" if n in self.lost_carriers else "up" for n in names}
+        self.daemon = Ifstated(self.text, self.ask, self.run, self._entering, links)
         self.daemon.start()
+
+    def _entering(self, name: str) -> None:
+        """Look whether a state's routes are there before its tests are waited for."""
+        if len(self.daemon.entries) < 3 or name not in self._up:
+            return
+        for family, routes in self.routes.items():
+            carries = ifstated.carrying(self.config, self._up[name], family)
+            ways = {way.line: way for _, way in self.config.ways()}
+            wanted = {openbsd.via(ways[line]) for line in carries}
+            if wanted and routes != wanted:
+                self.late.append(name)
+
+    def carrier(self, interface: str, *, up: bool) -> None:
+        """Let an interface lose its carrier, or have it back."""
+        (self.lost_carriers.discard if up else self.lost_carriers.add)(interface)
+        self.daemon.link(interface, "up" if up else "down")
 
     def fail(self, line: Line) -> None:
         """Let a line's targets be silent."""
@@ -86,7 +109,12 @@ class World:
         return {target.host for way in ways for target in way.targets}
 
     def working(self) -> set[Line]:
-        return {line for line in self.lines if not self._targets(line) <= self.dead}
+        cut = {w.line for _, w in self.config.ways() if w.interface in self.lost_carriers}
+        return {line for line in self.lines if not self._targets(line) <= self.dead} - cut
+
+    def _is_dead(self, target: str) -> bool:
+        cut = {w.line for _, w in self.config.ways() if w.interface in self.lost_carriers}
+        return target in self.dead or any(target in self._targets(line) for line in cut)
 
     def ask(self, command: str) -> tuple[int, float]:
         """Do a test: ``||`` between pings, each until the first that answers."""
@@ -97,7 +125,7 @@ class World:
             words = shlex.split(part)
             assert words[0] in ("ping", "ping6") and words[1:4] == ["-q", "-c", "1"], part
             assert words[-1] == ">/dev/null" and words[4] == "-w", part
-            answers = words[-2] not in self.dead
+            answers = not self._is_dead(words[-2])
             lasts += 0.03 if answers else float(words[words.index("-w") + 1])
             if answers and "||" in command:
                 return 0, lasts
@@ -110,6 +138,9 @@ class World:
         words = shlex.split(command)
         if words[0] == "/sbin/route":
             self._route(words[1:])
+        elif words[0] == "/sbin/pfctl":
+            assert words[1:4] + words[4:5] == ["-q", "-k", "label", "-k"], command
+            self.forgotten.append(words[-1])
         elif words[0] == "/usr/bin/logger":
             self.log.append(words[-1])
         else:

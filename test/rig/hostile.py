@@ -28,8 +28,8 @@ sys.path[:1] = [str(Path(__file__).resolve().parents[1]), f"{CHECKOUT}/_utils"]
 
 from salt.exceptions import CommandExecutionError  # noqa: E402
 
-from rig import simsysctl  # noqa: E402
-from rig.hostile_strings import MARK, every, odd  # noqa: E402
+from rig import dhcphostile, simsysctl  # noqa: E402
+from rig.hostile_strings import MARK, every, odd, places, put  # noqa: E402
 from rig.simhost import SimHost  # noqa: E402
 from rig.simnm import OWNERS  # noqa: E402
 from saltext.ipalias import engine, paths, pillar  # noqa: E402
@@ -275,32 +275,6 @@ class Settings(Attack):
         self.each_place(whole)
 
 
-def places(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return every place of a pillar: a value's path, and a key's with a mark before it."""
-    found: list[tuple[Any, ...]] = []
-    if isinstance(data, dict):
-        for key, value in data.items():
-            found += [(*above, "KEY", key), *places(value, (*above, key))]
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            found += places(value, (*above, index))
-    return [*found, above] if above else found
-
-
-def put(data: Any, place: tuple[Any, ...], text: object) -> None:
-    """Put a value in a place."""
-    *above, last = place
-    if above and above[-1] == "KEY":
-        above.pop()
-        for key in above:
-            data = data[key]
-        data[text] = data.pop(last)
-        return
-    for key in above:
-        data = data[key]
-    data[last] = text
-
-
 def load_module(name: str) -> Any:
     """Return an execution module without Salt's loader."""
     spec = importlib.util.spec_from_file_location("attacked", f"{CHECKOUT}/_modules/{name}.py")
@@ -334,6 +308,10 @@ def main() -> None:
         told["tried"] += attack.tried
         told["fields"] += len(attack.fields)
         told["problems"] += attack.problems
+    tried, fields, problems = dhcphostile.attack([*strings(), *odd()])
+    told["tried"] += tried
+    told["fields"] += fields
+    told["problems"] += problems
     print(json.dumps(told))
 
 

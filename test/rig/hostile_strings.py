@@ -44,3 +44,29 @@ def every() -> list[str]:
     found += [f"eth0:{payload.format(MARK)}" for payload in PAYLOADS]
     found += [MARK + "A" * (1 << 20), "\n" * (1 << 20) + MARK, MARK + "9" * (1 << 20)]
     return list(dict.fromkeys(found))
+
+
+def places(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return every place of a pillar: a value's path, and a key's with a mark before it."""
+    found: list[tuple[Any, ...]] = []
+    if isinstance(data, dict):
+        for key, value in data.items():
+            found += [(*above, "KEY", key), *places(value, (*above, key))]
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            found += places(value, (*above, index))
+    return [*found, above] if above else found
+
+
+def put(data: Any, place: tuple[Any, ...], text: object) -> None:
+    """Put a value in a place."""
+    *above, last = place
+    if above and above[-1] == "KEY":
+        above.pop()
+        for key in above:
+            data = data[key]
+        data[text] = data.pop(last)
+        return
+    for key in above:
+        data = data[key]
+    data[last] = text

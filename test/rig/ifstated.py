@@ -5,13 +5,14 @@ from the library's own renderer. What the real one refuses is refused here: an a
 line of its brace, ``else``, an interval that is no number, a macro that is not defined or
 within quotes or another macro, a state that is not declared, ``set-state`` outside of a state.
 Its ways with tests are kept too: exit statuses by state, the order of a state's list of tests,
-and the change that ``eval_state`` passes over.
+and the change that ``eval_state`` passes over. What it knows of links it knows for all states
+at once (scan_ifstate).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -44,19 +45,32 @@ class Test:
 
 @dataclass
 class Node:
-    """An expression; its truth is kept as it was last adjusted, and begins as false."""
+    """An expression; its truth is kept as it was last adjusted, and begins as false.
+
+    :param link: of a node on an interface its name and the state that is meant.
+    :param heard: whether anything was heard of it.
+    """
 
     kind: str
     test: Test | None = None
+    link: tuple[str, str] = ("", "")
+    heard: bool = False
     left: Node | None = None
     right: Node | None = None
     truth: bool = False
 
     def reset(self) -> None:
-        self.truth = False
+        self.truth = self.heard = False
         for part in (self.left, self.right):
             if part is not None:
                 part.reset()
+
+    def links(self) -> Iterator[Node]:
+        if self.kind == "link":
+            yield self
+        for part in (self.left, self.right):
+            if part is not None:
+                yield from part.links()
 
     def tests(self) -> Iterator[Test]:
         if self.test is not None:
@@ -66,13 +80,14 @@ class Node:
                 yield from part.tests()
 
     def adjust(self) -> bool:
-        """Adjust from below; a node none of whose tests has a status yet stays as it is."""
+        """Adjust from below; a node of which nothing is known yet stays as it is."""
         known = any(test.status is not None for test in self.tests())
+        known = known or any(node.heard for node in self.links())
         if self.left is not None:
             self.left.adjust()
         if self.right is not None:
             self.right.adjust()
-        if not known:
+        if not known or self.kind == "link":
             return self.truth
         if self.kind == "test":
             assert self.test is not None
@@ -93,6 +108,12 @@ class Action:
     text: str = ""
     condition: Node | None = None
     actions: list[Action] = field(default_factory=list)
+
+    def links(self) -> Iterator[Node]:
+        if self.condition is not None:
+            yield from self.condition.links()
+        for action in self.actions:
+            yield from action.links()
 
     def reset(self) -> None:
         if self.condition is not None:
@@ -350,6 +371,8 @@ class Parser:
             self.take(")")
             return inner
         command = self.take("string").text
+        if self.now.kind == ".":
+            return self._link(command)
         self.take("every")
         every = int(self.take("number").text)
         if not 0 < every < 1 << 32:
@@ -361,6 +384,14 @@ class Parser:
             test = Test(command, every)
             self.state.tests.append(test)
         return Node("test", test)
+
+    def _link(self, name: str) -> Node:
+        self.take(".")
+        self.take("link")
+        self.take(".")
+        if self.now.kind not in ("up", "down", "unknown"):
+            raise Syntax(f"{self.now.line}: syntax error at {self.now.text!r}")
+        return Node("link", link=(name, self.take(self.now.kind).kind))
 
 
 def parse(text: str) -> tuple[dict[str, State], str]:
@@ -385,15 +416,24 @@ class Ifstated:
 
     :param ask: runs a test: its command → exit status, and the seconds it takes.
     :param run: carries an action out.
+    :param entering: called with a state's name before its tests are run.
+    :param links: interface → ``up``, ``down`` or ``unknown``, as it is at the start.
     """
 
     def __init__(
-        self, text: str, ask: Callable[[str], tuple[int, float]], run: Callable[[str], None]
+        self,
+        text: str,
+        ask: Callable[[str], tuple[int, float]],
+        run: Callable[[str], None],
+        entering: Callable[[str], None] = lambda name: None,
+        links: Mapping[str, str] | None = None,
     ) -> None:
         self.states, start = _parsed(text)
         for state in self.states.values():
             state.reset()
-        self.ask, self.run = ask, run
+        self.ask, self.run, self.entering = ask, run, entering
+        for name, link in (links or {}).items():
+            self._scan(name, link)
         self.now = 1000.0
         self.entries: list[str] = []
         #: Tests that run, by command: when each ends, and how.
@@ -406,6 +446,19 @@ class Ifstated:
         self._follow()
         return self
 
+    def link(self, name: str, state: str) -> None:
+        """Hear of an interface: scan_ifstate, which looks at all states, and eval_state."""
+        self._scan(name, state)
+        self._evaluate()
+
+    def _scan(self, name: str, link: str) -> None:
+        for state in self.states.values():
+            for action in state.body:
+                for node in action.links():
+                    if node.link[0] == name:
+                        node.truth, node.heard = node.link[1] == link, True
+                self._adjust_in(action)
+
     def _follow(self) -> None:
         """state_change, until there is none; each entered state's init and body."""
         entered = 0
@@ -413,6 +466,7 @@ class Ifstated:
             self.state = self.states[self.next]
             self.next = ""
             self.entries.append(self.state.name)
+            self.entering(self.state.name)
             entered += 1
             assert entered < 50, "states without an end"
             self.state.entered = float(int(self.now))
@@ -473,6 +527,10 @@ class Ifstated:
         if not changed:
             return
         self._adjust()
+        self._evaluate()
+
+    def _evaluate(self) -> None:
+        """eval_state."""
         first = self.state.tests[0]
         if first.last >= self.state.entered or first.last == 0:
             self._do(self.state.body)

@@ -22,8 +22,11 @@ def command(name: str) -> list[str]:
     return [*interpreter()[0], "-c", _RUN.format(name=name)]
 
 
-def start_master(host: NetHost, pillar: Mapping[str, Any]) -> Running:
-    """Start a master on a host; it ends with the host at the latest."""
+def start_master(host: NetHost, pillar: Mapping[str, Any], **keys: Any) -> Running:
+    """Start a master on a host; it ends with the host at the latest.
+
+    :param keys: of its configuration, beyond what every master here has.
+    """
     config = {
         "interface": host.primary,
         "root_dir": "/srv/master",
@@ -34,6 +37,7 @@ def start_master(host: NetHost, pillar: Mapping[str, Any]) -> Running:
         "file_roots": {"base": [host.checkout]},
         "enable_fqdns_grains": False,
         "log_level": "quiet",
+        **keys,
     }
     host.write(f"{CONFIG}/master", json.dumps(config))
     give_pillar(host, pillar)

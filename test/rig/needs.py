@@ -4,7 +4,9 @@ from __future__ import annotations
 
 #: Debian packages for the netns and the host lane.
 APT = [
+    "bird2",
     "debian-archive-keyring",
+    "fping",
     "iproute2",
     "iputils-arping",
     "iputils-ping",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from rig import plat, simbsdwan, simsysctl, simwan
+from rig import plat, simbsdwan, simdhcp, simsysctl, simwan
 from rig.simfiles import SimFiles
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress, SimNet, SimRoute
@@ -88,6 +88,9 @@ def bring_up(host: SimHost) -> None:
         net.add4("eth0", SimAddress("192.0.2.2", 24))
     if host.owner == "wan":
         simwan.boot(host)
+        net.add4("eth0", SimAddress("192.0.2.2", 24))
+    if host.owner == "dhcp":
+        simdhcp.boot(host)
         net.add4("eth0", SimAddress("192.0.2.2", 24))
     if host.owner in plat.NAMES:
         plat.load(host.owner).bring_up(host)

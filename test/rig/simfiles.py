@@ -58,22 +58,31 @@ class SimFiles:
         twin.nodes = dict(self.nodes)
         return twin
 
+    def __deepcopy__(self, memo: object) -> SimFiles:
+        return self.copy()
+
     # -- reading ----------------------------------------------------------------------
 
     def real(self, path: str) -> str:
         """Return a path with its symbolic links resolved, as realpath(3) does."""
-        done, rest, turns = "/", [part for part in path.split("/") if part], 0
+        done, turns = "", 0
+        rest = path.split("/")[::-1]
         while rest:
-            done = posixpath.normpath(posixpath.join(done, rest.pop(0)))
+            part = rest.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                done = done.rpartition("/")[0]
+                continue
+            parent, done = done, f"{done}/{part}"
             node = self.nodes.get(done)
             if node is not None and node.kind == LINK:
                 turns += 1
                 if turns > 40:
                     raise OSError(40, "Too many levels of symbolic links", path)
-                target = posixpath.normpath(posixpath.join(posixpath.dirname(done), node.text))
-                rest = [part for part in target.split("/") if part] + rest
-                done = "/"
-        return done
+                done = "" if node.text.startswith("/") else parent
+                rest += node.text.split("/")[::-1]
+        return done or "/"
 
     def at(self, path: str) -> Node | None:
         """Return what lies at a path, links followed."""
@@ -104,11 +113,9 @@ class SimFiles:
 
     def listed(self, folder: str) -> list[str]:
         """Return the names in a folder."""
-        return [
-            posixpath.basename(path)
-            for path in self.nodes
-            if path != "/" and posixpath.dirname(path) == folder
-        ]
+        inside = folder.rstrip("/") + "/"
+        names = (path[len(inside) :] for path in self.nodes if path.startswith(inside))
+        return [name for name in names if name and "/" not in name]
 
     def tree(self, *skip: str) -> dict[str, Node]:
         """Return everything but what lies under some folders."""

@@ -9,10 +9,12 @@ is refused as the program refuses what it cannot parse: what nobody has cited is
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from rig.simhost import SimHost
 from saltext.ipalias.host import Result
@@ -46,22 +48,37 @@ class Form:
     cite: str
     act: Act
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Form:
+        return Form(self.words, self.cite, copy.deepcopy(self.act, memo))
+
     def match(self, argv: Sequence[str]) -> dict[str, str] | None:
         """Return the slots of a command line, or None where it is another form."""
-        pattern = self.words.split(" ")
+        pattern = _pattern(self.words)
         if len(pattern) != len(argv):
             return None
         slots: dict[str, str] = {}
-        for want, word in zip(pattern, argv, strict=True):
-            found = re.fullmatch(r"\{(\w+)(?::(.+))?\}", want)
-            if found is None:
+        for (name, want), word in zip(pattern, argv, strict=True):
+            if isinstance(want, str):
                 if want != word:
                     return None
-            elif not re.fullmatch(found[2] or r"[^-].*", word, re.DOTALL):
+            elif not want.fullmatch(word):
                 return None
             else:
-                slots[found[1]] = word
+                slots[name] = word
         return slots
+
+
+@cache
+def _pattern(words: str) -> tuple[tuple[str, str | re.Pattern[str]], ...]:
+    """Return the words of a form, each a word that stands as it is or a named slot."""
+    found: list[tuple[str, str | re.Pattern[str]]] = []
+    for want in words.split(" "):
+        slot = re.fullmatch(r"\{(\w+)(?::(.+))?\}", want)
+        if slot is None:
+            found.append(("", want))
+        else:
+            found.append((slot[1], re.compile(slot[2] or r"[^-].*", re.DOTALL)))
+    return tuple(found)
 
 
 class Cited:
@@ -79,6 +96,15 @@ class Cited:
         #: Lines that fitted a form, in order; and those that fitted none.
         self.taken: list[tuple[str, ...]] = []
         self.refused: list[tuple[str, ...]] = []
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Cited:
+        # Hosts are copied by the thousand, and the lines seen are no part of what is copied deep.
+        twin = copy.copy(self)
+        memo[id(self)] = twin
+        for name, value in vars(self).items():
+            seen = name in ("taken", "refused")
+            setattr(twin, name, list(value) if seen else copy.deepcopy(value, memo))
+        return twin
 
     def __call__(self, argv: Sequence[str], stdin: str | None) -> Result:
         for form in self.forms:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rig import plat, simbsdwan, simsysctl, simwan
+from rig import plat, simbsdwan, simdhcp, simsysctl, simwan
 from rig.simengine import block, engine, fit, ledger
 from rig.simhost import STATE, SimHost
 from rig.simnet import SimAddress
@@ -37,6 +37,7 @@ SCENES = ("first", "other", "clean", "adopt")
 CASES = [f"{dialect}-{scene}" for dialect in sorted(OWNERS) for scene in SCENES]
 CASES += [f"sysctl-{scene}" for scene in simsysctl.SCENES]
 CASES += [f"wan-{scene}" for scene in simwan.SCENES]
+CASES += [f"dhcp-{scene}" for scene in simdhcp.SCENES]
 CASES += [f"{name}-{scene}" for name in simbsdwan.SYSTEMS for scene in simbsdwan.SCENES]
 #: Where a foreign line goes on the other dialects' hosts.
 FOREIGN_ELSEWHERE = {name: plat.load(name).FOREIGN for name in plat.NAMES}
@@ -78,6 +79,8 @@ def scene_of(dialect: str, name: str) -> tuple[SimHost, Request]:
         return simsysctl.scene_of(name)
     if dialect == "wan":
         return simwan.scene_of(name)
+    if dialect == "dhcp":
+        return simdhcp.scene_of(name)
     if dialect in simbsdwan.SYSTEMS:
         return simbsdwan.scene_of(dialect, name)
     host = OWNERS[dialect]()

@@ -2,18 +2,31 @@
 
 One still before each effect that changes something and one at the end are all that a crash
 before or after any effect can leave; what stands between two of them (half a file, half a
-batch) is added by hand.
+batch) is added by hand. A sync changes nothing of what a kill leaves (what the power takes is
+`rig.simdisk`), nor does an effect that only reads: behind those the host is the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rig import plat
 from rig.simhost import READING, SimHost
-from saltext.ipalias.effects import Effect, Run, WriteTemporary
+from saltext.ipalias.effects import Effect, Run, SyncFile, SyncFolder, WriteTemporary
 
 Way = Callable[[SimHost], object]
+#: Effects behind which a killed process leaves what it would have left before them.
+SAME = (*READING, SyncFile, SyncFolder)
+
+
+def cuts(log: Sequence[Effect]) -> list[tuple[int, bool]]:
+    """Return where a run is to be killed, and whether with the effect done, by its log.
+
+    Before each effect that changes something and behind the last: each host that a kill at
+    any effect, done or not, can leave, and each of them once.
+    """
+    changing = [at for at, effect in enumerate(log) if not isinstance(effect, SAME)]
+    return [*((at, False) for at in changing), *((at, True) for at in changing[-1:])]
 
 
 def stills(host: SimHost, run: Way) -> Iterator[tuple[str, SimHost]]:
@@ -22,7 +35,7 @@ def stills(host: SimHost, run: Way) -> Iterator[tuple[str, SimHost]]:
     subject = host.successor()
 
     def watch(at: int, effect: Effect) -> None:
-        if isinstance(effect, READING):
+        if isinstance(effect, SAME):
             return
         found.append((f"before {at}: {effect}"[:300], subject.successor()))
         torn = inside(subject, effect)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from saltext.ipalias.wan.config import parse_wan
@@ -80,19 +80,34 @@ class ModelWorld:
         return self.lines[probe.line.uplink].rtt(probe, at)
 
 
-def wan(uplinks: int = 2, targets: int = 2, probe: Any = "fast", **more: Any) -> WanConfig:
-    """Return a configuration of IPv4 uplinks."""
+def wan(
+    uplinks: int = 2, targets: int | Sequence[Any] = 2, probe: Any = "fast", **more: Any
+) -> WanConfig:
+    """Return a configuration of IPv4 uplinks.
+
+    :param targets: how many that are asked for an echo, or what they are, with ``{}`` for the
+        uplink's number.
+    """
     if isinstance(probe, str):
         probe = {"profile": probe}
     blocks = {
         f"wan{n}": {
             "interface": f"eth{n}",
             "gateway": f"192.0.2.{n}",
-            "targets": [f"203.0.113.{n * 20 + k}" for k in range(targets)],
+            "targets": [f"203.0.113.{n * 20 + k}" for k in range(targets)]
+            if isinstance(targets, int)
+            else [_numbered(target, n) for target in targets],
         }
         for n in range(1, uplinks + 1)
     }
     return parse_wan({"uplinks": blocks, "probe": probe, **more})
+
+
+def _numbered(target: Any, number: int) -> Any:
+    """Return a target of one uplink."""
+    if isinstance(target, str):
+        return target.format(number)
+    return {kind: text.format(number) for kind, text in target.items()}
 
 
 def start(

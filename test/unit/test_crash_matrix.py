@@ -5,6 +5,7 @@ Which states a crash can leave is in `rig.simstills`.
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Any
 
@@ -14,7 +15,8 @@ from rig import simafter
 from rig.simengine import changed, only_present
 from rig.simhost import SimHost
 from rig.simscenes import CASES, comparable, differences, leftovers, scene_of
-from rig.simstills import Way, stills
+from rig.simstills import SAME, Way, stills
+from saltext.ipalias.effects import Effect
 
 #: With FULL set, a crash is followed by one at every effect of each recovery.
 FULL = bool(os.environ.get("FULL"))
@@ -121,6 +123,25 @@ def check_booted(host: SimHost, old: Any, new: Any, said: str) -> None:
             f"from the new state: {differences(new, state)}"
         )
     assert leftovers(host) == [], said
+
+
+def test_a_sync_and_a_look_leave_the_host_as_it_was(scene: Any) -> None:
+    """So a kill behind one leaves no other host than a kill before it: `rig.simstills.SAME`."""
+    host, request = scene
+    pictures: list[tuple[Effect | None, Any]] = []
+
+    def watch(at: int, effect: Effect | None) -> None:
+        seen = (host.state(), dict(host.files.nodes), list(host.guards), list(host.frames))
+        pictures.append((effect, seen))
+
+    host.watch = watch
+    request(host)
+    watch(len(host.log), None)
+    same = [isinstance(effect, SAME) for effect, _ in pictures]
+    for at, ((effect, before), (_, after)) in enumerate(itertools.pairwise(pictures)):
+        assert not same[at] or before == after, effect
+    assert any(same)
+    assert not all(same[:-1])
 
 
 def test_each_way_is_needed(scene: Any) -> None:

@@ -208,3 +208,47 @@ def test_what_the_prober_says_counts(host: SimHost, result: bool) -> None:
     assert told["result"] is result
     assert "eth0: it was asked" in told["comment"]
     assert told["prober"]["result"] is result
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"result": True},
+        {"result": "False", "comment": "eth0"},
+        {"result": 1, "comment": "eth0"},
+        {"result": True, "comment": 5},
+        {"result": True, "comment": None},
+        {"result": True, "comment": "eth0\nsilent"},
+        {"result": True, "comment": "eth0 \u202e"},
+    ],
+)
+def test_another_form_of_answer_is_no_answer(told: dict[str, Any]) -> None:
+    """It comes from another host: neither a traceback nor a proof of silence."""
+    answer = {"result": True, "faults": [], "comment": "silent"}
+    said = dsrcheck.with_probe(answer, "web2", [V4, "", "192.0.2.2", ""], {"web2": told})
+    assert said["result"] is False
+    assert "web2 could not be asked" in said["comment"]
+    assert said["comment"].isprintable()
+
+
+def test_a_prober_does_not_fill_the_answer() -> None:
+    told = {"web2": {"result": True, "comment": "x" * 1_000_000}}
+    answer = {"result": True, "faults": [], "comment": "silent"}
+    said = dsrcheck.with_probe(answer, "web2", [V4, "", "192.0.2.2", ""], told)
+    assert said["result"] is True
+    assert len(json.dumps(said)) < 5000
+
+
+@pytest.mark.parametrize(
+    "prober", ["web*", "web?", "", "-x", "a,b", "a b", "web2\n", 5, ["web2"], {}]
+)
+def test_a_prober_is_one_minion(prober: object) -> None:
+    with pytest.raises(InputError, match="is not the id of a minion"):
+        dsrcheck.parse_prober(prober, 10)
+
+
+@pytest.mark.parametrize("timeout", [0, 601, True, "10", 1.5, None])
+def test_a_prober_is_waited_for_some_seconds(timeout: object) -> None:
+    assert dsrcheck.parse_prober("web2.example.net", 10) == ("web2.example.net", 10)
+    with pytest.raises(InputError, match="timeout"):
+        dsrcheck.parse_prober("web2", timeout)

@@ -17,6 +17,7 @@ from rig.simforms import Cited, survivors
 from rig.simhost import Crash, Fault, SimHost
 from rig.simscenes import differences, leftovers
 from rig.simserver import SECOND, VIP, VIP6, dsr, kept, on, picture, tuner
+from rig.simstills import cuts
 from saltext.ipalias.effects import Effect, Run
 from saltext.ipalias.errors import EffectError, InputError, IpaliasError
 from saltext.ipalias.tuning import Setting
@@ -317,15 +318,13 @@ def test_whatever_command_fails_the_host_is_as_before(place: Place) -> None:
     assert failed
 
 
-@pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("way", ["next run", "dead man", "boot"])
-def test_a_crash_at_any_effect_leaves_a_host_that_a_run_completes(
-    place: Place, way: str, done: bool
-) -> None:
+def test_a_crash_at_any_effect_leaves_a_host_that_a_run_completes(place: Place, way: str) -> None:
     whole = place.host()
     place.managed(whole, VIP, VIP6)
     expected = picture(simafter.reboot(whole) if way == "boot" else whole)
-    for at in range(len(whole.log)) if way == "next run" else runs(whole):
+    commands = [(at, done) for at in runs(whole) for done in (False, True)]
+    for at, done in cuts(whole.log) if way == "next run" else commands:
         host = place.host()
         host.faults = [Fault(at, done, crash=True)]
         with pytest.raises(Crash):
@@ -341,15 +340,14 @@ def test_a_crash_at_any_effect_leaves_a_host_that_a_run_completes(
         assert leftovers(left) == []
 
 
-@pytest.mark.parametrize("done", [False, True])
-def test_a_crash_of_a_removal_is_completed_by_the_next(place: Place, done: bool) -> None:
+def test_a_crash_of_a_removal_is_completed_by_the_next(place: Place) -> None:
     start = place.host()
     before = picture(start)
     place.managed(start, VIP, VIP6)
     whole = start.successor()
     dsr(whole).absent()
     assert differences(before, picture(whole)) == []
-    for at in range(len(whole.log)):
+    for at, done in cuts(whole.log):
         host = start.successor()
         host.faults = [Fault(at, done, crash=True)]
         with pytest.raises(Crash):

@@ -10,7 +10,7 @@ from rig.simdsr import LINUX, OTHER, VIPS, block, dsr, host_of, live, loud
 from rig.simengine import engine
 from rig.simhost import STATE, SimHost
 from rig.simsysctl import LEDGER, Systemctl, managed, tuner
-from saltext.ipalias import report
+from saltext.ipalias import dsrcheck, report
 from saltext.ipalias.errors import InputError, ParseError, RefusedError
 
 V4, V6 = VIPS
@@ -102,7 +102,33 @@ def test_for_named_interfaces_a_louder_value_of_all_counts_and_of_others_does_no
     assert host.proc.values[f"{ETH1}/arp_ignore"] == "3"
 
 
+@pytest.mark.parametrize("value", ["0x3", "03", "0X4", "3 1"])
+def test_a_louder_value_is_known_in_every_writing_that_the_kernel_takes(
+    host: SimHost, value: str
+) -> None:
+    dsr(host, block(V4)).managed()
+    with pytest.raises(RefusedError, match="this host would answer"):
+        managed({"net.ipv4.conf.eth1.arp_ignore": value})(host)
+
+
 # What a boot, or a new interface, would bring
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"),
+    [("0x3", 3), ("03", 3), ("010", 8), ("3 1", 3), ("-1", 1), ("--5", 1), ("09", 1), ("\xb2", 1)],
+)
+def test_a_file_of_others_counts_as_the_kernel_reads_it(
+    host: SimHost, value: str, counts: int
+) -> None:
+    """As seen: by the prefix, the first word alone; it refuses the last three."""
+    host.files.put("/etc/sysctl.d/50-site.conf", f"net.ipv4.conf.eth1.arp_ignore = {value}\n")
+    if counts == 3:
+        with pytest.raises(RefusedError, match="after a boot: eth1: arp_ignore is 3"):
+            dsr(host, block(V4)).managed()
+        return
+    dsr(host, block(V4)).managed()
+    assert dsrcheck.check(dsr(host, block(V4)))["faults"] == []
 
 
 def test_an_interfaces_value_that_only_a_boot_brings_is_refused(host: SimHost) -> None:

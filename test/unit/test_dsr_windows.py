@@ -239,12 +239,42 @@ def test_our_adapter_is_not_renamed_under_a_vip(host: SimHost) -> None:
     assert f"our loopback adapter is called {LO}, not Other" in said
 
 
-def test_an_adapter_left_by_a_run_that_was_cut_off_is_taken_over(host: SimHost) -> None:
-    """It has our device's name, and the connection's that Windows gave it."""
+@pytest.mark.parametrize("vip", [VIP, SECOND])
+def test_vips_do_not_move_to_another_adapter_and_none_is_forgotten(host: SimHost, vip: str) -> None:
+    for name in ("LO", "LO2"):
+        other_adapter(host, name)
+    dsr(host, VIP, loopback="LO").managed()
+    said = refused(host, dsr(host, vip, loopback="LO2").managed, InputError)
+    assert said.startswith(f"ipalias:dsr:loopback: {VIP} is on LO, not on LO2")
+    dsr(host, loopback="LO2").managed()
+    dsr(host, vip, loopback="LO2").managed()
+    assert (on(host, "LO"), on(host, "LO2")) == (set(), {f"{vip}/32"})
+
+
+def test_our_adapter_that_somebody_renamed_gets_its_name_back_by_hand_or_goes(
+    host: SimHost,
+) -> None:
+    dsr(host, VIP).managed()
+    windows.rename(host, "Other", LO)
+    said = refused(host, dsr(host, VIP).managed, InputError)
+    assert f"our loopback adapter is called Other, not {LO}" in said
+    assert "`Rename-NetAdapter`" in said
+    other = host.successor()
+    windows.rename(other, LO, "Other")
+    assert dsr(other, VIP).managed()["changes"] == {}
+    dsr(host, VIP).absent()
+    assert "Other" not in host.net.links
+    dsr(host, VIP).managed()
+    assert on(host, LO) == {f"{VIP}/32"}
+
+
+@pytest.mark.parametrize("name", [LO, "Ethernet 3"])
+def test_an_adapter_left_by_a_run_that_was_cut_off_is_taken_over(host: SimHost, name: str) -> None:
+    """It has our device's name, and it may have the connection's that Windows gave it."""
     dsr(host, VIP).managed()
     whole = picture(host)
     other = windows.host(links=("eth0", "eth1"))
-    windows_settings.carry_out(other, {"do": "install", "interface": LO}, lambda cmdlet: None)
+    windows_settings.carry_out(other, {"do": "install", "interface": name}, lambda cmdlet: None)
     dsr(other, VIP).managed()
     assert differences(whole, picture(other)) == []
 
@@ -547,6 +577,34 @@ def test_a_crash_of_a_removal_is_completed_by_the_next(done: bool) -> None:
         left = host.successor()
         dsr(left).absent()
         assert differences(before, picture(left)) == [], at
+
+
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("begun", ["adding", "removing"])
+def test_an_empty_list_ends_what_was_cut_off(begun: str, done: bool) -> None:
+    """Adapter and rule are in no ledger while no setting and no VIP is."""
+    start = windows.host(links=("eth0", "eth1"))
+    before = picture(start)
+    if begun == "removing":
+        dsr(start, VIP, VIP6).managed()
+    request = [VIP, VIP6] if begun == "adding" else []
+    whole = start.successor()
+    dsr(whole, *request).managed()
+    for at in runs(whole):
+        host = start.successor()
+        host.faults = [Fault(at, done, crash=True)]
+        with pytest.raises(Crash):
+            dsr(host, *request).managed()
+        left = host.successor()
+        simafter.settle(left)
+        dsr(left).managed()
+        assert differences(before, picture(left)) == [], at
+        assert dsr(left).managed()["comment"] == "No VIP is wanted"
+
+
+def test_a_host_that_cannot_be_asked_and_has_no_vip_is_left_alone(host: SimHost) -> None:
+    del host.programs["powershell.exe"]
+    assert dsr(host).managed()["result"] is True
 
 
 def test_an_adapter_that_somebody_took_away_is_no_hindrance(host: SimHost) -> None:

@@ -1,11 +1,14 @@
 """Faults of disk, commands, validators and other processes in the middle of a change.
 
-The old state comes back, what is foreign stays, and the error names the cause.
+The old state comes back, what is foreign stays, and the error names the cause. No path of the
+library hangs on which error a disk gives: each scene has one of them, and one scene of each
+dialect all of them. With FULL set each scene has them all.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +26,19 @@ from saltext.ipalias.errors import EffectError, IpaliasError, VerifyError
 from saltext.ipalias.host import NOT_FOUND, TIMED_OUT, Result
 from saltext.ipalias.paths import Settings
 
+FULL = bool(os.environ.get("FULL"))
 ERRORS = {
     errno.ENOSPC: "No space left on device",
     errno.EROFS: "Read-only file system",
     errno.EIO: "Input/output error",
     errno.EACCES: "Permission denied",
 }
+DISK_CASES = [
+    (case, number)
+    for case in CASES
+    for number in ERRORS
+    if FULL or number == errno.ENOSPC or case.endswith("-other")
+]
 ANSWERS = {
     "fails": Result(1, "", "it went wrong\n"),
     "hangs": Result(TIMED_OUT, "", "no end after 60 s\n"),
@@ -88,9 +98,15 @@ def put_back(
     assert leftovers(host) == [], said
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=[errno.errorcode[n] for n in ERRORS])
-def test_a_disk_that_refuses_once(scene: Any, number: int) -> None:
-    host, request = scene
+@pytest.fixture(params=DISK_CASES, ids=lambda case: f"{case[0]}-{errno.errorcode[case[1]]}")
+def disk_fault(request: pytest.FixtureRequest) -> tuple[SimHost, Any, int]:
+    case, number = request.param
+    dialect, _, name = case.partition("-")
+    return *scene_of(dialect, name), number
+
+
+def test_a_disk_that_refuses_once(disk_fault: tuple[SimHost, Any, int]) -> None:
+    host, request, number = disk_fault
     before, effects = comparable(host), stream(host, request)
     committed = False
     for at, effect in enumerate(effects):
@@ -106,10 +122,9 @@ def test_a_disk_that_refuses_once(scene: Any, number: int) -> None:
             undone(tried, request, ERRORS[number], before, f"{at}: {effect}")
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=[errno.errorcode[n] for n in ERRORS])
-def test_a_disk_that_goes_on_refusing(scene: Any, number: int) -> None:
+def test_a_disk_that_goes_on_refusing(disk_fault: tuple[SimHost, Any, int]) -> None:
     """Nothing can be written back then; the record stays, and with room again all is as before."""
-    host, request = scene
+    host, request, number = disk_fault
     before, effects = comparable(host), stream(host, request)
     for at, effect in enumerate(effects):
         if not isinstance(effect, WriteTemporary):

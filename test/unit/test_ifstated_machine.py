@@ -69,6 +69,7 @@ def wanted(world: World, before: dict[int, set[str]]) -> dict[int, set[str]]:
 def check(world: World, expected: dict[int, set[str]], said: object) -> None:
     assert world.routes == expected, said
     assert not world.lost, said
+    assert not world.late, said
     # What the journal says last of each line is what it is.
     last = {entry.line: entry.state for entry in world.journal}
     for line in world.lines:
@@ -187,6 +188,67 @@ def test_all_down_warns_and_leaves_what_is_there() -> None:
     assert world.daemon.state.name == "all_down"
 
 
+def test_a_lost_carrier_is_seen_at_once_and_not_asked_for() -> None:
+    made = config(3, nat={"networks": ["192.0.2.0/24"]}, policy="tier")
+    world = World(made)
+    for line in world.lines[:2]:
+        world.fail(line)
+        world.settle()
+    assert world.routes == {4: {"198.51.100.129"}}
+    for line in world.lines[:2]:
+        world.heal(line)
+        world.settle()
+    assert world.routes == {4: {"198.51.100.1"}}
+    entered = len(world.daemon.entries)
+    world.carrier("re0", up=False)
+    check(world, {4: {"198.51.100.129"}}, "re0 without carrier")
+    # By what is said on the way, not behind the checks of a state between, which take theirs.
+    assert world.daemon.entries[entered:] == ["wan1_wan2_down"] and not world.late
+    world.carrier("re0", up=True)
+    world.settle()
+    check(world, {4: {"198.51.100.1"}}, "re0 back")
+
+
+def test_a_vlans_name_is_no_word_and_stands_between_quotes() -> None:
+    wan = block(2)
+    for uplink in wan["uplinks"].values():
+        uplink["interface"] = "em0.10"
+    made = parse_wan(wan, system="freebsd")
+    world = World(made, ifstated.render(made, openbsd.commands(PROGRAM)))
+    world.carrier("em0.10", up=False)
+    assert world.daemon.state.name == "all_down"
+    with pytest.raises(daemon.Syntax):
+        daemon.parse(world.text.replace('"em0.10"', "em0.10"))
+
+
+def test_an_interface_that_knows_of_no_carrier_is_not_down() -> None:
+    world = World(config(2))
+    world.daemon.link("re0", "unknown")
+    world.settle()
+    assert world.daemon.state.name == "all_ok"
+
+
+def test_only_the_states_of_a_line_that_is_lost_are_forgotten() -> None:
+    """Of the three one has an interface of its own; the others' connections live on."""
+    world = World(config(3, nat={"networks": ["192.0.2.0/24"]}))
+    first, _, third = world.lines
+    for line in (first, third):
+        world.fail(line)
+        world.settle()
+    assert world.forgotten == ["ipalias_wan3"]
+    world.heal(first)
+    world.settle()
+    for line in world.lines[:2]:
+        world.fail(line)
+        world.settle()
+    assert set(world.forgotten) == {"ipalias_wan3"}
+    # With no line left there is nowhere that a connection could begin anew.
+    count = len(world.forgotten)
+    world.restart()
+    assert world.daemon.state.name == "all_down" and len(world.forgotten) == count
+    assert World(config(3)).forgotten == []
+
+
 # What the interpreter can find: the guide's own hole, and slips of ours
 
 
@@ -207,16 +269,19 @@ def mutated(text: str) -> list[tuple[str, str]]:
     """Return texts that a slip would make of the rendered one, with what was done."""
     made: list[tuple[str, str]] = []
     rows = text.split("\n")
+    early = False
     for at, row in enumerate(rows):
         if "logger" in row or row.startswith("#") or not row:
             continue
-        made.append((f"without line {at + 1}: {row}", "\n".join(rows[:at] + rows[at + 1 :])))
+        early = row.startswith("\tif") or (early and row != "\t}")
+        line = f"{'early ' if early else ''}line {at + 1}"
+        made.append((f"without {line}: {row}", "\n".join(rows[:at] + rows[at + 1 :])))
         if "set-state" in row:
             for name in ("all_ok", "wan1_down", "wan2_down", "all_down", "start"):
                 other = f"\t\tset-state {name}"
                 if other != row:
                     slip = "\n".join([*rows[:at], other, *rows[at + 1 :]])
-                    made.append((f"line {at + 1}: {row} to {name}", slip))
+                    made.append((f"{line}: {row} to {name}", slip))
         for old, new in (
             ("! ", ""),
             ("add -inet", "delete -inet"),
@@ -230,10 +295,12 @@ def mutated(text: str) -> list[tuple[str, str]]:
             ("run ", "else run "),
             (" {", ' { run "x" }'),
             ("every 30", "every 30s"),
+            ("link.down", "link.up"),
+            (" && ! re0.link.down", ""),
         ):
             if old in row:
                 slip = "\n".join([*rows[:at], row.replace(old, new, 1), *rows[at + 1 :]])
-                made.append((f"line {at + 1}: {row}: {old!r} to {new!r}", slip))
+                made.append((f"{line}: {row}: {old!r} to {new!r}", slip))
     return made
 
 
@@ -256,6 +323,7 @@ def found(made: WanConfig, text: str) -> bool:
         for count in range(3):
             for down in itertools.combinations(lines, count):
                 _start(made, text, down)
+        _without_carrier(made, text)
     except (daemon.Syntax, AssertionError, KeyError, ValueError):
         return True
     return False
@@ -273,14 +341,32 @@ def _start(made: WanConfig, text: str, down: tuple[Line, ...]) -> None:
         assert len(world.daemon.entries) == 2 and len(world.journal) == len(down)
 
 
+def _without_carrier(made: WanConfig, text: str | None = None) -> None:
+    """Take the carrier of the interface that both lines have, and give it back."""
+    world = World(made, text)
+    world.settle()
+    world.carrier("re0", up=False)
+    assert world.daemon.entries == ["start", "all_ok", "all_down"] and world.routes[4]
+    check(world, {4: world.routes[4]}, "without carrier")
+    world.settle()
+    world.carrier("re0", up=True)
+    world.settle()
+    check(world, {4: set(world.gateways)}, "carrier back")
+
+
+#: What stands already is added once more on the way.
+ADDED = r"(without )?early line \d+: \t\trun .* add -inet .*"
 #: Slips that change nothing that can be seen: the state that is taken without being told is the
 #: first one, which is this one; where two conditions hold, the last ``set-state`` wins, and what
 #: it leaves out the next state sees; of a state's two conditions either brings the test that
 #: keeps its list in order (without it in both, see below).
 HARMLESS = (
     r"without line 2: init-state start",
-    r"line \d+: \tif \$always && .*: '\$always && ' to ''",
-    r"line \d+: \tif \$always && .*\$wan1_ok && (! )?\$wan2_ok {: '\$wan1_ok' to '\$wan2_ok'",
+    r"early line \d+: \tif \$always && .*: '\$always && ' to ''",
+    r"early line \d+: \tif \$always && .*\$wan1_ok && (! )?\$wan2_ok {: '\$wan1_ok' to '\$wan2_ok'",
+    # Both lines have one interface here, whose loss is a condition of its own.
+    r"line \d+: wan\d_ok = .*: ' && ! re0.link.down' to ''",
+    ADDED,
 )
 
 
@@ -291,13 +377,14 @@ def test_every_slip_in_the_file_is_refused_or_found() -> None:
     assert len(slips) > 150 and not found(made, text)
     left = [said for said, slip in slips if not found(made, slip)]
     assert [said for said in left if not any(re.match(way, said) for way in HARMLESS)] == []
+    assert sum(bool(re.match(ADDED, said)) for said in left) == 8, "no more than these"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("set-state all_down\n\t}", "set-state all_down }", "syntax error"),
-        ("every 30 )", "every 30s )", "syntax error"),
+        ("every 30 &&", "every 30s &&", "syntax error"),
         ("$wan1_ok", "$wan9_ok", "macro 'wan9_ok' not defined"),
         ("set-state all_down", "set-state none", "not declared"),
         ("state wan1_down", "state all_ok", "already exists"),
@@ -354,7 +441,7 @@ def test_the_guides_checks_are_the_guides() -> None:
     text = ifstated.render(config(2), openbsd.commands(PROGRAM))
     for first, second in (("203.0.113.1", "203.0.113.2"), ("203.0.113.11", "203.0.113.12")):
         check = f'"ping -q -c 1 -w 5 {first} >/dev/null || ping -q -c 1 -w 5 {second} >/dev/null"'
-        assert f"{check} every 30 )'" in text
+        assert f"{check} every 30 && ! re0.link.down )'" in text
     assert "state wan1_down {" in text and "state all_ok {" in text
     assert note.parse_told(["wan1=up", "wan1/6=down"]) == [
         (Line("wan1", 4), "up"),
@@ -443,4 +530,4 @@ def test_more_lines_than_states_can_be_made_for_are_refused() -> None:
 
 def test_the_worst_detection_is_told() -> None:
     made = config(2)
-    assert ifstated.detection(made, made.ways()[0][1].line) == 30 + 10 + 20
+    assert ifstated.detection(made, made.ways()[0][1].line) == 30 + 20

@@ -10,7 +10,7 @@ import copy
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -60,6 +60,15 @@ def kept(host: SimHost) -> dict[str, Any]:
 
 
 @dataclass
+class End:
+    """What a boot leads to: what is wrong with it, or the state and what was left lying."""
+
+    said: str
+    state: dict[str, Any] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Stream:
     """What is written to a disk, and to what the power may lead at each point of it.
 
@@ -67,6 +76,8 @@ class Stream:
     :param allowed: from how many effects done on, which states may be found after a boot.
     :param stored: what a store beside the files holds after that many effects (`SimHost`): a
         command that has ended has written it for good.
+    :param ends: to what a boot leads, by what it starts from. The same disk is left in many
+        ways, and with one sync left out nearly all are those of the whole stream.
     """
 
     host: SimHost
@@ -74,6 +85,7 @@ class Stream:
     effects: list[Effect]
     allowed: Callable[[Sequence[Effect], int], list[dict[str, Any]]]
     stored: list[dict[str, Any]]
+    ends: dict[object, End] = field(default_factory=dict)
 
     def without(self, *left_out: int) -> Stream:
         """Return the same with some effects left out."""
@@ -98,18 +110,27 @@ class Stream:
         self, files: SimFiles, stored: dict[str, Any], allowed: list[dict[str, Any]]
     ) -> str:
         """Boot with what is left, and return what is wrong."""
+        start = (frozenset(files.nodes.items()), repr(stored))
+        end = self.ends.get(start)
+        if end is None:
+            end = self.ends[start] = self._end(files, stored)
+        if end.said:
+            return end.said
+        if end.state not in allowed:
+            return "torn"
+        return f"left: {end.left}" if end.left else ""
+
+    def _end(self, files: SimFiles, stored: dict[str, Any]) -> End:
+        """Boot with what is left."""
         fresh = simafter.power_up(self.host, files)
         fresh.stored = copy.deepcopy(stored)
         said = simafter.boot_restore(fresh)
         if any("not put back" in one for one in said):
-            return f"not put back: {said}"
+            return End(f"not put back: {said}")
         try:
-            state = kept(fresh)
+            return End("", kept(fresh), leftovers(fresh))
         except IpaliasError as error:
-            return f"unreadable: {error}"
-        if state not in allowed:
-            return "torn"
-        return f"left: {leftovers(fresh)}" if leftovers(fresh) else ""
+            return End(f"unreadable: {error}")
 
     def idle_syncs(self) -> list[str]:
         """Return the syncs that could be left out, each on its own and for no good reason.

@@ -127,6 +127,20 @@ def test_the_machine_speaks_as_this_system_does() -> None:
     assert "-mpath" not in text
 
 
+def test_what_went_out_by_a_lost_line_is_forgotten_where_its_address_is_known() -> None:
+    wan = block(3, nat=NAT)
+    commands = freebsd.commands(PROGRAM)
+    assert "pfctl" not in ifstated.render(parse_wan(wan, system="freebsd"), commands)
+    wan["uplinks"]["wan3"]["source"] = "198.51.100.130"
+    states, _ = daemon.parse(ifstated.render(parse_wan(wan, system="freebsd"), commands))
+    forgetting = {n: [a.text for a in s.init if "pfctl" in a.text] for n, s in states.items()}
+    killed = ["/sbin/pfctl -q -i re1 -k 198.51.100.130"]
+    lost = ("wan3_down", "wan1_wan3_down", "wan2_wan3_down")
+    assert {n: told for n, told in forgetting.items() if told} == dict.fromkeys(lost, killed)
+    order = [action.text for action in states["wan3_down"].init]
+    assert max(n for n, text in enumerate(order) if "route" in text) < order.index(killed[0])
+
+
 @pytest.mark.parametrize("several", [True, False], ids=["multipath", "told to hold one"])
 def test_the_machine_never_loses_the_last_default_route(several: bool) -> None:
     made = parse_wan(weighted(), system="freebsd")

@@ -3,7 +3,8 @@
 A monitor's loop is played in steps that hypothesis chooses; after each one it must hold that
 a family with a default route keeps one, that no line comes back inside its hold-down, that
 every change is told once with an id of its own, and that what is wanted fits the verdicts.
-Cut all at once, what was up must go down within the bound that was shown.
+Cut all at once, what was up must go down within the bound that was shown; mended all at once,
+what was down must come back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rig.wanlines import start, wan
-from saltext.ipalias.wan.bounds import ride_through
+from saltext.ipalias.wan.bounds import LOOP, ride_through
 from saltext.ipalias.wan.model import (
     DOWN,
     DRAIN,
@@ -36,7 +37,12 @@ PROBES: list[Any] = [
     "default",
     {"profile": "fast", "hold_down": 7, "loss": False},
     {"interval": 0.5, "timeout": 0.4, "fall": 2, "rise": 2, "hold_down": 3},
+    {"interval": 0.2, "loss": {"down": 0.3, "up": 0.1, "window": 5}, "hold_down": 0},
+    {"profile": "guide", "interval": 1, "loss": {"down": 0.3, "up": 0.1, "window": 10}},
+    {"interval": 0.1, "latency": {"down": 0.5, "up": 0.2, "window": 4}, "loss": False},
 ]
+ECHOES = ["203.0.113.{}1", "203.0.113.{}2", "203.0.113.{}3"]
+MIXED = [ECHOES[0], {"tcp": "203.0.113.{}2:443"}, {"http": "http://203.0.113.{}3/"}]
 uplinks = st.sampled_from(["wan1", "wan2", "wan3"])
 
 
@@ -49,15 +55,27 @@ class Loop(RuleBasedStateMachine):
         policy=st.sampled_from(["balance", "tier"]),
         standing=st.sets(uplinks),
         seed=st.integers(0, 999),
+        asked=st.sampled_from([ECHOES, MIXED]),
     )
-    def begin(self, probe: Any, require: str, policy: str, standing: set[str], seed: int) -> None:
-        self.config = wan(3, 3, probe, require=require, policy=policy)
+    def begin(
+        self,
+        probe: Any,
+        require: str,
+        policy: str,
+        standing: set[str],
+        seed: int,
+        asked: list[Any] = ECHOES,
+    ) -> None:
+        self.config = wan(3, asked, probe, require=require, policy=policy)
         self.rng = random.Random(seed)
         self.now = 1000.0
         self.policy = Policy(self.config, start(self.config, self.now, standing))
         self.rtt = {line.line.uplink: 0.01 for _, line in self.config.ways()}
         self.cut: set[str] = set()
-        self.loss = 0.0
+        self.refused: set[str] = set()
+        self.dead: set[str] = set()
+        self.loss = self.short = 0.0
+        self.lag = 0.0
         self.carrier = {u.interface: True for u in self.config.uplinks}
         self.answers: list[tuple[float, int, Outcome]] = []
         self.state = {f"wan{n}": UP if f"wan{n}" in standing else DOWN for n in (1, 2, 3)}
@@ -101,11 +119,25 @@ class Loop(RuleBasedStateMachine):
     def send(self, probe: Probe) -> None:
         name = probe.line.uplink
         index = int(name[-1])
-        lost = name in self.cut or not self.carrier[f"eth{index}"]
-        if not lost and self.rng.random() >= self.loss:
+        if self.short and self.rng.random() < self.short:
+            self.tell(probe, 0.0, None, "ENOBUFS", late=True)
+        elif name in self.refused:
+            self.tell(probe, 0.001, None, "EHOSTUNREACH")
+        elif not (
+            name in self.cut
+            or probe.target.host in self.dead
+            or not self.carrier[f"eth{index}"]
+            or self.rng.random() < self.loss
+        ):
             rtt = self.rtt[name] * self.rng.uniform(0.7, 1.3)
-            outcome = Outcome(probe.line, probe.target, probe.seq, self.now, rtt)
-            self.answers.append((self.now + rtt, probe.seq, outcome))
+            self.tell(probe, rtt, rtt)
+
+    def tell(
+        self, probe: Probe, after: float, rtt: float | None, error: str = "", late: bool = False
+    ) -> None:
+        """Let an outcome come in."""
+        outcome = Outcome(probe.line, probe.target, probe.seq, self.now, rtt, error, late)
+        self.answers.append((self.now + after, probe.seq, outcome))
 
     def advance(self, seconds: float, most: int = 4000) -> None:
         """Run the loop as it should run, for a while."""
@@ -114,7 +146,7 @@ class Loop(RuleBasedStateMachine):
             following = min([self.wake, *(item[0] for item in self.answers)])
             if following > end:
                 break
-            self.now = max(following, self.now + 1e-6)
+            self.now = max(following, self.now + 1e-6) + self.rng.random() * self.lag
             self.step()
         self.now = max(self.now, end)
 
@@ -142,6 +174,24 @@ class Loop(RuleBasedStateMachine):
     @rule(name=uplinks)
     def cut_or_mend(self, name: str) -> None:
         self.cut ^= {name}
+
+    @rule(name=uplinks)
+    def a_router_refuses_or_not(self, name: str) -> None:
+        self.refused ^= {name}
+
+    @rule(name=uplinks, index=st.integers(0, 2))
+    def a_target_dies_or_returns(self, name: str, index: int) -> None:
+        ways = {line.line.uplink: line for _, line in self.config.ways()}
+        self.dead ^= {ways[name].targets[index].host}
+
+    @rule(share=st.sampled_from([0.0, 0.5, 1.0]))
+    def the_host_is_short(self, share: float) -> None:
+        """Let the host itself fail to send: that proves nothing of a line."""
+        self.short = share
+
+    @rule(lag=st.sampled_from([0.0, 0.001, 0.01, 0.3]))
+    def the_loop_is_slow(self, lag: float) -> None:
+        self.lag = lag
 
     @rule(loss=st.sampled_from([0.0, 0.02, 0.1, 0.5]))
     def losses(self, loss: float) -> None:
@@ -208,6 +258,7 @@ class Loop(RuleBasedStateMachine):
     @rule()
     def everything_is_cut(self) -> None:
         """Cut all lines at once, with what is on its way: all go down within the bound."""
+        self.lag, self.short, self.refused = min(self.lag, LOOP / 2), 0.0, set()
         self.step()
         rows = self.policy.status(self.now)
         bound = max(float(str(row["bound"])) for row in rows)
@@ -217,6 +268,23 @@ class Loop(RuleBasedStateMachine):
         self.advance(bound)
         assert set(self.state.values()) == {DOWN}, (bound, rows)
         self.cut = set()
+
+    @rule()
+    def everything_is_mended(self) -> None:
+        """Let all lines work: all come back, whatever was before."""
+        probe = self.config.uplinks[0].probe
+        self.cut, self.refused, self.dead = set(), set(), set()
+        self.loss = self.short = 0.0
+        self.lag = min(self.lag, LOOP / 2)
+        limits = [limit for limit in (probe.loss, probe.latency) if limit is not None]
+        slowest = min([0.9 * probe.timeout, *([probe.latency.up] if probe.latency else [])])
+        self.rtt = {name: min(rtt, slowest / 1.3) for name, rtt in self.rtt.items()}
+        for index in (1, 2, 3):
+            self.set_carrier(index, True)
+            self.restored[f"wan{index}"] = self.now
+            self.step(Command(RESTORE, f"wan{index}"))
+        self.advance(20 + 20 * probe.interval + sum(limit.window for limit in limits), 40000)
+        assert set(self.state.values()) == {UP}, self.policy.status(self.now)
 
     @invariant()
     def a_default_route_stays(self) -> None:

@@ -71,7 +71,7 @@ def test_test_true_shows_all_and_does_nothing(host: SimHost) -> None:
     answer = setup(host).managed(test=True)
     assert answer["result"] is None
     assert {"/etc/hostname.re0", CONF, PF, RC} <= set(answer["changes"]["files"])
-    assert "a fault shows within 60 s" in answer["comment"]
+    assert "a fault shows within 50 s" in answer["comment"]
     assert host.mutating == []
 
 

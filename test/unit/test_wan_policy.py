@@ -313,6 +313,25 @@ def test_a_stall_is_no_failure(late: float):
         assert result.transitions == []
 
 
+@pytest.mark.parametrize(
+    ("late", "delay"), [(0.3, 0.15), (0.7, 0.15), (0.7, 0.3), (7200.0, 0.15), (7200.0, 0.3)]
+)
+def test_what_a_host_lost_while_it_slept_is_no_fault_and_no_burst(late: float, delay: float):
+    """Questions were on their way over a slow line, and their answers met nobody."""
+    for seed in range(5):
+        world = lines(seed=seed, delay=delay, jitter=0.01)
+        for line in world.values():
+            line.outages = [(100.0, 100.0 + late - 0.01)]
+        stalls = iter([late])
+
+        def lag(at: float, left: Any = stalls) -> float:
+            return next(left, 0.0) if at >= 100.0 else 0.0
+
+        result = ran(wan(), world, 110 + late, lag=lag)
+        assert result.transitions == []
+        assert {row["silence"] for row in result.policy.status(110 + late)} == {0.08}
+
+
 def test_a_fault_during_a_stall_is_found_within_the_bound_after_it():
     world = lines()
     world["wan1"].outages = [(40.5, 60.0)]
@@ -322,11 +341,12 @@ def test_a_fault_during_a_stall_is_found_within_the_bound_after_it():
     assert 42 < down.boot_at <= 42 + down.bound
 
 
-def test_a_loop_that_is_always_late_still_finds_a_fault():
+@pytest.mark.parametrize(("least", "most"), [(0.0, 0.25), (0.5, 0.8)])
+def test_a_loop_that_is_always_late_still_finds_a_fault(least: float, most: float):
     rng = random.Random(3)
     world = lines()
-    world["wan1"].outages = [(40.0, 60.0)]
-    result = ran(wan(), world, 50, lag=lambda at: rng.uniform(0, 0.25))
+    world["wan1"].outages = [(40.0, 140.0)]
+    result = ran(wan(), world, 130, lag=lambda at: rng.uniform(least, most))
     assert [state for state, _ in turns(result)] == [DOWN]
     assert turns(result, WAN2) == []
 
@@ -335,6 +355,7 @@ def test_a_clock_that_goes_back_moves_nothing():
     policy = Policy(wan(), start(wan(), now=100.0))
     first = policy.step(100.0, 0)
     again = policy.step(50.0, 0)
+    assert policy.remember()["now"] == 100.0
     assert (again.probes, again.transitions) == ((), ())
     assert again.wake >= 100.0
     assert first.wake >= 100.0
@@ -470,6 +491,48 @@ def test_a_majority(dead: int, states: list[str]):
     world = lines()
     world["wan1"].dead = {f"203.0.113.{20 + n}" for n in range(dead)}
     assert [state for state, _ in turns(ran(config, world, 60))] == states
+
+
+MIXED = ["203.0.113.{}1", {"tcp": "203.0.113.{}2:443"}, {"http": "http://203.0.113.{}3/"}]
+
+
+@pytest.mark.parametrize(
+    ("require", "dead", "states"),
+    [
+        *(("all", dead, [DOWN]) for dead in ("1", "2", "3", "23", "13", "123")),
+        *(("majority", dead, [DOWN]) for dead in ("12", "13", "23", "123")),
+        *(("majority", dead, []) for dead in ("1", "2", "3")),
+        *(("any", dead, []) for dead in ("12", "13", "23")),
+    ],
+)
+def test_as_many_targets_of_whatever_kind_must_answer_as_was_said(
+    require: str, dead: str, states: list[str]
+):
+    """Also where those that are asked most seldom are the ones that are dead."""
+    config = wan(targets=MIXED, require=require)
+    world = lines(delay=0.01)
+
+    class World(ModelWorld):
+        def rtt(self, probe: Probe, at: float) -> float | None:
+            gone = at > 40 and probe.line == WAN1 and probe.target.host[-1] in dead
+            return None if gone else super().rtt(probe, at)
+
+    result = run(config, start(config), World(world), 60)
+    assert [state for state, _ in turns(result)] == states
+    # One target that dies while the others answer is no burst of the line.
+    assert dead != "2" or {r["silence"] for r in result.policy.status(60)} == {0.08}
+
+
+@pytest.mark.parametrize("require", ["any", "all", "majority"])
+@pytest.mark.parametrize("probe", ["fast", "default"])
+def test_a_cut_is_found_within_its_bound_with_targets_of_every_kind(require: str, probe: str):
+    config = wan(targets=MIXED, require=require, probe=probe)
+    for tenth in range(0, 20, 3):
+        world = lines(delay=0.01)
+        cut = 40 + tenth / 10
+        world["wan1"].outages = [(cut, 99.0)]
+        [down] = ran(config, world, 60).transitions
+        assert cut < down.boot_at <= cut + down.bound, (cut, down)
 
 
 def test_a_slow_kind_of_target_is_not_asked_in_a_hurry():

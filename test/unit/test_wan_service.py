@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import errno
 import os
 import socket
 import threading
@@ -16,11 +17,22 @@ import pytest
 from rig.process import wait_until
 from saltext.ipalias.bootunit import Program
 from saltext.ipalias.errors import EffectError, InputError, ParseError
-from saltext.ipalias.wan import control, metrics, record, service, unit, writer
+from saltext.ipalias.wan import (
+    control,
+    kernel,
+    loader,
+    metrics,
+    record,
+    service,
+    switch,
+    unit,
+    writer,
+)
 from saltext.ipalias.wan.acting import MONITOR, NOBODY, REACTION, Actor
 from saltext.ipalias.wan.clocks import boot_clock
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.model import Line, Transition, WanConfig, Wanted
+from saltext.ipalias.wan.netlink import Netlink, NetlinkError
 from saltext.ipalias.wan.notify import Log, Service
 from saltext.ipalias.wan.places import Places
 from saltext.ipalias.wan.sockets import Watch
@@ -175,6 +187,91 @@ def test_what_the_kernel_refuses_is_told_and_tried_again() -> None:
     assert due is not None and 10.0 < due < 15.0
     scene.actor.expire(due)
     assert scene.kernel.routes == ONE and scene.actor.done.problems == ()
+
+
+# --- what the kernel refuses --------------------------------------------------------------
+
+
+def test_a_nexthop_of_no_line_that_cannot_be_deleted_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stale = kernel.Nexthop(18640, 4, 186, kernel.Hop("wan9", "192.0.2.9"))
+
+    def refuse(*_: object) -> None:
+        raise NetlinkError("nexthop 18640", errno.EPERM)
+
+    monkeypatch.setattr(
+        switch.rtnl, "read_kernel", lambda *_, **__: kernel.Kernel(nexthops=(stale,))
+    )
+    monkeypatch.setattr(switch.rtnl, "set_item", lambda *_: None)
+    monkeypatch.setattr(switch.rtnl, "delete_item", refuse)
+    made = switch.Switch(config(), lambda _: "")
+    assert any("EPERM" in problem for problem in made.apply(ONE).problems)
+    made.close()
+
+
+def test_a_route_of_a_kind_without_a_name_can_be_deleted() -> None:
+    asked: list[bytes] = []
+
+    class Sockets:
+        def change(self, kind: int, flags: int, body: bytes, what: str) -> None:
+            asked.append(body)
+
+    route = kernel.Route(4, 18600, "203.0.113.0/24", 100, 186, kind="5")
+    switch.rtnl.delete_item(Sockets(), route, {})  # type: ignore[arg-type]
+    assert asked[0][7] == 5
+
+
+def test_a_request_that_cannot_even_be_sent_is_refused_like_any_other() -> None:
+    made = Netlink()
+    made.close()
+    with pytest.raises(NetlinkError, match="EBADF"):
+        made.dump(18, b"", "interfaces")
+
+
+# --- NAT ----------------------------------------------------------------------------------
+
+
+def test_nft_is_waited_for_by_nobody_and_its_complaint_is_told_once() -> None:
+    hold, watch, ended = threading.Event(), Watch(), list[str]()
+    said = iter(["no room", ""])
+
+    def load(text: str) -> str:
+        hold.wait()
+        return next(said)
+
+    made = loader.Loader(watch, load, ended.append)
+    made.beside = True
+    for complaint in ("no room", ""):
+        hold.clear()
+        assert made("text") is None and made("text") is None, "it runs"
+        assert watch.run_once(0) == 0 and len(ended) == (complaint == "")
+        hold.set()
+        wait_until(lambda: watch.run_once(0.05), "its end")
+        assert ended[-1] == complaint
+        if complaint:
+            assert made("text") == complaint
+    watch.close()
+
+
+def test_flows_are_forgotten_only_once_there_is_nat_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that begins anew without it would leave with its inner address until it ends."""
+    flushed: list[int] = []
+    told: list[str | None] = ["", None, None, ""]
+    monkeypatch.setattr(switch.rtnl, "read_kernel", lambda *_, **__: kernel.Kernel())
+    monkeypatch.setattr(switch.rtnl, "set_item", lambda *_: None)
+    monkeypatch.setattr(switch, "read_nat", lambda _: None)
+    monkeypatch.setattr(switch, "flush_flows", lambda _, __, index, ___: flushed.append(index))
+    made = switch.Switch(config(), lambda _: told.pop(0))
+    made.apply(ONE)
+    made.apply(TWO, [Line("wan1", 4)])
+    made.reconcile()
+    assert flushed == []
+    assert made.reconcile().flushed == (Line("wan1", 4),)
+    assert flushed == [1] and told == []
+    told.append("")
+    assert made.reconcile().flushed == () and flushed == [1]
+    made.close()
 
 
 # --- writing ------------------------------------------------------------------------------
@@ -337,6 +434,8 @@ def test_a_word_is_taken_and_answered(listening: tuple[str, list[dict[str, Any]]
         ({"verb": "fail", "uplink": {"wan1": 1}}, "no uplink dict"),
         ({"verb": "fail", "uplink": "wan1", "family": [4]}, "no IPvlist"),
         ({"verb": "fail", "uplink": "wan1", "family": 6}, "IPv6"),
+        ({"verb": "fail", "uplink": "wan1", "family": True}, "IPv"),
+        ({"verb": "fail", "uplink": "wan1", "seconds": 10**400}, "range"),
         ({"verb": "fail", "uplink": "wan1", "seconds": -1}, "range"),
         ({"verb": "fail", "uplink": "wan1", "seconds": True}, "no number"),
         ({"verb": "fail", "uplink": "wan1", "seconds": 1e300}, "range"),
@@ -381,6 +480,13 @@ def test_a_configuration_that_is_none_is_refused_with_its_path(tmp_path: Path, t
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises((InputError, ParseError), match=r"config\.json.*ipalias\.wan"):
+        service.read_config(str(path))
+
+
+def test_a_configuration_that_is_no_text_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(InputError, match=r"config\.json: not a text.*ipalias\.wan"):
         service.read_config(str(path))
 
 

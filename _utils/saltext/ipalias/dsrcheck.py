@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import dsrfirewall, silence
 from .dsr import DSR, DsrConfig
-from .dsrsteps import Dsr, boot_values, refuse_interfaces
+from .dsrrefusals import refuse_interfaces
+from .dsrsteps import Dsr, boot_values
 from .errors import InputError
 from .host import SYSTEMS, Host
 from .live import Snapshot
 from .model import MAX_PREFIX
+from .values import parse_int, short
 from .vips import held
 
 #: Kernel tables of sockets, proc_net_tcp(5), and the state of one that waits for peers: a TCP
 #: listener, an unconnected UDP socket.
 _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
+#: An id as a minion can have one, without what Salt would take for a pattern.
+_MINION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}")
+#: Longest comment of a prober that is told.
+_LONGEST = 2000
 Answer = dict[str, Any]
 
 
@@ -197,23 +204,38 @@ def probe_words(dsr: Dsr) -> list[str]:
     return [",".join(config.addresses), "", ",".join(real.values()), ",".join(macs)]
 
 
+def parse_prober(prober: object, timeout: object) -> tuple[str, int]:
+    """Read whom to ask, and for how many seconds to wait.
+
+    :raises InputError: not the id of one minion (a pattern would have many ask at once).
+    """
+    if not isinstance(prober, str) or _MINION.fullmatch(prober) is None:
+        raise InputError(
+            f"{short(prober)} is not the id of a minion",
+            where="prober",
+            way_out="give the id of one that is on the segment, as `salt-key -L` shows it",
+        )
+    return prober, parse_int(timeout, "timeout", 1, 600)
+
+
 def with_probe(answer: Answer, prober: str, words: Sequence[str], said: object) -> Answer:
     """Return a check's answer with what the prober said.
 
-    :param said: what the publish module returned: the answer by minion, or nothing.
+    :param said: what the publish module returned: the answer by minion, or nothing. What comes
+        from another host is believed in this one form alone.
     """
     told = said.get(prober) if isinstance(said, Mapping) else None
-    if not isinstance(told, Mapping) or "result" not in told:
-        why = f"it said: {str(told)[:300]}" if told else "no answer came"
+    if _is_answer(told):
+        probed: Answer = {**told, "comment": told["comment"][:_LONGEST]}
+    else:
+        why = f"it said: {str(told)[:300]!a}" if told else "no answer came"
         vips, _, real, macs = words
         line = f"salt {prober} ipalias_dsr.probe {vips} real={real} macs={macs}"
         fault = (
             f"{prober} could not be asked ({why}): the master's `peer` configuration has to let "
             f"this minion run ipalias_dsr.probe there, or run `{line}` on the master"
         )
-        probed: Answer = {"result": False, "comment": fault}
-    else:
-        probed = dict(told)
+        probed = {"result": False, "comment": fault}
     told_by = (
         probed["comment"]
         if probed["comment"].startswith(prober)
@@ -228,3 +250,13 @@ def with_probe(answer: Answer, prober: str, words: Sequence[str], said: object) 
         "faults": [*answer["faults"], *faults],
         "comment": "; ".join([comment, *faults]),
     }
+
+
+def _is_answer(told: object) -> TypeGuard[Mapping[str, Any]]:
+    """Tell whether this is what `ipalias_dsr.probe` answers with."""
+    return (
+        isinstance(told, Mapping)
+        and isinstance(told.get("result"), bool)
+        and isinstance(told.get("comment"), str)
+        and told["comment"].isprintable()
+    )

@@ -9,11 +9,14 @@ the other way: the VIPs, and only when none is left the settings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from . import silence, sysctl
 from .dsr import DSR, DsrConfig, parse_dsr, parse_vips
+from .dsrrefusals import refuse_gateways, refuse_interfaces, refuse_moving, refuse_primaries
+from .dsrtuning import Kept
 from .effects import Run, run
 from .engine import Answer, Engine
 from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
@@ -30,36 +33,6 @@ from .values import short
 from .vips import held
 
 
-class Tuning(Protocol):
-    """What is asked of the settings' engine; all of it on DSR's word."""
-
-    def present(
-        self, wishes: Sequence[Wish], vips: Sequence[str], where: str, test: bool
-    ) -> Answer:
-        """Bring settings about, on disk and live, and remember for which addresses.
-
-        :raises RefusedError: a file that sets another value later, or another wanter.
-        """
-
-    def absent(self, keys: Sequence[str], test: bool) -> Answer:
-        """Give settings up; the value found before comes back where nobody else wants one."""
-
-    def without(self, keys: Sequence[str]) -> dict[str, str]:
-        """Return the live values that giving settings up would bring, by key."""
-
-    def vips(self) -> set[str]:
-        """Return the addresses that DSR's settings were wanted for."""
-
-    def values(self, keys: Sequence[str]) -> dict[str, str | None]:
-        """Return live values."""
-
-    def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
-        """Return what is live, what a boot makes of it and who says so; `Tuner.effective`."""
-
-    def wanted(self) -> dict[str, str]:
-        """Return the settings that DSR wants and their values, by the ledger of settings."""
-
-
 @dataclass
 class Dsr:
     """Hold a request's surroundings.
@@ -69,7 +42,7 @@ class Dsr:
     """
 
     engine: Engine
-    tuning: Tuning
+    tuning: Kept
     _done: list[tuple[str, Answer]] = field(default_factory=list)
 
     @property
@@ -92,7 +65,7 @@ class Dsr:
         :raises VerifyError: the host is not silent though the settings are set; no VIP then.
         """
         config = self.config()
-        if not (config.vips or held(self.engine.ledger()) or self.tuning.wanted()):
+        if not (config.vips or self._is_something_left()):
             return {"result": True, "changes": {}, "notes": [], "comment": "No VIP is wanted"}
         with self.engine.lock("ipalias_dsr.managed", test):
             if config.vips:
@@ -100,6 +73,18 @@ class Dsr:
             else:
                 self._remove(config, None, test)
         return self._answer(test)
+
+    def _is_something_left(self) -> bool:
+        """Tell whether there is something of ours: by the ledgers, or by what was prepared.
+
+        A run that was cut off right behind the preparing, or before its end, is in no ledger.
+        """
+        if held(self.engine.ledger()) or self.tuning.wanted():
+            return True
+        # A host that cannot even be asked has let us prepare nothing.
+        with suppress(EffectError):
+            return bool(self.system.clear(self.engine.host))
+        return False
 
     def absent(self, vips: Sequence[str] | None = None, *, test: bool = False) -> Answer:
         """Take VIPs away, and the settings with the last.
@@ -127,13 +112,14 @@ class Dsr:
         carrier = self.system.loopback(config, snapshot)
         refuse_interfaces(config, snapshot, carrier)
         commands = self.system.prepare(config, host, snapshot)
+        refuse_moving(config, snapshot, held(self.engine.ledger()), carrier)
         refuse_primaries(config, snapshot, carrier)
         refuse_gateways(config, snapshot)
         whole = self._with_foreign(config, carrier, snapshot)
         vips = whole.addresses
         rows = self.tuning.rows(self.system.keys(whole, snapshot))
         values = {row["key"]: row["live"] for row in rows}
-        wishes = self.system.wishes(whole, snapshot, {**values, **self.tuning.wanted()})
+        wishes = self._wishes(whole, snapshot, values)
         plan = None
         if carrier in snapshot.by_link and self._is_ready(carrier, wishes, values):
             plan = self._plan(config, carrier, snapshot)
@@ -149,6 +135,11 @@ class Dsr:
             )
         try:
             self._run("prepared", commands, test)
+            if commands and not test:
+                # What was prepared may be a name: of the adapter, which had another.
+                snapshot = self.engine.snapshot()
+                values = self.tuning.values(self.system.keys(whole, snapshot))
+                wishes = self._wishes(whole, snapshot, values)
             silenced = self.tuning.present(wishes, vips, config.where, test)
         except IpaliasError:
             self._back(config, carrier, test)
@@ -165,6 +156,11 @@ class Dsr:
             said = f"Would add {len(config.vips)} VIPs to {carrier}, which is still to be prepared"
             self._done.append(("VIPs", {"result": None, "changes": changes, "comment": said}))
         self._narrow(whole, snapshot, dict(wishes), test)
+
+    def _wishes(
+        self, config: DsrConfig, snapshot: Snapshot, values: silence.Values
+    ) -> Sequence[Wish]:
+        return self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
 
     def _with_foreign(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> DsrConfig:
         """Return the block with the VIPs of before that somebody else's line keeps on lo.
@@ -234,8 +230,7 @@ class Dsr:
         if test or self._left(config, carrier):
             return
         self._give_up(list(self.tuning.wanted()), False)
-        host, snapshot = self.engine.host, self.engine.snapshot()
-        self._run("cleared", self.system.clear(config, host, snapshot), False)
+        self._run("cleared", self.system.clear(self.engine.host), False)
 
     def _plan(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> Plan:
         """Return the plan of the VIPs.
@@ -291,7 +286,7 @@ class Dsr:
             self._done.append(("silence", _said(said)))
             return
         self._give_up(settings, test)
-        self._run("cleared", self.system.clear(config, self.engine.host, snapshot), test)
+        self._run("cleared", self.system.clear(self.engine.host), test)
 
     def _unlisted(self, carrier: str, alias: Config, vips: set[str]) -> set[str]:
         """Return the VIPs that a file of ours holds and the ledger, which was lost, does not.
@@ -390,66 +385,10 @@ def _without_waiting(answer: Answer, carrier: str) -> Answer:
     return {**answer, "notes": notes, "comment": comment}
 
 
-def _said(comment: str) -> Answer:
-    return {"result": True, "changes": {}, "comment": comment}
-
-
-def refuse_interfaces(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:
-    """Refuse receiving interfaces that the host does not have, or that carry the VIPs.
-
-    :raises InputError: naming those it has.
-    """
-    known = [name for name in snapshot.by_link if name != carrier]
-    for index, name in enumerate(config.interfaces):
-        if name not in known:
-            what = "carries the VIPs" if name == carrier else "is no interface of this host"
-            raise InputError(
-                f"{name} {what}",
-                where=f"{config.where}:interfaces[{index}]",
-                way_out=f"it has {', '.join(known[:20]) or 'none'}",
-            )
-
-
 def boot_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     """Return what a boot makes of settings; what no file sets is what the kernel begins with."""
     return {row["key"]: row["after_boot"] or (row["live"] and "0") for row in rows}
 
 
-def refuse_gateways(config: DsrConfig, snapshot: Snapshot) -> None:
-    """Refuse a VIP that routes lead to: on the loopback it would swallow all they carry.
-
-    :raises InputError: naming the route's interface.
-    """
-    ways = {route.gateway: route for route in snapshot.routes if route.gateway}
-    for vip in config.vips:
-        way = ways.get(vip.address)
-        if way is not None:
-            raise InputError(
-                f"{vip.address} is the gateway of {way.destination} by {way.interface}",
-                where=vip.where,
-                way_out="as an address of this host it would cut that route off",
-            )
-
-
-def refuse_primaries(config: DsrConfig, snapshot: Snapshot, carrier: str) -> None:
-    """Refuse a VIP that is live on another interface, its primary address above all.
-
-    :raises InputError: naming the interface.
-    """
-    elsewhere = {a.address: a.interface for a in snapshot.addresses if a.interface != carrier}
-    for vip in config.vips:
-        name = elsewhere.get(vip.address)
-        if name is None:
-            continue
-        sources = {route.source for route in snapshot.defaults(vip.family)}
-        first = next(
-            (a.address for a in snapshot.on(name) if a.family == vip.family and a.scope != "link"),
-            None,
-        )
-        own = vip.address in sources or vip.address == first
-        what = f"the primary address of {name}" if own else f"already live on {name}"
-        raise InputError(
-            f"{vip.address} is {what}, where it is answered for",
-            where=vip.where,
-            way_out="a VIP is the balancer's address, and no real server has it on a network card",
-        )
+def _said(comment: str) -> Answer:
+    return {"result": True, "changes": {}, "comment": comment}

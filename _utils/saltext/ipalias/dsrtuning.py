@@ -15,7 +15,7 @@ from .tuning import Setting, Tuner
 
 
 class Kept:
-    """Be the `dsrsteps.Tuning` of a real engine of settings.
+    """Ask for settings, all of it on DSR's word.
 
     :param tuner: it must take no lock of its own: who asks holds it already.
     """
@@ -26,18 +26,21 @@ class Kept:
     def present(
         self, wishes: Sequence[Wish], vips: Sequence[str], where: str, test: bool
     ) -> Answer:
-        """Bring settings about, on disk and live."""
+        """Bring settings about, on disk and live, and remember for which addresses.
+
+        :raises RefusedError: a file that sets another value later, or another wanter.
+        """
         if not wishes:
             return {"result": True, "changes": {}, "comment": "no setting is needed"}
         settings = [Setting(key, value, where, tuple(vips)) for key, value in wishes]
         return self._tuner.present(settings, wanted_by=DSR, test=test)
 
     def absent(self, keys: Sequence[str], test: bool) -> Answer:
-        """Give settings up."""
+        """Give settings up; the value found before comes back where nobody else wants one."""
         return self._tuner.absent(keys, wanted_by=DSR, test=test)
 
     def without(self, keys: Sequence[str]) -> dict[str, str]:
-        """Return the live values that giving settings up would bring."""
+        """Return the live values that giving settings up would bring, by key."""
         return self._tuner.without(keys, wanted_by=DSR)
 
     def vips(self) -> set[str]:
@@ -50,11 +53,11 @@ class Kept:
         return {row["key"]: row["live"] for row in self.rows(keys)}
 
     def rows(self, keys: Sequence[str]) -> list[dict[str, Any]]:
-        """Return what is live, what a boot makes of it and who says so."""
+        """Return what is live, what a boot makes of it and who says so; `Tuner.effective`."""
         return self._tuner.effective(keys)
 
     def wanted(self) -> dict[str, str]:
-        """Return what DSR wants, by the ledger of settings."""
+        """Return the settings that DSR wants and their values, by the ledger of settings."""
         rows = self._tuner.effective(None)
         return {row["key"]: row["wanted"] or "" for row in rows if DSR in row["wanted_by"]}
 

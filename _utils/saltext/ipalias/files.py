@@ -32,6 +32,7 @@ OUR_FOLDERS = (
     "/multi-user.target.d",
     "/networkd.conf.d",
     "/ipalias/wan",
+    "/ipalias/dhcp",
 )
 #: A leading dot and this ending: no daemon that reads folders takes it for its own.
 TEMPORARY = ".ipalias-new"

@@ -22,7 +22,8 @@ from .sysctl import Held, parse_held
 
 #: 2: `Record.routes` holds ways to subnets too, which a reader of 1 takes for default routes.
 #: 3: `Record.tuned`, `listener` and `wan`, which a reader of 2 would leave as they are.
-SCHEMA = 3
+#: 4: `Record.dhcp`, likewise.
+SCHEMA = 4
 OPEN, WAITING, FIRING, COMMITTED = "open", "waiting", "firing", "committed"
 #: States in which a change is neither done nor undone.
 UNFINISHED = (OPEN, WAITING, FIRING)
@@ -70,6 +71,24 @@ class WanPart:
 
 
 @dataclass(frozen=True)
+class DhcpPart:
+    """Hold what a change does to DHCP servers.
+
+    :param servers: of each its implementation, the processes that served, and whether a boot
+        starts it (`dhcp.services.State`).
+    :param rules: the change is about the table of `dhcp.firewall`; `ruled`: there was one.
+    :param aside: lease files that the change sets aside while others take their place, and
+        `mark`, the file that says that all of them are (`dhcp.aside`).
+    """
+
+    servers: tuple[tuple[str, tuple[int, ...], bool], ...] = ()
+    rules: bool = False
+    ruled: bool = False
+    aside: tuple[str, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
     """Hold a change as it must be undone.
 
@@ -94,6 +113,7 @@ class Record:
     :param listener: what starts services (`platforms.init`), where the change installs or
         removes the listener of `sysctl.service`; empty where it does neither.
     :param wan: what it does to multi-WAN, or None.
+    :param dhcp: what it does to DHCP servers, or None.
     """
 
     id: str
@@ -112,6 +132,7 @@ class Record:
     tuned: Mapping[str, Held] = field(default_factory=dict)
     listener: str = ""
     wan: WanPart | None = None
+    dhcp: DhcpPart | None = None
 
     def name(self, state: str) -> str:
         """Return the file name of the record in a state."""
@@ -143,6 +164,7 @@ def render_record(record: Record) -> str:
     data["tuned"] = {key: list(held) for key, held in record.tuned.items()}
     data["listener"] = record.listener
     data["wan"] = None if record.wan is None else asdict(record.wan)
+    data["dhcp"] = None if record.dhcp is None else asdict(record.dhcp)
     return json.dumps(data) + "\n"
 
 
@@ -183,6 +205,7 @@ def parse_record(text: str, path: str) -> Record:
             tuned={str(key): parse_held(row) for key, row in data.get("tuned", {}).items()},
             listener=str(data.get("listener", "")),
             wan=WanPart(**data["wan"]) if data.get("wan") else None,
+            dhcp=_dhcp(data["dhcp"]) if data.get("dhcp") else None,
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not a journal ({error!r})", way_out=way_out) from None
@@ -221,6 +244,16 @@ def _live(interface: str, rows: list[Any]) -> tuple[LiveAddress, ...]:
         LiveAddress(interface, address, prefix, label, scope, frozenset(flags), protocol, zero)
         for address, prefix, label, scope, flags, protocol, zero in rows
     )
+
+
+def _dhcp(row: Mapping[str, Any]) -> DhcpPart:
+    servers = tuple(
+        (str(name), tuple(int(pid) for pid in pids), bool(enabled))
+        for name, pids, enabled in row["servers"]
+    )
+    aside = tuple(str(path) for path in row.get("aside", ()))
+    mark = str(row.get("mark", ""))
+    return DhcpPart(servers, bool(row["rules"]), bool(row["ruled"]), aside, mark)
 
 
 def _part(row: Mapping[str, Any]) -> Part:

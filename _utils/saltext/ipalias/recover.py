@@ -17,7 +17,7 @@ from .effects import Effects, FileState, ReadFile, ReadLive, Run, SetWan, Unlink
 from .errors import EffectError, IpaliasError
 from .files import place_file, settle_folders, temporary_name, tidy_folder
 from .host import Host
-from .journal import Part, Record, WanPart
+from .journal import DhcpPart, Part, Record, WanPart
 from .live import LiveAddress, Route, Snapshot, ops, tools
 from .livewrite import run_batch
 from .model import Activation, Change, Command, Evidence, File
@@ -68,6 +68,8 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
         yield from _restore_kernel(record, host, problems)
     yield from attempt(steps.after, problems)
     yield from attempt(monitor.after, problems)
+    if record.dhcp is not None:
+        yield from _restore_dhcp(record.dhcp, host, problems, live=live)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
@@ -113,6 +115,19 @@ def _restore_wan(part: WanPart, host: Host) -> Effects[None]:
     refused = [problem for problem in done.problems if not problem.startswith("not ours")]
     if refused:
         raise EffectError("; ".join(refused[:5]), where="kernel")
+
+
+def _restore_dhcp(part: DhcpPart, host: Host, problems: list[str], *, live: bool) -> Effects[None]:
+    """Bring DHCP servers, and the table for their ports, back to what they were."""
+    from .dhcp import aside, firewall, services
+
+    if part.rules:
+        yield from attempt(firewall.back(ruled=part.ruled, wait=live), problems)
+    states = tuple(services.State(*row) for row in part.servers)
+    if part.aside:
+        leases = aside.Aside(part.aside, part.mark)
+        yield from _noted(aside.back(leases, states, host, live=live), problems)
+    yield from _noted(services.put_back(states, host, live=live), problems)
 
 
 def _restore_tuned(record: Record, host: Host, problems: list[str], *, live: bool) -> Effects[None]:

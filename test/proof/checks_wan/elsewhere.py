@@ -31,10 +31,11 @@ def reactions(stage: Stage) -> str:
        over=[Case("", OPENBSD), Case("", FREEBSD)], book=WAN)  # fmt: skip
 def bsd(stage: Stage) -> str:
     """Files, routes, settings, pf and ifstated come and go in one transaction; boots, faults at any
-    effect, what the programs refuse; the golden cases, the guide's own among them.
+    effect, what the programs refuse; each command that the machine says, as it runs; the golden
+    cases, the guide's own among them.
     """
-    paths = [f"{UNIT}/test_wan_{stage.setup}.py", f"{GOLDEN}/test_golden_wan_bsd.py"]
-    return run_tests(stage, *paths)
+    paths = [f"{UNIT}/test_wan_{stage.setup}.py", f"{UNIT}/test_ifstated_commands.py"]
+    return run_tests(stage, *paths, f"{GOLDEN}/test_golden_wan_bsd.py")
 
 
 @check(1002, "the rendered ifstated.conf through all orders of failure, 2 and 3 uplinks",

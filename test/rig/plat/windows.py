@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rig.plat import windows_settings
 from rig.plat.windows_cited import PERSISTENT
 from rig.plat.windows_netsh import Ipconfig, netsh_of
 from rig.plat.windows_powershell import PowerShell
-from rig.plat.windows_stores import load_interface, take_lease
+from rig.plat.windows_stores import load_interface, rename_link, take_lease
 from rig.simhost import SimHost
 from rig.simowners import GATEWAY4, GATEWAY6, PRIMARY4, machine
 
@@ -38,15 +37,9 @@ def host(*, links: Sequence[str] = ("eth0",)) -> SimHost:
     return made
 
 
-def rename(made: SimHost, name: str) -> SimHost:
-    """Give the link eth0 the name that a person gave the connection."""
-    link = made.net.links.pop("eth0")
-    link.name = name
-    made.net.links[name] = link
-    made.net.routes = [replace(r, interface=name) for r in made.net.routes]
-    for table in made.stored.values():
-        if "eth0" in table:
-            table[name] = table.pop("eth0")
+def rename(made: SimHost, name: str, old: str = "eth0") -> SimHost:
+    """Give a link the name that a person gave the connection."""
+    rename_link(made, old, name)
     made.programs["netsh"] = netsh_of(made)
     return made
 

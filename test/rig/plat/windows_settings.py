@@ -197,6 +197,8 @@ def _install(host: SimHost, op: dict[str, Any]) -> None:
         stored["dhcp"][name] = True
         settings(host, name)
         stores.bring_loopback_up(host, name)
+    elif now != name:
+        stores.rename_link(host, now, name)
 
 
 def _uninstall(host: SimHost, op: dict[str, Any]) -> None:

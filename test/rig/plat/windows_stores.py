@@ -92,6 +92,19 @@ def bring_loopback_up(host: SimHost, name: str) -> None:
         link.addresses4.append(SimAddress("169.254.7.7", 16, name, "link"))
 
 
+def rename_link(host: SimHost, old: str, name: str) -> None:
+    """Give a connection another name: all that is held of it goes along."""
+    link = host.net.links.pop(old)
+    link.name = name
+    host.net.links[name] = link
+    host.net.routes = [
+        replace(r, interface=name) if r.interface == old else r for r in host.net.routes
+    ]
+    for table in host.stored.values():
+        if old in table:
+            table[name] = table.pop(old)
+
+
 def load_interface(host: SimHost, name: str) -> None:
     """Do what the stack does when an interface comes: what lasts becomes active."""
     if name not in host.net.links or host.net.links[name].loopback:

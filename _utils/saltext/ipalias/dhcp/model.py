@@ -6,6 +6,7 @@ member's side of it, which is the other's mirror image. Nothing here reads or ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +50,40 @@ class Member:
     role: str
 
 
+MEMFILE: Final = "memfile"
+MYSQL: Final = "mysql"
+POSTGRESQL: Final = "postgresql"
+LEASE_STORES: Final = (MEMFILE, MYSQL, POSTGRESQL)
+
+
+@dataclass(frozen=True)
+class LeaseStore:
+    """Hold where Kea keeps its leases; what a file needs not is empty.
+
+    :param name: of the database.
+    :param port: 0: the database's own.
+    """
+
+    kind: str = MEMFILE
+    name: str = ""
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class OmapiKey:
+    """Hold the key that dhcpd wants of who asks for its state.
+
+    :param secret: base64.
+    """
+
+    name: str
+    algorithm: str
+    secret: str = field(repr=False)
+
+
 @dataclass(frozen=True)
 class KeaSettings:
     """Hold what Kea's hook has and ISC's failover has not; times in seconds.
@@ -58,6 +93,7 @@ class KeaSettings:
     :param max_ack_delay: a client that has waited longer counts as not served by the peer.
     :param max_unacked_clients: more such clients, and the peer is taken for dead; 0: at once.
     :param control_socket: the daemon's own socket.
+    :param leases: where leases are kept.
     """
 
     mode: str = LOAD_BALANCING
@@ -65,7 +101,8 @@ class KeaSettings:
     max_response_delay: float = 60.0
     max_ack_delay: float = 10.0
     max_unacked_clients: int = 10
-    control_socket: str = ""
+    control_socket: str = "/run/kea/kea4-ctrl-socket"
+    leases: LeaseStore = field(default_factory=LeaseStore)
 
 
 @dataclass(frozen=True)
@@ -178,6 +215,8 @@ class DhcpConfig:
 
     :param whole: write the server's own main file; else a file of ours that it includes.
     :param firewall: let the peer's port in by an nftables table of our own.
+    :param ping_timeout: seconds that ISC's server waits for an answer to its ping before it
+        offers an address for the first time; 0: it does not ping.
     """
 
     implementation: str
@@ -188,20 +227,33 @@ class DhcpConfig:
     ddns_update_style: str = "none"
     whole: bool = False
     firewall: bool = False
+    ping_timeout: float = 0.5
     profile: str = "guide"
     limits: Limits = field(default_factory=Limits)
     partner_down: PartnerDown = field(default_factory=PartnerDown)
     where: str = "ipalias:dhcp"
 
 
+#: States of a lease, as ISC calls them; Kea's numbers are told in the same words.
+ACTIVE: Final = "active"
+FREE: Final = "free"
+BACKUP: Final = "backup"
+GONE: Final = "expired"
+RELEASED: Final = "released"
+ABANDONED: Final = "abandoned"
+RESET: Final = "reset"
+LEASE_STATES: Final = (ACTIVE, FREE, BACKUP, GONE, RELEASED, ABANDONED, RESET)
+
+
 @dataclass(frozen=True)
 class Lease:
-    """Hold a lease as one server's file has it.
+    """Hold a lease as one server's file has it; times in seconds since 1970, UTC.
 
-    :param state: ``active``, ``free``, ``backup``, ``expired``, ``released``, ``abandoned`` or
-        ``reset``, as ISC calls them; Kea's numbers are told in the same words.
-    :param ends: seconds since 1970, UTC; None: never.
+    :param state: of `LEASE_STATES`.
+    :param ends: None: never.
     :param client: client id as hex where the client gave one, else empty.
+    :param heard: when the client was heard last.
+    :param where: ``file:line``; not part of its identity.
     """
 
     address: str
@@ -211,3 +263,37 @@ class Lease:
     hostname: str = ""
     starts: float | None = None
     ends: float | None = None
+    heard: float | None = None
+    where: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class PeerStates:
+    """Hold what dhcpd has written of a pair; its own words, seconds since 1970.
+
+    :param mine: state of this side, `mine_since` from when on.
+    """
+
+    mine: str = ""
+    mine_since: float | None = None
+    partner: str = ""
+    partner_since: float | None = None
+
+
+@dataclass(frozen=True)
+class LeaseFile:
+    """Hold what one lease file says.
+
+    :param leases: every entry, in the order of the file: later ones win.
+    :param problems: sentences with ``file:line``: what is cut off, or cannot be read.
+    :param pairs: by the pair's name, where the file says anything of one.
+    """
+
+    path: str
+    leases: tuple[Lease, ...] = ()
+    problems: tuple[str, ...] = ()
+    pairs: Mapping[str, PeerStates] = field(default_factory=dict)
+
+    def last(self) -> dict[str, Lease]:
+        """Return the last word on each address."""
+        return {lease.address: lease for lease in self.leases}

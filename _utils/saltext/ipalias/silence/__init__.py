@@ -39,7 +39,7 @@ class Silence(Protocol):
         to be harmless by themselves: no way back undoes them, and `clear` takes them back.
         """
 
-    def clear(self, config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Command]:
+    def clear(self, host: Host) -> Sequence[Command]:
         """Return commands that take back what `prepare` did, run when no VIP is left."""
 
     def keys(self, config: DsrConfig, snapshot: Snapshot) -> Sequence[str]:

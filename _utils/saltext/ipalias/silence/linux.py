@@ -12,7 +12,8 @@ on ``lo`` is none of these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..dsr import SCOPE_ALL, DsrConfig
@@ -32,6 +33,8 @@ SILENT_IGNORE = ("1", "2", "8")
 #: 0 and 1 may take the VIP as sender; beyond 2 the kernel falls back to 0 (``arp_solicit``).
 SILENT_ANNOUNCE = ("2",)
 STRICT = "1"
+#: A number as the kernel takes one, and no longer (kernel/sysctl.c, ``proc_get_long``).
+_NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,20}|[1-9][0-9]{0,18})")
 
 
 def key_of(interface: str, name: str) -> str:
@@ -61,7 +64,7 @@ def prepare(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Comma
     return ()
 
 
-def clear(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Command]:
+def clear(host: Host) -> Sequence[Command]:
     """Return nothing."""
     return ()
 
@@ -103,8 +106,24 @@ def wishes(config: DsrConfig, snapshot: Snapshot, values: Values) -> Sequence[Wi
 
 def effective(values: Values, interface: str, name: str) -> int:
     """Return what counts for an interface: the larger of its own and that of ``all``."""
-    listed = [values.get(key_of(part, name)) for part in ("all", interface)]
-    return max((int(value) for value in listed if value and value.isdigit()), default=0)
+    return _larger(values.get(key_of(part, name)) for part in ("all", interface))
+
+
+def _larger(values: Iterable[str | None]) -> int:
+    """Return the larger of some values; one that is no number the kernel refuses."""
+    return max((found for value in values if (found := _number(value)) is not None), default=0)
+
+
+def _number(value: str | None) -> int | None:
+    """Return what the kernel reads: the first word, by its prefix hexadecimal or octal.
+
+    A file of somebody else's may hold anything, ``0x3`` too, which answers.
+    """
+    word = next(iter((value or "").split()), "")
+    if _NUMBER.fullmatch(word) is None:
+        return None
+    digits = word.removeprefix("-")
+    return int(word, 10 if digits[0] != "0" else 16 if digits[1:2] in ("x", "X") else 8)
 
 
 def faults(config: DsrConfig, snapshot: Snapshot, values: Values) -> list[str]:
@@ -154,7 +173,7 @@ def refuse_louder(
             if split is None or other is None or split[1] != other[1]:
                 continue
             silent = SILENT_IGNORE if split[1] == IGNORE else SILENT_ANNOUNCE
-            if "all" not in (split[0], other[0]) or _larger(low, high) in silent:
+            if "all" not in (split[0], other[0]) or str(_larger((low, high))) in silent:
                 continue
             raise RefusedError(
                 f"with {key} at {high} this host would answer for {', '.join(vips[:5])}: the "
@@ -175,10 +194,6 @@ def _split(key: str) -> tuple[str, str] | None:
     if parts[:3] == ["net", "ipv4", "conf"] and len(parts) == 5 and parts[4] in (IGNORE, ANNOUNCE):
         return parts[3], parts[4]
     return None
-
-
-def _larger(*values: str) -> str:
-    return str(max((int(value) for value in values if value.lstrip("-").isdigit()), default=0))
 
 
 def remarks(config: DsrConfig, host: Host, snapshot: Snapshot, values: Values) -> list[str]:

@@ -42,7 +42,7 @@ def prepare(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Comma
     return ()
 
 
-def clear(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Command]:
+def clear(host: Host) -> Sequence[Command]:
     """Return nothing."""
     return ()
 

@@ -61,9 +61,9 @@ def prepare(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Comma
     held = windows.read(host)
     name = loopback(config, snapshot)
     ops: list[windows.Op] = []
-    if _is_missing(config, held, name):
+    if _is_missing(config, held, snapshot, name):
         ops.append(windows.install(name))
-    rule = _rule(config, snapshot, name)
+    rule = _rule(config, snapshot, held, name)
     if held.rules is not None and config.firewall:
         _refuse_patterns(rule, config)
         if rule not in held.rules:
@@ -73,8 +73,8 @@ def prepare(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Comma
     return [windows.command(ops)] if ops else []
 
 
-def _is_missing(config: DsrConfig, held: windows.Held, name: str) -> bool:
-    """Tell whether the adapter is still to be made."""
+def _is_missing(config: DsrConfig, held: windows.Held, snapshot: Snapshot, name: str) -> bool:
+    """Tell whether the adapter is still to be made, or to be named where that was cut off."""
     adapter, ours = held.adapter(name), held.our_adapter
     where = f"{config.where}:loopback"
     if adapter is not None and not adapter.is_loopback:
@@ -84,24 +84,26 @@ def _is_missing(config: DsrConfig, held: windows.Held, name: str) -> bool:
             where=where,
             way_out="give the name of a loopback adapter, or one that nothing has yet",
         )
-    if adapter is None and ours is not None:
+    carried = [a for a in snapshot.on(ours.name) if a.scope != "link"] if ours is not None else []
+    if adapter is None and ours is not None and carried:
         raise InputError(
-            f"our loopback adapter is called {ours.name}, not {name}",
+            f"our loopback adapter is called {ours.name}, not {name}, and has VIPs",
             where=where,
-            way_out=f"`loopback: {ours.name}`, or take the VIPs away first "
+            way_out=f"call it {name} again (`Rename-NetAdapter`), or take the VIPs away first "
             "(`ipalias_dsr.absent`), which takes it away too",
         )
     return adapter is None
 
 
-def _rule(config: DsrConfig, snapshot: Snapshot, name: str) -> windows.Rule:
+def _rule(config: DsrConfig, snapshot: Snapshot, held: windows.Held, name: str) -> windows.Rule:
     """Return the rule that lets in what is for a VIP.
 
     By the loopback adapter's name, as the guide has it, and by those of the cards: which of
     the two Windows holds a packet against that comes in by one and is for the other is
     documented nowhere.
     """
-    interfaces = sorted({name, *receiving(config, snapshot, name)})
+    ours = {held.our_adapter.name} if held.our_adapter is not None else set()
+    interfaces = sorted({name, *receiving(config, snapshot, name)} - (ours - {name}))
     return windows.Rule(RULE, tuple(sorted(config.addresses)), tuple(interfaces), True)
 
 
@@ -116,7 +118,7 @@ def _refuse_patterns(rule: windows.Rule, config: DsrConfig) -> None:
             )
 
 
-def clear(config: DsrConfig, host: Host, snapshot: Snapshot) -> Sequence[Command]:
+def clear(host: Host) -> Sequence[Command]:
     """Return what takes our rule and our adapter away; an adapter of others stays."""
     held = windows.read(host)
     ops: list[windows.Op] = []
@@ -185,6 +187,6 @@ def remarks(config: DsrConfig, host: Host, snapshot: Snapshot, values: Values) -
                     f"{card}: weakhostreceive of {kind} is {value}: what arrives there for an "
                     "address of the loopback adapter is dropped"
                 )
-    if held.rules is not None and _rule(config, snapshot, name) not in held.rules:
+    if held.rules is not None and _rule(config, snapshot, held, name) not in held.rules:
         said.append(f"no firewall rule {RULE} lets the traffic for the VIPs in")
     return said

@@ -55,7 +55,8 @@ def parse_command(request: Mapping[str, Any], config: WanConfig, now: float) -> 
     if uplink is None:
         raise InputError(f"there is no uplink {short(name)}", where="control")
     name = uplink.name
-    if family is not None and family not in [way.line.family for way in uplink.ways]:
+    families = {way.line.family for way in uplink.ways}
+    if family is not None and (type(family) is not int or family not in families):
         raise InputError(f"{name} has no IPv{short(family)}", where="control")
     seconds = request.get("seconds")
     if seconds is None:
@@ -63,7 +64,7 @@ def parse_command(request: Mapping[str, Any], config: WanConfig, now: float) -> 
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise InputError(f"{short(seconds)} is no number of seconds", where="control")
     if not 0 < seconds <= LONGEST_OVERRIDE:
-        raise InputError(f"{seconds:g} seconds is out of range", where="control")
+        raise InputError(f"{str(seconds)[:40]} seconds is out of range", where="control")
     return Command(verb, name, now + seconds, family, str(request.get("by", ""))[:200])
 
 

@@ -28,6 +28,9 @@ _IPV6_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_RECVHOPLIMIT, _IPV6_HOPLIMIT = 50, 49, 5
 _ICMP6_FILTER = 1
 _RECEIVE_BUFFER = 1 << 20
 _CONTROL = 256
+#: Packets read at a time: more than a socket's buffer can hold, so that all is read that was
+#: there, and no more than that of somebody who sends without end.
+_READS = 8192
 #: ARP replies only: the operation is 2 (of a frame with its Ethernet head).
 _ARP_REPLIES = icmp.assemble([("", 0x28, 20, "", ""), ("", icmp.JUMP_IF_EQUAL, 2, "take", "drop")])
 _SOLICITED = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:0")[:13]
@@ -203,9 +206,11 @@ class Echoes:
 def _datagrams(
     receiver: socket.socket,
 ) -> Iterator[tuple[bytes, list[tuple[int, int, bytes]], Any]]:
-    """Yield what a socket holds until there is no more."""
+    """Yield what a socket held when this began."""
     errors = 0
-    while errors < 16:
+    for _ in range(_READS):
+        if errors == 16:
+            return
         try:
             packet, control, _, sender = receiver.recvmsg(icmp.LONGEST, _CONTROL)
         except BlockingIOError:

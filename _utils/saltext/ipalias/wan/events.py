@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterator
 
 from . import notices
+from .echoes import attach_filter
 from .exchanges import READ
 from .model import Numbers
 from .netlink import frames
@@ -33,6 +34,8 @@ _DUMPS = (notices.GETLINK, notices.GETADDR)
 _OF_VIEW = (notices.NEWLINK, notices.DELLINK, notices.NEWADDR, notices.DELADDR)
 #: Notices kept at most; who does not take them learns that some are lost.
 _KEPT = 4096
+#: Datagrams read at a time: who changes things without end must not keep the loop from deciding.
+_READS = 4096
 
 
 class Listener:
@@ -50,8 +53,7 @@ class Listener:
         self.notices: list[Notice] = []
         self._watch = watch
         self._numbers = numbers
-        last = numbers.table + (1 << numbers.mark_bits) - 1
-        self._tables = range(numbers.table, last + 1)
+        self._tables = range(numbers.table, numbers.default_table + 1)
         self._nat_table = nat_table
         # Notices bear the numbers of who caused them: ours are to be nobody else's.
         self._seq = int.from_bytes(os.urandom(3), "big") << 8
@@ -59,7 +61,8 @@ class Listener:
         self._fresh: View | None = None
         self._broken = False
         self._again = False
-        self._route = _open(_NETLINK_ROUTE, _GROUPS, receive_buffer or _RECEIVE_BUFFER)
+        program = notices.routes_filter(numbers.protocol)
+        self._route = _open(_NETLINK_ROUTE, _GROUPS, receive_buffer or _RECEIVE_BUFFER, program)
         watch.add(self._route.fileno(), READ, self._read_route)
         self._nft: socket.socket | None = None
         if nat_table:
@@ -161,12 +164,16 @@ class Listener:
         self.dump()
 
     def _note(self, notice: Notice) -> None:
+        if notice.kind == notices.LOST and notice in self.notices[-1:]:
+            return
         if len(self.notices) >= _KEPT:
             self.notices = [Notice(notices.LOST)]
         self.notices.append(notice)
 
 
-def _open(protocol: int, groups: tuple[int, ...], receive_buffer: int) -> socket.socket:
+def _open(
+    protocol: int, groups: tuple[int, ...], receive_buffer: int, program: bytes = b""
+) -> socket.socket:
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     opened = socket.socket(socket.AF_NETLINK, kind, protocol)
     try:
@@ -175,6 +182,8 @@ def _open(protocol: int, groups: tuple[int, ...], receive_buffer: int) -> socket
         except OSError:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         opened.bind((0, 0))
+        if program:
+            attach_filter(opened, program)
         for group in groups:
             try:
                 opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
@@ -189,8 +198,8 @@ def _open(protocol: int, groups: tuple[int, ...], receive_buffer: int) -> socket
 
 
 def _datagrams(opened: socket.socket) -> Iterator[bytes | None]:
-    """Yield what a socket holds until there is no more; None for a loss."""
-    while True:
+    """Yield what a socket holds, or as much as is read at a time; None for a loss."""
+    for _ in range(_READS):
         try:
             data, sender = opened.recvfrom(1 << 16)
         except BlockingIOError:

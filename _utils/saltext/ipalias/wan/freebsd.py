@@ -58,9 +58,21 @@ def _ping(address: str, timeout: int, source: str) -> tuple[str, ...]:
     return ("ping", "-q", "-c", "1", "-t", str(timeout), *chosen, address)
 
 
+def _forget(config: WanConfig, way: Way) -> tuple[str, ...]:
+    """Return pfctl(8), ``-i`` and ``-k``: what went out by a line with its own address.
+
+    Of a state that goes out the address behind NAT is its source, and from 13.1 on a floating
+    one is of the interface that made it (pf_ioctl.c, pf_killstates_row); 13.0 finds none. Not
+    ``-F states``: that would end what comes in by the line as well, an operator's session.
+    """
+    if not (way.source and pf.is_told_apart(config, way)):
+        return ()
+    return ("/sbin/pfctl", "-q", "-i", way.interface, "-k", way.source)
+
+
 def commands(program: Program) -> Commands:
     """Return how this system says what the machine does."""
-    return Commands(_add, _delete, _ping, program, again=True)
+    return Commands(_add, _delete, _ping, program, _forget, again=True)
 
 
 def default_argv(verb: str, route: Route, weight: int) -> tuple[str, ...]:

@@ -18,7 +18,12 @@ state exclude each other; what they leave out the next state sees at once.
 
 **Which routes** is said by the state alone, never by the way to it: each adds what it wants
 and then takes away the rest, and one without any line of a family leaves that family's
-routes as they are. So the last default route is never taken away.
+routes as they are. So the last default route is never taken away. Who leads into a state
+sets its routes as well: before ``init`` all its tests are waited for, those of a dead line
+for as long as they can last.
+
+**A lost carrier** is a fault of the line, whatever its last check said: ``link.down`` is
+kept for all states at once (`scan_ifstate`). An interface that knows of none is not down.
 """
 
 from __future__ import annotations
@@ -53,6 +58,8 @@ class Commands(NamedTuple):
     :param delete: takes that one away.
     :param ping: asks an address once: address, seconds, source or empty.
     :param program: of the frozen copy; its verb is `VERB`.
+    :param forget: forgets pf's states of a line that is lost; empty where it cannot be told
+        from another.
     :param again: say additions again behind what is taken away, for a kernel that may have
         been told to hold one default route alone and then refuses a second.
     """
@@ -61,6 +68,7 @@ class Commands(NamedTuple):
     delete: Callable[[Uplink, Way], tuple[str, ...]]
     ping: Callable[[str, int, str], tuple[str, ...]]
     program: Program
+    forget: Callable[[WanConfig, Way], tuple[str, ...]] = lambda config, way: ()
     again: bool = False
 
 
@@ -184,12 +192,11 @@ def duration(uplink: Uplink, way: Way) -> float:
 def detection(config: WanConfig, line: Line) -> float:
     """Return the worst-case detection time of a line (seconds).
 
-    The fault comes just after an answer: an interval, a whole check, and before that, where
-    ifstated just enters a state, one check of every line.
+    The fault comes just after an answer: an interval, and a check of the line; one of every
+    line where ifstated enters a state just then, on which it hears nothing else.
     """
-    uplink, way = next(each for each in config.ways() if each[1].line == line)
-    every = sum(duration(*each) for each in config.ways())
-    return uplink.probe.interval + duration(uplink, way) + every
+    uplink = next(uplink for uplink, way in config.ways() if way.line == line)
+    return uplink.probe.interval + sum(duration(*each) for each in config.ways())
 
 
 # What a state wants
@@ -247,11 +254,14 @@ def render(config: WanConfig, commands: Commands) -> str:
         check = _check(uplink, way, commands)
         text.append(f"# {way.line.text()}: {way.interface}, {way.gateway}")
         every = f"{uplink.probe.interval:.0f}"
-        text.append(f"{words[way.line]}_ok = '( \"{check}\" every {every} )'")
+        ok = f'( "{check}" every {every} && ! {_lost(way.interface)} )'
+        text.append(f"{words[way.line]}_ok = '{ok}'")
     text += [f"state {START} {{", *_choices(lines, words, names), "}"]
     for up, name in names.items():
         text += [f"state {name} {{", *_init(config, up, name, commands)]
-        text += [*_changes(lines, words, names, up), "}"]
+        for condition, after in (*_changes(lines, words, up), *_at_once(config, up)):
+            text += _if(condition, names[after], _routes(config, after, commands))
+        text += ["}"]
     return "\n".join(text) + "\n"
 
 
@@ -268,9 +278,9 @@ def _test(words: dict[Line, str], line: Line, works: bool) -> str:
     return f"{'' if works else '! '}${words[line]}_ok"
 
 
-def _if(conditions: Iterable[str], state: str) -> list[str]:
+def _if(conditions: Iterable[str], state: str, first: Iterable[str] = ()) -> list[str]:
     told = " && ".join(["$always", *conditions])
-    return [f"\tif {told} {{", f"\t\tset-state {state}", "\t}"]
+    return [f"\tif {told} {{", *first, f"\t\tset-state {state}", "\t}"]
 
 
 def _choices(
@@ -282,34 +292,60 @@ def _choices(
 
 
 def _changes(
-    lines: list[Line],
-    words: dict[Line, str],
-    names: dict[frozenset[Line], str],
-    up: frozenset[Line],
-) -> Iterator[str]:
-    """Yield what leads out of a state: the first line that is not as it was."""
+    lines: list[Line], words: dict[Line, str], up: frozenset[Line]
+) -> Iterator[tuple[list[str], frozenset[Line]]]:
+    """Yield what leads out of a state, and whereto: the first line that is not as it was."""
     same: list[str] = []
     for line in lines:
-        yield from _if([*same, _test(words, line, line not in up)], names[up ^ {line}])
+        yield [*same, _test(words, line, line not in up)], up ^ {line}
         same.append(_test(words, line, line in up))
 
 
-def _init(config: WanConfig, up: frozenset[Line], name: str, commands: Commands) -> Iterator[str]:
-    """Yield what is done on entering a state: routes first, then what is told of it."""
-    yield "\tinit {"
+def _at_once(config: WanConfig, up: frozenset[Line]) -> Iterator[tuple[list[str], frozenset[Line]]]:
+    """Yield what leads out of a state where several lines lose their one carrier.
+
+    Behind `_changes`: the last ``set-state`` wins, and saves the checks of a state between.
+    """
+    on: dict[str, set[Line]] = {}
+    for _, way in config.ways():
+        if way.line in up:
+            on.setdefault(way.interface, set()).add(way.line)
+    for interface, lines in on.items():
+        if len(lines) > 1:
+            yield [_lost(interface)], up - lines
+
+
+def _lost(interface: str) -> str:
+    """Return the test of a lost carrier; a name with a dot is no word of the grammar."""
+    return f'"{interface}".link.down' if "." in interface else f"{interface}.link.down"
+
+
+def _routes(config: WanConfig, up: frozenset[Line], commands: Commands) -> Iterator[str]:
+    """Yield what sets a state's routes; without a line of a family that works they stay."""
     for family in sorted({way.line.family for _, way in config.ways()}):
         carries = carrying(config, up, family)
         ways = [(u, w) for u, w in config.ways() if w.line.family == family]
-        # Without a line of it that works, its routes stay as they are.
         adds = [(u, w) for u, w in ways if w.line in carries]
         gone = [(u, w) for u, w in ways if carries and w.line not in carries]
         yield from (_run(commands.add(u, w)) for u, w in adds)
         yield from (_run(commands.delete(u, w)) for u, w in gone)
         if gone and commands.again:
             yield from (_run(commands.add(u, w)) for u, w in adds)
-        if not carries:
+
+
+def _init(config: WanConfig, up: frozenset[Line], name: str, commands: Commands) -> Iterator[str]:
+    """Yield what is done on entering a state: routes first, then what is told of it."""
+    yield "\tinit {"
+    yield from _routes(config, up, commands)
+    for family in sorted({way.line.family for _, way in config.ways()}):
+        if not carrying(config, up, family):
             left = f"no line of IPv{family} answers; its default routes stay as they are"
             yield _run(("/usr/bin/logger", "-p", "daemon.warning", "-t", "ifstated", left))
+    for _, way in config.ways():
+        argv = commands.forget(config, way)
+        if argv and way.line not in up and carrying(config, up, way.line.family):
+            # Behind the routes: what begins anew then goes by a line that works.
+            yield _run(argv)
     yield _run(("/usr/bin/logger", "-t", "ifstated", name))
     told = tuple(
         f"{way.line.text()}={'up' if way.line in up else 'down'}" for _, way in config.ways()

@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from . import byhand, clocks, control, notices
+from . import byhand, clocks, control, nat, notices
 from .acting import NOBODY, Actor, Acts
 from .clocks import Moment, read_moment
 from .control import Control
@@ -250,6 +250,12 @@ class Monitor:
         self._decide(self._now, self._gather(self._now))
         error = self._remember()
         return {"done": True, "until": command.until, **({"warning": error} if error else {})}
+
+    def loaded(self, complaint: str) -> None:
+        """Hear that nft has ended; the next look tells what it has not done, and tries again."""
+        if not complaint:
+            self._say(f"set table inet {nat.TABLE}")
+        self._actor.changed(self._now.boot)
 
     # --- out -------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ no newer one can be had: a resolver that fails must take no line down.
 from __future__ import annotations
 
 import contextlib
-import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -81,9 +81,9 @@ class Names:
     def __init__(self, watch: Watch, out: Callable[[Way], Out | Result]) -> None:
         self._watch, self._out = watch, out
         self._entries: dict[tuple[Line, str], _Entry] = {}
-        self._servers: list[str] = []
-        self._look_at = 0.0
-        self._stamp: tuple[float, ...] = ()
+        self._servers = read_servers()
+        self._look_at = clocks.boot_clock() + LOOK
+        self._looking: threading.Thread | None = None
 
     def find(self, way: Way, name: str, then: Callable[[str, str], None]) -> None:
         """Call back with the address of a name, or "" and the reason; at once if known."""
@@ -156,15 +156,15 @@ class Names:
         return list(dict.fromkeys(of_family))
 
     def _read_servers(self, now: float) -> None:
-        if now < self._look_at:
+        """Have the files read anew, for the next query: their disk may stand still."""
+        if now < self._look_at or (self._looking is not None and self._looking.is_alive()):
             return
         self._look_at = now + LOOK
-        stamp = []
-        for path in FILES:
-            with contextlib.suppress(OSError):
-                stamp.append(os.stat(path).st_mtime)
-        if tuple(stamp) != self._stamp:
-            self._stamp, self._servers = tuple(stamp), read_servers()
+        self._looking = threading.Thread(target=self._look, name="resolv.conf", daemon=True)
+        self._looking.start()
+
+    def _look(self) -> None:
+        self._servers = read_servers()
 
     def _mover(self, entry: _Entry, query: Dns, name: str) -> Callable[[int], None]:
         def move(mask: int) -> None:

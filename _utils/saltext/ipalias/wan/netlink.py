@@ -149,8 +149,8 @@ class Netlink:
         try:
             self._socket.send(header + body)
         except OSError as error:
-            # The monitor goes on by an error of ours, and tries again; this would end it.
-            raise NetlinkError(what, error.errno or errno.EIO) from error
+            # A host that is short of memory: a refusal like any other, and no end of the loop.
+            raise NetlinkError(what, error.errno or errno.ENOBUFS) from error
         return self._seq
 
     def _answer(self, seq: int, what: str) -> tuple[list[Message], bool]:

@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .icmp import JUMP_IF_EQUAL, assemble
 from .netlink import attributes, number_of, text_of
 
 ERROR, DONE = 2, 3
@@ -31,8 +32,11 @@ _NFT = 10 << 8
 _NFT_GONE = {_NFT | kind for kind in (2, 5, 8)}  # table, chain, rule
 
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
-#: Tables ``default`` and ``main``.
+#: Tables ``default`` and ``main``; the one of what is local.
 _COMMON_TABLES = (253, 254)
+_LOCAL = 255
+#: Instructions of a filter: load two bytes, or one, from a place in the message.
+_LOAD_HALF, _LOAD_BYTE = 0x28, 0x30
 
 LINK, ADDRESS, ROUTE, RULE, NEXTHOP, NAT, LOST = (
     "link",
@@ -144,6 +148,8 @@ class View:
     def take(self, kind: int, body: bytes) -> Notice | None:
         """Follow a message about a link or an address; return what changed by it."""
         if kind in (NEWLINK, DELLINK):
+            if body[0] != socket.AF_UNSPEC:
+                return None  # a bridge's word on its port: one that leaves it is not gone
             return self._take_link(parse_link(body), gone=kind == DELLINK)
         address = parse_address(body)
         if address is None:
@@ -196,6 +202,28 @@ def parse_routing(kind: int, body: bytes, protocol: int, tables: range) -> Notic
         _, _, owner, _ = _NEXTHOP.unpack_from(body)
         return Notice(NEXTHOP, gone=gone, ours=True) if owner == protocol else None
     return None
+
+
+def routes_filter(protocol: int) -> bytes:
+    """Return a filter (socket(7)) that keeps others' routes in common tables from a socket.
+
+    A daemon that loads a full table tells of a million; `parse_routing` would pass over each.
+    """
+    route = [socket.htons(kind) for kind in (NEWROUTE, DELROUTE)]
+    return assemble(
+        [
+            ("", _LOAD_HALF, 4, "", ""),
+            ("", JUMP_IF_EQUAL, route[0], "route", ""),
+            ("", JUMP_IF_EQUAL, route[1], "route", "take"),
+            ("route", _LOAD_BYTE, _HEAD.size + 5, "", ""),
+            ("", JUMP_IF_EQUAL, protocol, "take", ""),
+            ("", _LOAD_BYTE, _HEAD.size + 4, "", ""),
+            ("", JUMP_IF_EQUAL, _COMMON_TABLES[1], "length", ""),
+            ("", JUMP_IF_EQUAL, _LOCAL, "length", "take"),
+            ("length", _LOAD_BYTE, _HEAD.size + 1, "", ""),
+            ("", JUMP_IF_EQUAL, 0, "take", "drop"),
+        ]
+    )
 
 
 def parse_nft(kind: int, body: bytes, table: str) -> Notice | None:

@@ -60,9 +60,16 @@ def _ping(address: str, timeout: int, source: str) -> tuple[str, ...]:
     return (program, "-q", "-c", "1", "-w", str(timeout), *chosen, address)
 
 
+def _forget(config: WanConfig, way: Way) -> tuple[str, ...]:
+    """Return pfctl(8), ``-k label``: the states that a rule with the label has made."""
+    if not pf.is_told_apart(config, way):
+        return ()
+    return ("/sbin/pfctl", "-q", "-k", "label", "-k", pf.label_of(way))
+
+
 def commands(program: Program) -> Commands:
     """Return how this system says what the machine does."""
-    return Commands(_add, _delete, _ping, program)
+    return Commands(_add, _delete, _ping, program, _forget)
 
 
 def default_argv(verb: str, route: Route, weight: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import UnsupportedError
-from .model import WanConfig
+from .model import WanConfig, Way
 
 
 def refuse_ambiguous(config: WanConfig) -> None:
@@ -30,23 +30,40 @@ def refuse_ambiguous(config: WanConfig) -> None:
             )
 
 
-def _pairs(config: WanConfig) -> Iterator[tuple[str, str, str]]:
-    """Yield interface, network and the address that stands in for it."""
-    seen: dict[tuple[str, str, str], None] = {}
+def is_told_apart(config: WanConfig, way: Way) -> bool:
+    """Tell whether the states of a line's NAT can be told from those of any other line.
+
+    By the interface alone: with one for two lines pf does not see by which gateway a
+    connection went, and one with the same source lives on by the other.
+    """
+    alone = all(w.line == way.line or w.interface != way.interface for _, w in config.ways())
+    return alone and way.line.family == 4 and bool(config.nat.networks)
+
+
+def label_of(way: Way) -> str:
+    """Return the label of a line's rules, by which its states are forgotten."""
+    return f"ipalias_{way.line.uplink}"
+
+
+def _pairs(config: WanConfig) -> Iterator[tuple[str, str, str, str]]:
+    """Yield interface, network, the address that stands in for it, and a label or nothing."""
+    seen: dict[tuple[str, str, str, str], None] = {}
     for _, way in config.ways():
         if way.line.family == 4:
+            label = f'label "{label_of(way)}" ' if is_told_apart(config, way) else ""
             for network in config.nat.networks:
-                seen[way.interface, network, way.source or f"({way.interface})"] = None
+                source = way.source or f"({way.interface})"
+                seen[way.interface, network, source, label] = None
     yield from seen
 
 
 def rules_openbsd(config: WanConfig) -> str:
     """Return the rules, in the guide's form; IPv6 is not translated."""
-    rows = [f"pass out on {i} inet from {n} to any nat-to {a}" for i, n, a in _pairs(config)]
+    rows = [f"pass out on {i} inet from {n} to any {t}nat-to {a}" for i, n, a, t in _pairs(config)]
     return "".join(f"{row}\n" for row in rows)
 
 
 def rules_freebsd(config: WanConfig) -> str:
-    """Return the rules as FreeBSD 13 and 14 read them."""
-    rows = [f"nat on {i} inet from {n} to any -> {a}" for i, n, a in _pairs(config)]
+    """Return the rules as FreeBSD 13 and 14 read them; a ``nat`` rule has no label."""
+    rows = [f"nat on {i} inet from {n} to any -> {a}" for i, n, a, _ in _pairs(config)]
     return "".join(f"{row}\n" for row in rows)

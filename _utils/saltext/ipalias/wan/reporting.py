@@ -154,7 +154,7 @@ def changes(wanted: Reporting, folder: str, places: Places) -> dict[str, tuple[s
     files = {f"{folder}/{FILE}": wanted.text, places.reaction: wanted.reaction}
     found: dict[str, tuple[str, str | None]] = {}
     for path, text in files.items():
-        before = _read(path)
+        before = read(path)
         if before != (text or ""):
             found[path] = (before, text)
     return found
@@ -187,7 +187,7 @@ def write(differing: Mapping[str, tuple[str, str | None]]) -> None:
     done: list[str] = []
     try:
         # What an engine runs is there before the engine is asked for.
-        for path in sorted(differing, key=lambda path: path.endswith(FILE)):
+        for path in sorted(differing, key=lambda path: path.endswith(".conf")):
             done.append(path)
             _put(path, differing[path][1])
     except OSError as error:
@@ -204,11 +204,12 @@ def _put(path: str, text: str | None) -> None:
     if text is None:
         disk.forget(path)
         return
-    disk.make_folder(posixpath.dirname(path), 0o755 if path.endswith(FILE) else 0o700)
+    disk.make_folder(posixpath.dirname(path), 0o755 if path.endswith(".conf") else 0o700)
     writer.replace(path, text, 0o600, sync=True)
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
+    """Return a file's text, or an empty one."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

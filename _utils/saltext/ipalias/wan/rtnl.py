@@ -38,10 +38,8 @@ _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000
 _SKIP_STATS = 1 << 3
 _ONLINK = 4
 _UNSPEC_TABLE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
-_TYPE = {UNICAST: 1, UNREACHABLE: 7}
-_TYPE_NAMES = {2: "local", 3: "broadcast", 6: "blackhole", 8: "prohibit", 9: "throw"} | {
-    value: name for name, value in _TYPE.items()
-}
+_TYPE_NAMES = {1: UNICAST, 2: "local", 3: "broadcast", 6: "blackhole", 7: UNREACHABLE}
+_TYPE_NAMES |= {8: "prohibit", 9: "throw"}
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _RULE = _RTMSG
 _NEXTHOP = struct.Struct("=BBBBI")
@@ -343,7 +341,7 @@ def _route_body(route: Route, links: Mapping[str, Link], what: str) -> bytes:
     if route.family == 4 and route.link:
         scope = _SCOPE_LINK
     flags = _ONLINK if len(route.hops) == 1 and route.hops[0].onlink else 0
-    code = _TYPE.get(route.kind, 0) or next(c for c, n in _TYPE_NAMES.items() if n == route.kind)
+    code = next((c for c, n in _TYPE_NAMES.items() if n == route.kind), 0) or int(route.kind)
     low = route.table if route.table < 256 else _UNSPEC_TABLE
     body = _RTMSG.pack(
         _FAMILY[route.family], network.prefixlen, 0, 0, low, route.protocol, scope, code, flags

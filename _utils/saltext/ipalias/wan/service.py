@@ -25,6 +25,7 @@ from .acting import NOBODY, REACTION
 from .delivery import has_acted
 from .events import Listener
 from .exchanges import READ
+from .loader import Loader
 from .model import REPORT, Transition, WanConfig
 from .monitor import Monitor, Surroundings
 from .notify import Log, Service
@@ -78,10 +79,9 @@ def read_config(path: str) -> WanConfig:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
-    except OSError as error:
-        raise InputError(
-            f"{error.strerror}", where=path, way_out="apply the state ipalias.wan"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text"
+        raise InputError(reason, where=path, way_out="apply the state ipalias.wan") from error
     return parse_config(text, path)
 
 
@@ -130,7 +130,8 @@ def start(config: WanConfig, places: Places, debug: Callable[[str], None] | None
     try:
         listener = Listener(watch, config.numbers, nat.TABLE)
         _sync(watch, listener)
-        switch = Switch(config, run_nft)
+        loader = Loader(watch, run_nft, lambda complaint: monitor.loaded(complaint))
+        switch = Switch(config, loader)
         policy = Policy(config, _known(config, places, listener, switch))
         monitor = Monitor(config, watch, listener, policy, switch, around)
     except OSError as error:
@@ -143,6 +144,7 @@ def start(config: WanConfig, places: Places, debug: Callable[[str], None] | None
     for note in unsettled(places):
         disk_.append(places.journal, note)
     monitor.begin([line for line, state in policy.lines.items() if not state.up])
+    loader.beside = True
     return monitor
 
 

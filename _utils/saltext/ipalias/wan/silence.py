@@ -11,8 +11,9 @@ line is held for dead. That takes three things at once:
 - *Breadth*: several targets, each with a miss of its own.
 
 With ``any`` the questions to all targets are one stream: an answer by any ends the silence.
-With ``all`` and ``majority`` the stream is that of the targets that have been silent longest,
-as many as must be silent for the requirement to be missed.
+With ``all`` and ``majority`` the stream is that of the targets that miss something, those that
+are asked most often first, as many as must be silent for the requirement to be missed; and
+with so many held for dead it is missed as well.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ class SilenceWatch:
         self._fallen: list[float] = []
         self._calm_asked: set[int] = set()
         self._paces: tuple[list[Asked], list[Asked]] | None = None
+        self._stalls = Stalls()
+        self._members = {id(asked) for asked in self.asked}
 
     def _limits(self) -> tuple[float, float]:
         return self.probe.silence.least, self.probe.silence.most
@@ -94,7 +97,9 @@ class SilenceWatch:
         asked = sent.asked
         asked.rtt.add(rtt)
         self.gaps.begin(now)
-        if self.suspect is not None and not self.down:
+        if id(asked) not in self._members:
+            pass  # where each must answer, the others' answers end no silence of its
+        elif self.suspect is not None and not self.down:
             self._note_gap(self._lost_before(sent, now), sent, now)
         elif self._fallen:
             # The line was taken down by what was but a burst: one that must be learnt most.
@@ -144,7 +149,7 @@ class SilenceWatch:
 
     def tick(self, now: float, stalls: Stalls) -> list[tuple[Asked, float]]:
         """Judge, and return what to ask now with its timeout (seconds)."""
-        self._seen = now
+        self._seen, self._stalls = now, stalls
         due = self._deadlines and self._deadlines[0][0] <= now
         if due or self.suspect is not None:
             self._expire(now, stalls)
@@ -152,6 +157,7 @@ class SilenceWatch:
                 self.suspect = None
             else:
                 self._judge(now, stalls)
+                self._count_dead(now)
         if self.down:
             self._rise(now)
         return self._questions(now)
@@ -197,7 +203,7 @@ class SilenceWatch:
                 asked = sent.asked
                 asked.row += 1
                 asked.streak = 0
-                if sent.calm:
+                if sent.calm and not stalls.within(sent.at, sent.deadline):
                     asked.count(now, None)
                     self.gaps.count(now, not asked.dead)
                 self._bury(asked, now)
@@ -212,19 +218,40 @@ class SilenceWatch:
         if asked.row >= DEAD_ROW and now - asked.heard > patience and not asked.dead:
             asked.dead, asked.due, self._paces = True, now + asked.every, None
 
-    def _stream(self) -> list[Asked]:
-        """Return the targets whose silence would take the line down."""
+    def _count_dead(self, now: float) -> None:
+        """Take the line down when too few targets are left that are not dead for certain.
+
+        Of a target that is asked seldom no stream ever gathers enough evidence.
+        """
+        dead = [a for a in self.asked if a.dead and a.row * a.loss.weight() >= EVIDENCE]
+        if len(self.asked) - len(dead) < self.need:
+            told = ", ".join(f"{a.target.text()} ({a.row})" for a in dead[:BREADTH])
+            since = max(asked.heard for asked in dead)
+            self.why = self.why or f"no answer for {now - since:.1f} s from {told}"
+
+    def _stream(self, now: float) -> list[Asked]:
+        """Return the targets whose silence would take the line down.
+
+        By what they miss and not by when they last answered: one that is asked seldom has
+        always been silent for longer than one that is asked often.
+        """
         count = len(self.asked) - self.need + 1
         if count == len(self.asked):
             return list(self.asked)
-        return sorted(self.asked, key=lambda asked: asked.answered)[:count]
+        missing = {
+            id(sent.asked)
+            for sent in self._pending.values()
+            if sent.late <= now and sent.at > sent.asked.answered
+        }
+        return sorted(self.asked, key=lambda a: (id(a) not in missing, a.burst, a.answered))[:count]
 
     def _judge(self, now: float, stalls: Stalls) -> None:
         """Hold what was missed since the last answer against what proves a line dead."""
-        stream = self._stream()
-        lived = max(asked.answered for asked in stream)
+        stream = self._stream(now)
+        lived = max(stalls.slept, *(asked.answered for asked in stream))
         # Were every target held for dead, nothing would be missed and the line never fall.
         members = {id(asked) for asked in stream if not asked.dead} or {id(a) for a in stream}
+        self._members = members
         missed = [s for s in self._pending.values() if s.at > lived and id(s.asked) in members]
         if not any(sent.late <= now for sent in missed):
             self.suspect = None
@@ -263,12 +290,15 @@ class SilenceWatch:
         return [
             sent.at
             for sent in self._pending.values()
-            if first <= sent.at < answered.at and sent.late <= now and not sent.asked.dead
+            if first <= sent.at < answered.at
+            and sent.late <= now
+            and not sent.asked.dead
+            and id(sent.asked) in self._members
         ]
 
     def _note_gap(self, lost: Sequence[float], answered: _Sent, now: float) -> None:
-        """Learn from a silence that this answer ends."""
-        if len(lost) > 1:
+        """Learn from a silence that this answer ends, unless nobody looked: a host that slept."""
+        if len(lost) > 1 and not self._stalls.within(lost[0], answered.at):
             age, survived = lost[1] - lost[0], lost[-1] - lost[1]
             self.gaps.add(Gap(now, len(lost), age, survived, answered.at - lost[-1]))
 
@@ -336,7 +366,7 @@ class SilenceWatch:
         else:
             required = self.gaps.required(now)
             self._burst = now + min(max(required / PARTS, CLOSEST), WIDEST)
-        members = self.asked if self.suspect is None else self._stream()
+        members = self.asked if self.suspect is None else self._stream(now)
         free = [a for a in members if not a.dead and now - a.asked >= a.burst]
         return [min(free, key=lambda asked: asked.asked)] if free else []
 

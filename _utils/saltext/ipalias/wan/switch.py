@@ -25,8 +25,9 @@ from .standing import carried, standing
 #: next, and what others change meanwhile is seen in it.
 ROUNDS = 4
 _NOT_SUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
-#: Runs nft with a text on its standard input; returns its complaint, or nothing.
-Nft = Callable[[str], str]
+#: Runs nft with a text on its standard input; returns its complaint, or nothing, or None
+#: while it runs: `Switch.reconcile` is then to be called again.
+Nft = Callable[[str], str | None]
 
 
 class Done(NamedTuple):
@@ -61,6 +62,7 @@ class Switch:
         self._filter = Netlink(netlink.NETFILTER)
         self._wanted: Wanted | None = None
         self._stranded: frozenset[Line] = frozenset()
+        self._owed: frozenset[Line] = frozenset()
         self._seen: Kernel | None = None
         self._index = {uplink.name: uplink.index for uplink in config.uplinks}
         # A text that cannot be rendered is refused before anything is changed.
@@ -79,19 +81,14 @@ class Switch:
         :param down: every line whose verdict is down.
         """
         before, self._wanted = self._wanted, wanted
-        changes = self._at_once(wanted)
-        done = self.reconcile()
         stranded = frozenset(down) - _carrying(wanted)
-        flushing = stranded - self._stranded
+        self._owed |= stranded - self._stranded
         self._stranded = stranded
         if self.config.failback == "flush" and before is not None:
-            flushing |= _given_way(before, wanted, stranded)
-        flushed, problems = self._flush(sorted(flushing))
-        return done._replace(
-            changes=(*changes, *done.changes),
-            problems=(*done.problems, *problems),
-            flushed=flushed,
-        )
+            self._owed |= _given_way(before, wanted, stranded)
+        changes = self._at_once(wanted)
+        done = self.reconcile()
+        return done._replace(changes=(*changes, *done.changes))
 
     def reconcile(self, *, everything: bool = False) -> Done:
         """Bring the kernel to what was wanted last: whatever anyone removed comes back.
@@ -114,8 +111,12 @@ class Switch:
             problems = [f"not ours, left alone: {what}" for what in planned.foreign] + refused
             if not planned.changes:
                 break
-        problems += self._restore_nat(changes)
-        return Done(tuple(changes), tuple(problems), (), tuple(missing.items()))
+        complaint = self._restore_nat(changes)
+        problems += [complaint] if complaint else []
+        # A flow that begins anew while there is no NAT is never translated: that waits for it.
+        flushed, refused = self._flush() if complaint is not None else ((), [])
+        problems += refused
+        return Done(tuple(changes), tuple(problems), flushed, tuple(missing.items()))
 
     def forget(self) -> None:
         """Take nothing of what was seen for what is still so: somebody else has acted for us."""
@@ -222,7 +223,8 @@ class Switch:
         }
         for change in planned:
             said = self._one(change, kernel, changes)
-            if said and isinstance(change.item, Nexthop):
+            # One that is deleted may be of no line any more.
+            if said and isinstance(change.item, Nexthop) and change.item.ident in lines:
                 unusable[lines[change.item.ident]] = said[0]
             problems += said
         return problems
@@ -243,24 +245,26 @@ class Switch:
         changes.append(change.text())
         return []
 
-    def _restore_nat(self, changes: list[str]) -> list[str]:
+    def _restore_nat(self, changes: list[str]) -> str | None:
+        """Have NAT as it shall be; return what speaks against it, None while it is on its way."""
         try:
             if self._read_nat() == self._rules:
-                return []
+                return ""
         except NetlinkError as error:
-            return [error.text()]
+            return error.text()
         problem = self._nft(self._text)
-        if not problem:
+        if problem == "":
             changes.append(f"set table inet {TABLE}")
-        return [problem] if problem else []
+        return problem
 
     def _read_nat(self) -> tuple[tuple[str, str], ...] | None:
         return read_nat(self._filter)
 
-    def _flush(self, lines: Collection[Line]) -> tuple[tuple[Line, ...], list[str]]:
+    def _flush(self) -> tuple[tuple[Line, ...], list[str]]:
+        """Forget the flows that are owed it; what is refused stays owed."""
         flushed: list[Line] = []
         problems: list[str] = []
-        for line in lines:
+        for line in sorted(self._owed):
             try:
                 flush_flows(
                     self._filter, self.config.numbers, self._index[line.uplink], line.family
@@ -268,6 +272,7 @@ class Switch:
                 flushed.append(line)
             except NetlinkError as error:
                 problems.append(error.text())
+        self._owed -= frozenset(flushed)
         return tuple(flushed), problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from .model import ALL, ANY, ARP, DNS, HTTP, ICMP, TCP, ProbeConfig, Target
 #: server is asked for a page more seldom than for an echo.
 CALM = {ICMP: 0.0, ARP: 0.0, DNS: 0.2, TCP: 0.5, HTTP: 1.0}
 BURST = {ICMP: 0.0, ARP: 0.0, DNS: 0.05, TCP: 0.1, HTTP: 0.5}
+#: A stall so long (seconds), and so long after the one before, is a sleep.
+LONG, APART = 0.5, 10.0
 
 
 def needed(require: str, targets: int) -> int:
@@ -71,14 +74,24 @@ class Asked:
 
 
 class Stalls:
-    """Remember when the loop ran late, for what was missed meanwhile proves nothing."""
+    """Remember when the loop ran late, for what was missed meanwhile proves nothing.
+
+    :param slept: boot clock at which the last long stall ended. What was on its way when a
+        host goes to sleep is lost by it, not by the line; where one stall follows the other
+        it is load, and what is missed then has to count.
+    """
 
     def __init__(self) -> None:
         self._spans: deque[tuple[float, float]] = deque(maxlen=64)
+        self.slept = self._long = -math.inf
 
     def add(self, begin: float, end: float) -> None:
         """Take a span in which nobody looked."""
         self._spans.append((begin, end))
+        if end - begin >= LONG:
+            if begin - self._long > APART:
+                self.slept = end
+            self._long = end
 
     def within(self, begin: float, end: float) -> float:
         """Return how much of a span (seconds) was not looked at."""

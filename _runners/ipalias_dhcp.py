@@ -1,0 +1,106 @@
+"""
+Report on the master what becomes of DHCP pairs, and have a dead server declared dead.
+
+A peer is declared dead where two places find it so: the member that is left, which counts for
+itself how long it has been alone, and a witness, which the pillar names and which must reach the
+member that is left while it does not reach the other one.
+"""
+
+import logging
+
+import salt.utils.event
+
+log = logging.getLogger(__name__)
+
+__virtualname__ = "ipalias_dhcp"
+
+#: Seconds that a minion has for its answer: Kea itself asks its silent peer for ten.
+PATIENCE = 60
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def react(minion, kind, what, text):
+    """
+    Report an event of a minion's beacon; for ``dead``, do what its pillar wants of a reaction.
+
+    Reported is by a line of the master's log and by an event
+    ``ipalias/dhcp/MINION/KIND/WHAT`` with what was told and what was done.
+
+    minion
+        Minion id.
+
+    kind, what, text
+        As the beacon ``ipalias_dhcp`` tells them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ipalias_dhcp.react dhcp1 silent alert 'dhcp2 is silent'
+    """
+    report = {"minion": minion, "kind": kind, "what": what, "text": text}
+    if (kind, what) == ("dead", "alert"):
+        try:
+            report["partner down"] = partner_down(minion)
+        except Exception as error:
+            report["partner down"] = {"done": False, "because": str(error)[:600]}
+    level = logging.INFO if what == "clear" else logging.WARNING
+    log.log(level, "ipalias dhcp: %s: %s %s: %s", minion, kind, what, text)
+    if "partner down" in report:
+        log.warning("ipalias dhcp: %s: partner down: %s", minion, report["partner down"])
+    _fire(report, f"ipalias/dhcp/{minion}/{kind}/{what}")
+    return report
+
+
+def partner_down(minion):
+    """
+    Have a member declare its peer dead, as its pillar allows it and a witness confirms it.
+
+    minion
+        Minion id of the member that is left.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ipalias_dhcp.partner_down dhcp1
+    """
+    policy = _ask(minion, "ipalias_dhcp.policy")
+    if not policy["after"] or not policy["witness"]:
+        return _refused("the pillar's partner_down names no time or no witness")
+    witness, me, peer = policy["witness"], policy["me"], policy["peer"]
+    if witness in (minion, me["name"], peer["name"]):
+        return _refused(f"{witness} is of the pair: no second place")
+    living = _ask(witness, "ipalias_dhcp.reach", me["address"], me["port"])
+    if not living["host"]:
+        return _refused(f"{witness} does not reach {me['name']} either: it proves nothing")
+    found = _ask(witness, "ipalias_dhcp.reach", peer["address"], peer["port"])
+    if not found["dead"]:
+        return _refused(f"{witness} finds {peer['name']} alive: its port is {found['port']}")
+    done = _ask(minion, "ipalias_dhcp.partner_down", by_policy=True)
+    return {"done": done["result"] is True, "because": done["comment"], "notes": done["notes"]}
+
+
+def _refused(because):
+    return {"done": False, "because": because, "notes": []}
+
+
+def _ask(minion, function, *args, **kwargs):
+    """Return one minion's answer, which is a mapping; a list, for as a pattern an id is many."""
+    told = __salt__["salt.execute"](
+        [minion], function, arg=args, kwarg=kwargs, timeout=PATIENCE, tgt_type="list"
+    )
+    answer = told.get(minion) if isinstance(told, dict) else None
+    if not isinstance(answer, dict):
+        raise RuntimeError(f"{minion}: {function}: {str(answer)[:300] if answer else 'no answer'}")
+    return answer
+
+
+def _fire(report, tag):
+    with salt.utils.event.get_event(
+        "master", sock_dir=__opts__["sock_dir"], opts=__opts__, listen=False
+    ) as bus:
+        bus.fire_event(report, tag)

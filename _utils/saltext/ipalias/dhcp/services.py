@@ -1,0 +1,274 @@
+"""The servers' services on Debian 12 and 13: what runs, and how it is started and stopped.
+
+`isc-dhcp-server` is an init script that systemd wraps: such a unit stays "active" when its
+program has died (systemd-sysv-generator(8), ``RemainAfterExit=yes``), and its stop does not
+wait for the end. So who serves is asked of the kernel, by the sockets, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..effects import Effects, Pause, ReadClock, Run
+from ..errors import EffectError, VerifyError
+from ..host import Host
+from ..model import Command
+from .model import ISC, KEA
+
+#: UDP port of a DHCP server, RFC 2131.
+SERVER_PORT = 67
+#: Port of dhcpd's own control, dhcpd.conf(5) ``omapi-port``.
+OMAPI_PORT = 7911
+#: Seconds that a server may take to end, and to listen for its peer.
+STOPPING, STARTING = 15.0, 30.0
+#: Seconds between two looks.
+LOOK_AGAIN = 0.1
+#: Exit code of systemctl(1): there is no such unit.
+_NO_UNIT = 5
+
+
+class Server(NamedTuple):
+    """Hold how one implementation is installed.
+
+    :param program: name of its process.
+    :param folder: where its configuration lies; AppArmor lets it read nowhere else.
+    :param main: its configuration, unless told otherwise.
+    :param user: whom it runs as.
+    """
+
+    implementation: str
+    unit: str
+    package: str
+    program: str
+    folder: str
+    main: str
+    user: str = ""
+
+
+SERVERS = {
+    ISC: Server(
+        ISC,
+        "isc-dhcp-server.service",
+        "isc-dhcp-server",
+        "dhcpd",
+        "/etc/dhcp",
+        "/etc/dhcp/dhcpd.conf",
+    ),
+    KEA: Server(
+        KEA,
+        "kea-dhcp4-server.service",
+        "kea-dhcp4-server",
+        "kea-dhcp4",
+        "/etc/kea",
+        "/etc/kea/kea-dhcp4.conf",
+        "_kea",
+    ),
+}
+
+
+class Socket(NamedTuple):
+    """Hold a socket that waits for somebody.
+
+    :param address: as ``ss`` shows it; ``*`` and ``0.0.0.0`` are every address.
+    :param device: interface that it is bound to, or empty.
+    :param program: empty where the kernel does not tell.
+    """
+
+    protocol: str
+    address: str
+    port: int
+    program: str
+    pid: int
+    device: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return who it is, for a message."""
+        who = f"{self.program} (pid {self.pid})" if self.program else "another program"
+        return f"{who} has {self.protocol.upper()} {self.address}:{self.port}"
+
+
+class State(NamedTuple):
+    """Hold what a server does before a change.
+
+    :param pids: its processes that serve.
+    :param enabled: a boot starts it.
+    """
+
+    implementation: str
+    pids: tuple[int, ...] = ()
+    enabled: bool = False
+
+
+_USER = re.compile(r'\("([^"]*)",pid=(\d+)')
+
+
+def parse_sockets(text: str) -> list[Socket]:
+    """Read ``ss --no-header --listening --tcp --udp --numeric --processes``, ss(8)."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 6 or words[0] not in ("tcp", "udp"):
+            continue
+        address, _, port = words[4].rpartition(":")
+        if not port.isdigit():
+            continue
+        users = _USER.findall(line) or [("", "0")]
+        address, _, device = address.partition("%")
+        found += [
+            Socket(words[0], address.strip("[]"), int(port), name, int(pid), device)
+            for name, pid in users
+        ]
+    return found
+
+
+def read_sockets(host: Host) -> list[Socket]:
+    """Return the sockets of this host that wait for somebody.
+
+    :raises EffectError: they cannot be told.
+    """
+    argv = ["ss", "--no-header", "--listening", "--tcp", "--udp", "--numeric", "--processes"]
+    told = host.run(argv)
+    if told.code:
+        raise EffectError(told.err.strip() or f"exit {told.code}", where=f"`{' '.join(argv)}`")
+    return parse_sockets(told.out)
+
+
+def serving(server: Server, sockets: list[Socket]) -> tuple[int, ...]:
+    """Return the processes of a server that take clients' messages."""
+    pids = {
+        s.pid
+        for s in sockets
+        if s.protocol == "udp" and s.port == SERVER_PORT and s.program == server.program
+    }
+    return tuple(sorted(pids))
+
+
+def is_enabled(server: Server, host: Host) -> bool:
+    """Tell whether a boot starts a server."""
+    return host.run(["systemctl", "is-enabled", "--quiet", server.unit]).code == 0
+
+
+def read_state(implementation: str, host: Host, sockets: list[Socket]) -> State:
+    """Return what a server does now."""
+    server = SERVERS[implementation]
+    return State(implementation, serving(server, sockets), is_enabled(server, host))
+
+
+def listens(sockets: list[Socket], address: str, port: int) -> bool:
+    """Tell whether somebody listens for TCP at an address."""
+    return any(
+        s.protocol == "tcp" and s.port == port and s.address in (address, "0.0.0.0", "*")
+        for s in sockets
+    )
+
+
+# -- starting and stopping -------------------------------------------------------------------
+
+
+def systemctl(verb: str, *units: str, wait: bool = True) -> Command:
+    """Return a call of `systemctl`; a unit that is not there need not be stopped."""
+    block = () if wait else ("--no-block",)
+    ok = (0, _NO_UNIT) if verb == "stop" else (0,)
+    return Command(("systemctl", *block, verb, *units), ok=ok, timeout=60.0)
+
+
+def stopped(server: Server, host: Host) -> Effects[None]:
+    """Stop a server and wait for its end: the next one cannot have its ports before.
+
+    :raises EffectError: it does not end.
+    """
+    yield Run(systemctl("stop", server.unit))
+    started: float = yield ReadClock()
+    while pids := serving(server, read_sockets(host)):
+        now: float = yield ReadClock()
+        if now - started > STOPPING:
+            raise EffectError(
+                f"pid {pids[0]} still serves {STOPPING:g} s after its stop",
+                where=server.unit,
+                way_out="it was not started by its service: end it, and run again",
+            )
+        yield Pause(LOOK_AGAIN)
+
+
+def started(server: Server, host: Host, address: str = "", port: int = 0) -> Effects[None]:
+    """Start a server that does not run, and wait until it serves and listens for its peer.
+
+    ``restart``, for a unit whose program has died may still count as active.
+
+    :param address: where it shall listen; empty: nowhere.
+    :raises EffectError: it does not start; with the last words of its log.
+    :raises VerifyError: it runs and does not come to listen.
+    """
+    try:
+        yield Run(systemctl("restart", server.unit))
+    except EffectError as error:
+        said = f"{error.what}; {last_words(server, host)}"
+        raise EffectError(f"does not start: {said}", where=server.unit) from error
+    began: float = yield ReadClock()
+    while True:
+        sockets = read_sockets(host)
+        if serving(server, sockets) and (not address or listens(sockets, address, port)):
+            return
+        now: float = yield ReadClock()
+        # Kea's own check passes over half of the hook's parameters, and a unit that has failed
+        # serves no more: no reason to wait, for until the way back nobody is served.
+        failed = host.run(["systemctl", "is-failed", "--quiet", server.unit]).code == 0
+        if failed or now - began > STARTING:
+            wanted = f" on {address}:{port}" if serving(server, sockets) else ""
+            raise VerifyError(
+                f"was started and does not listen{wanted}: {last_words(server, host)}",
+                where=server.unit,
+                way_out="everything was put back",
+            )
+        yield Pause(LOOK_AGAIN)
+
+
+def last_words(server: Server, host: Host, count: int = 40) -> str:
+    """Return the last lines of a server's log that complain, in one line."""
+    argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={count}"]
+    told = host.run([*argv, f"--unit={server.unit}"])
+    lines = [" ".join(line.split()) for line in told.out.splitlines() if line.strip()]
+    complaints = [line for line in lines if _COMPLAINT.search(line)]
+    return " / ".join((complaints or lines)[-3:])[:400] or "its log says nothing"
+
+
+#: What a line of a server's log has in it that says why it gave up.
+_COMPLAINT = re.compile(
+    r"(?i)\b(error|fatal|fail(ed|ure)?|can'?t|cannot|unable|not configured|no subnet|refus"
+    r"|in use|expected|unknown|bad|invalid|exiting)"
+)
+
+
+# -- the way back ----------------------------------------------------------------------------
+
+
+def put_back(states: tuple[State, ...], host: Host, *, live: bool = True) -> Effects[None]:
+    """Bring servers back to run, or not to, as they did; one that nobody stopped stays.
+
+    Files are as they were by now. At boot nothing of it runs yet, and it is not waited for.
+
+    :raises EffectError: one does not start, or does not end.
+    """
+    failed: EffectError | None = None
+    sockets = read_sockets(host) if live else []
+    for state in states:
+        server = SERVERS[state.implementation]
+        if is_enabled(server, host) != state.enabled:
+            yield Run(systemctl("enable" if state.enabled else "disable", server.unit))
+        if not live:
+            if not state.enabled:
+                yield Run(systemctl("stop", server.unit, wait=False))
+            continue
+        now = serving(server, sockets)
+        if now == state.pids:
+            continue
+        try:
+            yield from stopped(server, host)
+            if state.pids:
+                yield from started(server, host)
+        except EffectError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed

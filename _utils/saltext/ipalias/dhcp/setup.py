@@ -1,0 +1,372 @@
+"""Bring a host to its side of a DHCP pair, and back: files, service and ports in one change.
+
+Each server alone ends right, whichever is first: a primary without its secondary serves, a
+secondary without its primary waits for it, and both find to `normal` when the other comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .. import platforms
+from ..checks import parse_guard
+from ..difference import cap, render_diff
+from ..effects import FileState, ReadFile, ReadLive, run
+from ..engine import Answer, Machine
+from ..errors import InputError, UnsupportedError
+from ..guarded import settle
+from ..live import Snapshot
+from ..model import File
+from ..paths import Settings
+from ..values import mapping
+from . import conffiles, firewall, keactl
+from .apply import Plan, Wanted, apply
+from .conffiles import Files, Found
+from .config import find_member, parse_dhcp, refuse_misplaced
+from .isc import render_isc
+from .iscfile import refuse_clash, standing
+from .kea import HOOKS, render_kea
+from .model import ISC, KEA, DhcpConfig, Member, OmapiKey
+from .omapikey import FILE as KEY_FILE
+from .omapikey import MODE as KEY_MODE
+from .omapikey import make_key, parse_key, render_key
+from .places import Places
+from .ports import refuse_used
+from .releases import Asking, refuse_peers_release
+from .services import SERVERS, Socket, read_sockets, read_state
+
+
+@dataclass
+class Setup:
+    """Hold a request's surroundings; they are those of `engine.Engine`.
+
+    :param data: pillar block ``ipalias`` as Salt gives it.
+    :param root: pillar path of that block.
+    :param minion: this minion's id.
+    """
+
+    host: Machine
+    data: object = None
+    root: str = "ipalias"
+    minion: str = ""
+    settings: Settings = field(default_factory=Settings)
+    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
+    new_id: Callable[[], str] = lambda: "0"
+    new_key: Callable[[], OmapiKey] = make_key
+    ask_peer: Asking = keactl.ask_peer
+    _settled: list[str] = field(default_factory=list)
+
+    # -- requests -----------------------------------------------------------------------
+
+    def managed(self, *, test: bool = False) -> Answer:
+        """Bring the host to its side of the pillar's ``dhcp``.
+
+        :return: ``result``, ``changes`` (``files``: path → diff, ``service``: unit → what is
+            done to it), ``comment``, ``notes``.
+        :raises IpaliasError: see `config`, `apply` and `guarded`; everything is as it was.
+        """
+        if mapping(self.data, self.root).get("dhcp") is None:
+            if self.found() is None:
+                return _nothing("The pillar has no `dhcp`")
+            raise InputError(
+                "there is no `dhcp`, and this host is a member of a pair",
+                where=self.root,
+                way_out="take it away by the state ipalias.dhcp.clean",
+            )
+        with self._lock("ipalias_dhcp.apply", test):
+            snapshot: Snapshot = self.host.perform(ReadLive())
+            config, me = self.member(snapshot)
+            return self._carry_out(self._plan(config, me, test), test)
+
+    def absent(self, *, test: bool = False) -> Answer:
+        """Take our configuration away; what was there before is back, and leases stay."""
+        if self.host.system != "linux" or self.found() is None:
+            return _nothing("Nothing of ours is concerned")
+        with self._lock("ipalias_dhcp.clean", test):
+            return self._carry_out(self._removal(), test)
+
+    # -- reading ------------------------------------------------------------------------
+
+    @property
+    def places(self) -> Places:
+        """Return where our own files lie."""
+        return Places(f"{self.settings.paths.state}/dhcp")
+
+    def config(self) -> DhcpConfig:
+        """Return the pillar's block, checked.
+
+        :raises InputError: see `config.parse_dhcp`.
+        :raises UnsupportedError: not Debian.
+        """
+        self._refuse_system()
+        block = mapping(self.data, self.root).get("dhcp")
+        return parse_dhcp(block, f"{self.root}:dhcp")
+
+    def member(self, snapshot: Snapshot | None = None) -> tuple[DhcpConfig, Member]:
+        """Return the pillar's block and which of its members this host is.
+
+        :raises InputError: it is none, or its interfaces contradict the block.
+        """
+        live: Snapshot = self.host.perform(ReadLive()) if snapshot is None else snapshot
+        config = self.config()
+        addresses = {
+            link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links
+        }
+        own = {a.address for a in live.addresses if a.family == 4}
+        me = find_member(config, self.minion, own)
+        refuse_misplaced(config, me, addresses)
+        return config, me
+
+    @property
+    def key_path(self) -> str:
+        """Return the path of the key for dhcpd's control."""
+        return f"{self.settings.paths.state}/{KEY_FILE}"
+
+    def omapi_key(self) -> OmapiKey | None:
+        """Return the key that dhcpd's control has on this host; None: none yet."""
+        text = self.host.read(self.key_path)
+        return parse_key(text, self.key_path) if text else None
+
+    def _refuse_system(self) -> None:
+        started_by = platforms.init(self.host.system, self.host.exists)
+        if started_by != "systemd" or not self.host.exists("/etc/debian_version"):
+            raise UnsupportedError(
+                "a DHCP pair is for Debian 12 and 13 with systemd", where=f"{self.root}:dhcp"
+            )
+
+    def found(self) -> Found | None:
+        """Return what the host had before us; None: nothing of ours is here."""
+        text = self.host.read(self.places.found)
+        return conffiles.parse_found(text, self.places.found) if text else None
+
+    # -- planning -----------------------------------------------------------------------
+
+    def _plan(self, config: DhcpConfig, me: Member, test: bool) -> Plan:
+        """Return what a configuration changes on this host.
+
+        :raises RefusedError: another program has a port of ours.
+        """
+        server = SERVERS[config.implementation]
+        notes = firewall.firewall_notes(config, me, self.host)
+        installed = self.host.which(server.program) is not None
+        if not installed and not test:
+            raise InputError(
+                f"{server.program} is not installed",
+                where=f"{config.where}:implementation",
+                way_out=f"apply the state ipalias.dhcp, or install {server.package}",
+            )
+        if not installed:
+            notes.append(f"{server.package} is not installed yet: its own check is still to come")
+        elif config.implementation == KEA:
+            refuse_peers_release(self.host, config, me, self.ask_peer)
+        sockets = read_sockets(self.host)
+        former = self.found()
+        refuse_used(config, me, sockets, former.implementation if former else "")
+        base, going = former, Files(())
+        if former is not None and former.implementation != config.implementation:
+            going, base = conffiles.absent(former, self.host), None
+        if base is None:
+            base = self._before_us(config, sockets)
+        base = replace(base, whole=config.whole)
+        if config.implementation == ISC and not config.whole:
+            self._refuse_clash(config, base)
+        key = None
+        if config.implementation == ISC:
+            key = self.omapi_key() or self.new_key()
+        servers = conffiles.present(base, self._render(config, me, key), config, self.host)
+        ours = [
+            File(self.places.found, conffiles.render_found(base), 0o600),
+            File(self.key_path, None if key is None else render_key(key), KEY_MODE),
+        ]
+        rules = firewall.firewall_files(config, me, self.host)
+        files, texts = self._differing([*going.files, *servers.files, *rules, *ours])
+        changed = {file.path for file in files} & {file.path for file in servers.files}
+        asked = installed and changed - {conffiles.ISC_DEFAULTS}
+        check = conffiles.check_of(config.implementation, base.main, servers.files)
+        return Plan(
+            files,
+            texts,
+            check if asked else None,
+            like={**going.like, **servers.like},
+            notes=tuple(notes),
+            rules=_rules(files),
+            **self._doing(config, me, former, sockets, bool(changed)),
+        )
+
+    def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
+        """Refuse what the server's own file declares as well, and ours is only included by."""
+        text = self.host.read(base.main)
+        if text is not None and not conffiles.is_ours(text):
+            refuse_clash(standing(self.host.read, base.main, [conffiles.OWN]), config)
+
+    def _before_us(self, config: DhcpConfig, sockets: list[Socket]) -> Found:
+        """Return what this host has before our first change."""
+        files: dict[str, FileState | None] = {}
+        for path in conffiles.found_paths(config.implementation, self.host):
+            files[path] = self.host.perform(ReadFile(path))
+        state = read_state(config.implementation, self.host, sockets)
+        return conffiles.find(config.implementation, config.whole, files, state)
+
+    def _doing(
+        self,
+        config: DhcpConfig,
+        me: Member,
+        former: Found | None,
+        sockets: list[Socket],
+        changed: bool,
+    ) -> dict[str, Any]:
+        """Return what services do now and shall do."""
+        server = SERVERS[config.implementation]
+        states = [read_state(config.implementation, self.host, sockets)]
+        wanted = [Wanted(config.implementation, True, True, changed, (me.address, me.port))]
+        services: dict[str, str] = {}
+        if former is not None and former.implementation != config.implementation:
+            states.append(read_state(former.implementation, self.host, sockets))
+            wanted.insert(0, _as_found(former, runs=False))
+            if states[-1].pids:
+                services[SERVERS[former.implementation].unit] = "stopped"
+        if not states[0].pids:
+            services[server.unit] = "started"
+        elif changed:
+            services[server.unit] = "restarted"
+        elif not states[0].enabled:
+            services[server.unit] = "enabled"
+        return {
+            "states": tuple(states),
+            "wanted": tuple(wanted),
+            "services": services,
+        }
+
+    def _removal(self) -> Plan:
+        """Return what takes everything of ours away."""
+        found = self.found()
+        assert found is not None
+        sockets = read_sockets(self.host)
+        server = SERVERS[found.implementation]
+        own = [File(self.places.found, None), File(self.key_path, None)]
+        servers = conffiles.absent(found, self.host)
+        gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
+        files, texts = self._differing(gone)
+        state = read_state(found.implementation, self.host, sockets)
+        wanted = _as_found(found, runs=bool(found.service.pids))
+        services = {}
+        if state.pids or wanted.runs:
+            services[server.unit] = "restarted" if wanted.runs else "stopped"
+        return Plan(
+            files,
+            texts,
+            None,
+            (state,),
+            (wanted,),
+            _rules(files),
+            services,
+            servers.like,
+            ("Leases, backups and the reports of drills stay, and so does the package",),
+        )
+
+    def _render(self, config: DhcpConfig, me: Member, key: OmapiKey | None) -> str:
+        if config.implementation == ISC:
+            return render_isc(config, me, key)
+        hooks = [path for path in self.host.glob(HOOKS) if self.host.exists(path)]
+        return render_kea(config, me, *hooks[:1])
+
+    def _differing(
+        self, files: Iterable[File]
+    ) -> tuple[tuple[File, ...], Mapping[str, str | None]]:
+        texts = {file.path: self.host.read(file.path) for file in files}
+        return tuple(file for file in files if texts[file.path] != file.text), texts
+
+    # -- what requests share ------------------------------------------------------------
+
+    @contextmanager
+    def _lock(self, purpose: str, test: bool) -> Iterator[None]:
+        """Hold the lock, and first put back what an earlier run left unfinished."""
+        self._purpose = purpose
+        if test:
+            yield
+            return
+        with self.locked(purpose):
+            self._settled = run(settle(self.host, self.settings.paths), self.host.perform)
+            yield
+
+    def guarded_settings(self) -> Settings:
+        """Return how a change is carried out, with the guard of the pillar's block."""
+        block = mapping(self.data, self.root)
+        return replace(self.settings, guard=parse_guard(block.get("guard"), f"{self.root}:guard"))
+
+    def _carry_out(self, planned: Plan, test: bool) -> Answer:
+        """Show a change (`test`) or make it, and answer with plain data."""
+        said = [*self._settled, *planned.notes]
+        changes: dict[str, dict[str, object]] = {}
+        diffs = self._diffs(planned)
+        if diffs:
+            changes["files"] = dict(diffs)
+        if planned.services:
+            changes["service"] = dict(planned.services)
+        short, _ = cap(changes)
+        answer: Answer = {"result": True, "changes": short, "notes": said}
+        if planned.touches_host and not test:
+            effects = apply(
+                planned, self.host, self.guarded_settings(), self.new_id(), self._purpose
+            )
+            verdict = run(effects, self.host.perform)
+            said += verdict.notes
+            if verdict.waiting:
+                said.append("It is undone unless `ipalias.confirm` comes in time")
+        if test and planned.touches_host:
+            answer["result"] = None
+        answer["comment"] = ". ".join([_comment(planned, test), *said])
+        return answer
+
+    def _diffs(self, planned: Plan) -> dict[str, str]:
+        """Return the diffs to show: no key in them, and of our own notes that they change."""
+        keys = [self.omapi_key()]
+        keys += [
+            parse_key(f.text, f.path) for f in planned.files if f.path == self.key_path and f.text
+        ]
+        shown: dict[str, str] = {}
+        for file in planned.files:
+            if file.path in (self.places.found, self.key_path):
+                shown[file.path] = "taken away" if file.text is None else "written"
+                continue
+            diff = render_diff(file.path, planned.texts[file.path], file.text)
+            for key in keys:
+                diff = diff if key is None else diff.replace(key.secret, "***")
+            shown[file.path] = diff
+        return shown
+
+
+def make(**surroundings: Any) -> Setup:
+    """Return the request's engine.
+
+    :param surroundings: see `Setup`.
+    """
+    return Setup(**surroundings)
+
+
+def _as_found(found: Found, *, runs: bool) -> Wanted:
+    return Wanted(found.implementation, runs, found.service.enabled, anew=runs)
+
+
+def _rules(files: Iterable[File]) -> str:
+    """Return what the table's unit has to do."""
+    ours = [file for file in files if file.path in firewall.PATHS]
+    if not ours:
+        return ""
+    return "stop" if all(file.text is None for file in ours) else "start"
+
+
+def _nothing(comment: str) -> Answer:
+    return {"result": True, "changes": {}, "notes": [], "comment": comment}
+
+
+def _comment(planned: Plan, test: bool) -> str:
+    if not planned.touches_host:
+        return "This side of the pair is as wanted"
+    would = "would be " if test else ""
+    parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
+    parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
+    return ", ".join(parts)

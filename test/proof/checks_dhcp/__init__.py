@@ -1,0 +1,5 @@
+"""The checks of a DHCP pair; importing this package registers all of them."""
+
+from proof.checks_dhcp import apart, crashes, drills, paper, takeover, together
+
+__all__ = ["apart", "crashes", "drills", "paper", "takeover", "together"]
