@@ -155,6 +155,8 @@ def test_the_file_dhcpd_is_started_with() -> None:
 def test_a_variable_that_only_a_shell_can_tell_is_refused() -> None:
     with pytest.raises(ParseError, match=re.escape(f"{isc.DEFAULTS}:1: only a shell")):
         iscdefaults.main_file("DHCPDv4_CONF=$(cat /etc/which)\n", isc.DEFAULTS)
+    with pytest.raises(ParseError, match=re.escape(f"{isc.DEFAULTS}:2: has a carriage return")):
+        iscdefaults.set_interfaces('# kept\nINTERFACESv4="eth0"\r\n', isc.DEFAULTS, "eth0")
     with pytest.raises(ParseError, match="under a condition"):
         iscdefaults.set_interfaces("if true; then\nINTERFACESv4=a\nfi\n", isc.DEFAULTS, "eth0")
 
