@@ -101,7 +101,9 @@ def own_state(scene: DhcpHosts) -> float:
     return time.monotonic() - began
 
 
-def await_told(scene: DhcpHosts, bus: Bus, since: float, what: str, kinds: tuple[str, ...]) -> float:  # fmt: skip
+def await_told(
+    scene: DhcpHosts, bus: Bus, since: float, what: str, kinds: tuple[str, ...]
+) -> float:
     """Wait until both beacons have said something since; return the moment of the later one."""
 
     def moments(member: Member) -> list[float]:
