@@ -7,7 +7,8 @@ A program of its own like `inside`, whose forks and kills it uses. One request a
 
 with two pillars and the leases there are; a backup is made of the old one alone. It then answers
 with the effects of the change, takes the points to kill at as a second line,
-[[index, when, then], …], and tells of each. ``then`` says what leads on: ``run``, the next run, or ``guard``, the dead man alone.
+[[index, when, then], …], and tells of each. ``then`` says what leads on:
+``run``, the next run, or ``guard``, the dead man alone.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def golden(stage: Stage) -> str:
 )
 def refused(stage: Stage) -> str:
     """Two primaries or none, an address that is not there, pools outside, over one another or with
-    a router or peer in them, times out of order, ports in use, text that would be an option; a server
-    that refuses its file keeps the old one and goes on.
+    a router or peer in them, times out of order, ports in use, text that would be an option; a
+    server that refuses its file keeps the old one and goes on.
     """
     paths = ("test/unit/test_dhcp_config.py", "test/unit/test_dhcp_hostile.py")
     told = run_tests(stage, *paths)
