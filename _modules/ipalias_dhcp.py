@@ -513,6 +513,24 @@ def backup(keep=14, pillar="ipalias", test=None):
     return formula.mutate(functools.partial(make, setup, keep), test)
 
 
+def backups(pillar="ipalias"):
+    """
+    Return the backups that this member has, oldest first.
+
+    pillar
+        Pillar path of the formula's block.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'dhcp*' ipalias_dhcp.backups
+    """
+    formula, setup = _formula(), _setup(pillar)
+    kept = formula.library("dhcp.backup").kept
+    return [one.row() for one in formula.call(kept, setup.host, setup.places.backups)]
+
+
 def restore(name=None, what="all", stop=False, sync=True, pillar="ipalias", test=None):
     """
     Put a backup back, as one change that is undone when something fails.
@@ -521,7 +539,7 @@ def restore(name=None, what="all", stop=False, sync=True, pillar="ipalias", test
     unless it may be stopped.
 
     name
-        Of the backup, as ``ipalias_dhcp.backup`` shows them; without one the newest.
+        Of the backup, as ``ipalias_dhcp.backups`` shows them; without one the newest.
 
     what
         ``leases``, ``configuration``, or ``all``.

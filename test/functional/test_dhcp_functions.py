@@ -9,7 +9,8 @@ import pytest
 
 OURS = {
     "apply", "clean", "check_config", "convert", "report", "unreport", "member", "wait", "lease",
-    "leases", "conflicts", "backup", "restore", "drill_stop", "drill_start", "drill_report",
+    "leases", "conflicts", "backup", "backups", "restore", "drill_stop", "drill_start",
+    "drill_report",
 }  # fmt: skip
 MINION_D = "/etc/salt/minion.d"
 CONF = f"{MINION_D}/ipalias_dhcp.conf"
@@ -113,6 +114,10 @@ def test_leases_of_a_side_without_any_and_of_both(member):
     assert told["result"] is False and told["sides"] == {"minion": 0, "other": 1}
     assert "192.0.2.100" in {row["address"] for row in told["conflicts"]}
     assert "no leases" in member.refusal("ipalias_dhcp.conflicts", {"leases": 5})
+
+
+def test_a_host_without_backups_has_none(member):
+    assert member.call("ipalias_dhcp.backups") == []
 
 
 def test_a_rehearsed_lease_asks_nobody(member):

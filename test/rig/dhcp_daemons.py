@@ -181,6 +181,9 @@ class Pair:
                 argv = ["dhcpd", "-f", "-d", "-4", *files, "eth0"]
             else:
                 (side.folder / "kea4-ctrl-socket").unlink(missing_ok=True)
+                for left in side.folder.glob("*.pid"):
+                    # Of one that was killed: in a namespace of its own each has the same number.
+                    left.unlink()
                 argv = ["kea-dhcp4", "-c", "/srv/kea.conf"]
             # Into the network of the host, with files of its own: the host's hide the root.
             words = ["nsenter", "--target", str(side.host.pid), "--net", "--", "unshare"]

@@ -45,7 +45,7 @@ def test_a_change_is_written_once_and_in_order(state: Path) -> None:
     entries = parse_journal((state / "wan" / "journal").read_text(), "journal").entries
     assert len({entry.ident for entry in entries}) == 3
     assert {entry.ident.rpartition("-")[2] for entry in entries} == {"1", "2", "3"}
-    assert {(entry.acted, entry.bound) for entry in entries} == {("monitor", 60.0)}
+    assert {(entry.acted, entry.bound) for entry in entries} == {("monitor", 50.0)}
 
 
 def test_behind_a_torn_line_it_begins_a_line_of_its_own(state: Path) -> None:

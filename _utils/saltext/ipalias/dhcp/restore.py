@@ -102,6 +102,11 @@ def restore(
         _refuse_running(plan, stop=stop)
         if not test and (plan.leases or plan.files):
             notes += _carry_out(setup, plan, clock)
+        if plan.leases and sync and found.implementation == ISC:
+            notes.append(
+                "dhcpd asks its peer for all leases, and serves again when mclt is over; the peer"
+                " serves meanwhile"
+            )
     return _answer(plan, what, notes, test=test)
 
 
