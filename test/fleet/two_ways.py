@@ -21,6 +21,7 @@ TARGET = "203.0.113.7"
 #: Per line: gateway, and the minion's own address.
 LINES = {"wan1": ("198.51.100.1", "198.51.100.2"), "wan2": ("198.51.100.129", "198.51.100.130")}
 STATE = "/var/lib/ipalias/wan"
+STATUS = "/run/ipalias/wan-status.json"
 TOLD = "/srv/told"
 #: Another minion told of a line, once for each transition; and the master's own record, written
 #: before any answer to an event goes out. It can be held there.
@@ -127,8 +128,18 @@ class TwoWays:
         seen = {"held": 0.0, "gaps": {"seen": 3600.0, "calm": 500.0, "lost": 0.0, "gaps": []}}
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         data = {"boot": boot, "now": boot_clock(), "lines": dict.fromkeys(LINES, seen)}
+        self.host.remove(STATUS)
         self.host.write("/run/ipalias/wan-remembered.json", json.dumps(data))
         self._monitor = self._start()
+
+        def knows() -> bool:
+            rows = json.loads(self._text(STATUS) or "{}").get("lines", [])
+            return bool(rows) and all(
+                row["state"] == "up" and not row["learning"] and row["targets"][0]["rtt"]
+                for row in rows
+            )
+
+        wait_until(knows, "the monitor to know its lines")
 
     # --- faults -----------------------------------------------------------------------------
 
