@@ -12,7 +12,7 @@ from rig.simdhcp import DEFAULTS, KEA, MAIN, MEMBERS, RULES, block, linux, runni
 from rig.simhost import SimHost
 from saltext.ipalias.dhcp import conffiles, firewall, services
 from saltext.ipalias.dhcp.services import SERVERS, parse_sockets, read_sockets, serving
-from saltext.ipalias.effects import Run
+from saltext.ipalias.effects import Run, run
 from saltext.ipalias.errors import (
     EffectError,
     InputError,
@@ -221,6 +221,49 @@ def test_what_a_stop_leaves_over_is_ended_where_it_is_the_units(
             setup(host).absent()
         assert running(host, ISC) is not None
     assert set(killed) == {ISC}
+
+
+def test_a_server_whose_unit_had_failed_while_it_served_serves_again(host: SimHost) -> None:
+    """Seen on Debian 12: without named interfaces its script starts IPv6's too, and so fails."""
+    systemctl = host.programs["systemctl"]
+
+    def fails(argv: Sequence[str], stdin: str | None) -> Result:
+        done = systemctl(argv, stdin)
+        theirs = running(host, ISC) == MAIN and argv[1] == "restart" and argv[-1] == ISC
+        return Result(1, "", "Job failed.\n") if theirs else done
+
+    host.programs["systemctl"] = fails
+    host.run(["systemctl", "restart", ISC])
+    before = without_own(host)
+    setup(host).managed()
+    assert setup(host).absent()["result"] is True
+    assert different(before, host) == {} and running(host, ISC) == MAIN
+
+
+def test_what_goes_is_ended_before_what_comes_back_and_one_that_fails_keeps_none_down(
+    host: SimHost,
+) -> None:
+    host.run(["systemctl", "restart", ISC])
+    setup(host).managed()
+    setup(host, block(implementation="kea")).managed()
+    systemctl, order = host.programs["systemctl"], []
+
+    def noting(argv: Sequence[str], stdin: str | None) -> Result:
+        if argv[1] in ("stop", "restart") and argv[-1] in (ISC, KEA_UNIT):
+            order.append((argv[1], argv[-1]))
+            if list(argv[1:]) == ["restart", KEA_UNIT]:
+                return Result(0, "", "")
+        return systemctl(argv, stdin)
+
+    host.programs["systemctl"] = noting
+    states = (services.State("kea", (5,), True), services.State("isc", (), False))
+    host.run(["systemctl", "stop", KEA_UNIT])
+    host.run(["systemctl", "restart", ISC])
+    order.clear()
+    with pytest.raises(VerifyError, match="kea-dhcp4-server"):
+        run(services.put_back(states, host), host.perform)
+    assert order == [("stop", KEA_UNIT), ("stop", ISC), ("restart", KEA_UNIT)]
+    assert running(host, ISC) is None
 
 
 def test_of_a_log_the_servers_own_complaint_is_told(host: SimHost) -> None:

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from ..effects import Effects, Pause, ReadClock, Run
-from ..errors import EffectError, RefusedError, VerifyError
+from ..errors import EffectError, IpaliasError, RefusedError, VerifyError
 from ..host import Host
 from ..model import Command
 from .model import ISC, KEA
@@ -228,6 +228,10 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
     try:
         yield Run(systemctl("restart", server.unit))
     except EffectError as error:
+        # Where no interface is named Debian's script starts dhcpd for IPv6 as well, and fails with
+        # it: a server that was found so serves again as it did.
+        if not address and serving(server, read_sockets(host)):
+            return
         said = f"{error.what}; {last_words(server, host)}"
         raise EffectError(f"does not start: {said}", where=server.unit) from error
     began: float = yield ReadClock()
@@ -280,26 +284,30 @@ def put_back(states: tuple[State, ...], host: Host, *, live: bool = True) -> Eff
 
     Files are as they were by now. At boot nothing of it runs yet, and it is not waited for.
 
-    :raises EffectError: one does not start, or does not end.
+    :raises EffectError: one does not start, or does not end; what else there is was done.
+    :raises VerifyError: one does not come to serve; the same.
     """
-    failed: EffectError | None = None
+    failed: IpaliasError | None = None
     sockets = read_sockets(host) if live else []
+    other = [
+        state for state in states if serving(SERVERS[state.implementation], sockets) != state.pids
+    ]
     for state in states:
         server = SERVERS[state.implementation]
         if is_enabled(server, host) != state.enabled:
-            yield Run(systemctl("enable" if state.enabled else "disable", server.unit))
-        if not live:
-            if not state.enabled:
-                yield Run(systemctl("stop", server.unit, wait=False))
-            continue
-        now = serving(server, sockets)
-        if now == state.pids:
-            continue
-        try:
-            yield from stopped(server, host)
-            if state.pids:
-                yield from started(server, host)
-        except EffectError as error:
-            failed = failed or error
+            try:
+                yield Run(systemctl("enable" if state.enabled else "disable", server.unit))
+            except EffectError as error:
+                failed = failed or error
+        if not live and not state.enabled:
+            yield Run(systemctl("stop", server.unit, wait=False))
+    # All of them first: one that goes has the ports of one that comes back.
+    for step in (stopped, started) if live else ():
+        for state in other:
+            try:
+                if step is stopped or state.pids:
+                    yield from step(SERVERS[state.implementation], host)
+            except (EffectError, VerifyError) as error:
+                failed = failed or error
     if failed is not None:
         raise failed
