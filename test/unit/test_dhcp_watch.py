@@ -15,6 +15,7 @@ from saltext.ipalias.dhcp import (
     keactl,
     leasestates,
     partnerdown,
+    peer,
     pools,
     reading,
     status,
@@ -464,6 +465,37 @@ def test_a_look_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_a_memory_that_is_none_is_the_first_look(memory: object) -> None:
     assert watching._parse_memory(memory) == (None, Since(), {})
+
+
+@pytest.mark.parametrize(
+    ("outward", "ways", "more", "is_asked"),
+    [
+        (OPEN, {}, {}, False),
+        (OPEN, {}, {"whole": True}, True),
+        (OPEN, {}, {"ask": True}, True),
+        (GONE, {}, {}, True),
+        (OPEN, {"listening": False}, {}, True),
+        (OPEN, {"heard": None}, {}, True),
+    ],
+)
+def test_a_server_that_is_well_is_not_asked_each_second(
+    monkeypatch: pytest.MonkeyPatch,
+    outward: Reply,
+    ways: dict[str, Any],
+    more: dict[str, Any],
+    is_asked: bool,
+) -> None:
+    """Of each OMAPI session dhcpd keeps 200 bytes for good: 17 MB a day."""
+    found = Ways(outward, "open", True, 1.0, ())._replace(**ways)
+    monkeypatch.setattr(peer, "ask_port", lambda *words: outward)
+    monkeypatch.setattr(peer, "ask_clock", lambda *words: Clock(None, "not asked"))
+    monkeypatch.setattr(peer, "read_sessions", lambda: [])
+    monkeypatch.setattr(peer, "judge", lambda *words: found)
+    monkeypatch.setattr(reading, "_read_rest", lambda host, now, *words: now)
+    monkeypatch.setattr(reading, "_own_isc", lambda host, now, path: replace(now, asked=True))
+    host: Any = None
+    told = reading.read(host, CONFIG, GOOD.me, **{"whole": False, **more})
+    assert told.asked is is_asked
 
 
 def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,13 @@ def partner_down(
     """
     limits = replace(config.limits, silence=SILENCE)
     reading = read(
-        host, replace(config, limits=limits), me, state=state, whole=False, patience=PATIENCE
+        host,
+        replace(config, limits=limits),
+        me,
+        state=state,
+        whole=False,
+        patience=PATIENCE,
+        ask=config.implementation == ISC,
     )
     other = reading.peer
     if reading.said:
