@@ -78,7 +78,7 @@ class Formula:
 
     def pillar_at(self, path):
         """Return the pillar's block at a path, or an empty one."""
-        if not isinstance(path, str):
+        if not isinstance(path, str) or not path.isprintable() or len(path) > 256:
             short = self.library("values").short
             raise CommandExecutionError(f"pillar: {short(path)} is not a path of the pillar")
         return salt.utils.data.traverse_dict_and_list(self.pillar, path, {}, ":")

@@ -163,6 +163,7 @@ def conflicts(peer=None, grace=None, pillar="ipalias", timeout=20):
     """
     formula, setup = _formula(), _setup(pillar)
     library, find = formula.library("dhcp.leases"), formula.library("dhcp.conflicts").find
+    timeout = _seconds(formula, timeout, "timeout", 1.0)
     config, me = formula.call(setup.member)
     sides = {me.name: [formula.call(library.read_side, setup.host, config)]}
     if isinstance(peer, str):
@@ -207,7 +208,8 @@ def convert(pillar="ipalias"):
     ours, main = formula.library("dhcp.isc").INCLUDED, formula.library("dhcp.conffiles").main_path
     path = formula.call(main, "isc", setup.host)
     statements = formula.call(library.standing, setup.host.read, path, [ours])
-    return formula.call(formula.library("dhcp.convert").convert, statements)
+    found = formula.call(formula.library("dhcp.convert").convert, statements)
+    return {"block": found.block, "left": list(found.left)}
 
 
 # --- the beacon -----------------------------------------------------------------------------
@@ -479,7 +481,9 @@ def lease(interface=None, clients=1, limit=30, server="", pillar="ipalias", test
         interface = config.interfaces[0]
     clients = formula.call(values.parse_int, clients, "clients", 1, 200)
     limit = _seconds(formula, limit, "limit", 1.0)
-    get = functools.partial(client.lease, interface, clients, limit, str(server))
+    if server != "":
+        server = formula.call(formula.library("dhcp.options").parse_ipv4, server, "server")
+    get = functools.partial(client.lease, interface, clients, limit, server)
     return formula.mutate(get, test)
 
 
@@ -528,7 +532,8 @@ def backups(pillar="ipalias"):
     """
     formula, setup = _formula(), _setup(pillar)
     kept = formula.library("dhcp.backup").kept
-    return [one.row() for one in formula.call(kept, setup.host, setup.places.backups)]
+    there = formula.call(kept, setup.host, setup.places.backups, time.time())
+    return [one.row() for one in there]
 
 
 def restore(name=None, what="all", stop=False, sync=True, pillar="ipalias", test=None):

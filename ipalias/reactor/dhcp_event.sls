@@ -35,6 +35,8 @@ def run():
     if not isinstance(text, str) or len(text) > LONGEST:
         return {}
     minion, kind, what = found.groups()
+    if not minion.isprintable():
+        return {}
     # Nothing of it is to pass for a line of the log of its own.
     shown = "".join(each if each.isprintable() else " " for each in text)
     told = {"minion": minion, "kind": kind, "what": what, "text": shown}

@@ -130,13 +130,21 @@ def test_a_dhcpd_conf_is_turned_into_a_block(member):
         'subnet 192.0.2.0 netmask 255.255.255.0 { range 192.0.2.50 192.0.2.60; }\nclass "a" { }\n'
     )
     member.host.write("/etc/dhcp/dhcpd.conf", text)
-    told = json.dumps(member.call("ipalias_dhcp.convert"))
-    assert "192.0.2.50" in told and "dhcpd.conf:2" in told
+    told = member.call("ipalias_dhcp.convert")
+    # Plain data: what is none comes over the wire as a text, or not at all.
+    [subnet] = told["block"]["subnets"]
+    assert subnet["subnet"] == "192.0.2.0/24" and "192.0.2.50" in json.dumps(subnet["ranges"])
+    [left] = told["left"]
+    assert "dhcpd.conf:2" in left
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "word"),
     [
+        ("lease", ["eth0", 1, 30, "192.0.2.3; x"], "server"),
+        ("lease", ["eth0", 1, 30, []], "server"),
+        ("conflicts", [None, None, "ipalias", "soon"], "timeout: "),
+        ("wait", ["normal", 5, "ipalias\nx"], "is not a path of the pillar"),
         ("wait", ["perfect"], "none of serving, listening, normal"),
         ("wait", ["normal", "soon"], "span of time"),
         ("wait", ["normal", 0], "not normal after 0 s: stopped"),

@@ -1,4 +1,4 @@
-"""Who has which address by a server's own file; written for itself, not with the product's reader."""
+"""Who has which address by a server's own file; not read with the product's reader."""
 
 from __future__ import annotations
 

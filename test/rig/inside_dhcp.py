@@ -5,9 +5,10 @@ A program of its own like `inside`, whose forks and kills it uses. One request a
     {"library": FOLDER, "minion": ID, "old": {…}, "new": {…}, "implementation": …, "held": {…},
      "do": "change" or "backup"}
 
-with two pillars and the leases there are; a backup is made of the old one alone. It then answers with the effects of the change, takes the
-points to kill at as a second line, [[index, when, then], …], and tells of each. ``then`` says what
-leads on: ``run``, the next run, or ``guard``, the dead man alone.
+with two pillars and the leases there are; a backup is made of the old one alone. It then answers
+with the effects of the change, takes the points to kill at as a second line,
+[[index, when, then], …], and tells of each. ``then`` says what leads on:
+``run``, the next run, or ``guard``, the dead man alone.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ DEAD_MAN = 12
 #: What leads on, and the guard of a change that is killed.
 GUARDS: dict[str, Any] = {"run": False, "guard": {"timeout": DEAD_MAN, "checks": []}}
 
-BACKUPS = "/var/lib/ipalias/dhcp/backups"
+BACKUPS = "/var/lib/ipalias/dhcp/backup"
 #: Backups that are kept.
 KEEP = 2
 

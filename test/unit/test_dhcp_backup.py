@@ -175,6 +175,21 @@ def test_only_the_last_ones_are_kept() -> None:
     assert [row["name"] for row in told[-1]["backups"]] == names(host)
 
 
+def test_what_a_clock_that_was_ahead_has_dated_is_the_oldest() -> None:
+    """Or each new one would be the first to go, and the newest the one that is none."""
+    host = member("isc")
+    told = [
+        backup.backup(engine(host, "isc"), 3, clock=lambda now=now: MOMENT + now)
+        for now in (9e7, 9e7 + 1, 0, 1, 2)
+    ]
+    stamps = ["20260102T030405Z", "20260102T030406Z", "20260102T030407Z"]
+    assert sorted(names(host)) == stamps
+    assert [len(answer["changes"].get("removed", ())) for answer in told] == [0, 0, 0, 1, 1]
+    ahead = backup.backup(engine(host, "isc"), 4, clock=lambda: MOMENT + 9e7)["changes"]["backup"]
+    again = restore(engine(host, "isc"), stop=True, test=True, clock=lambda: MOMENT + 60)
+    assert stamps[-1] in again["comment"] and ahead not in again["comment"]
+
+
 def test_a_lease_that_is_being_written_is_left_out() -> None:
     host = member("isc")
     host.files.put(ISC, lease("isc", 100) + "lease 192.0.2.101 {\n  binding st")
@@ -286,10 +301,12 @@ def test_everything_is_put_back_and_the_server_runs_by_it(implementation: str) -
 
 def test_dhcpd_asks_its_peer_before_it_serves_by_old_leases() -> None:
     host = grown("isc")
-    restore(engine(host, "isc"), what="leases", stop=True, clock=lambda: MOMENT + 60)
+    told = restore(engine(host, "isc"), what="leases", stop=True, clock=lambda: MOMENT + 60)
     assert host.read(ISC) == lease("isc", 100)
-    restore(engine(host, "isc"), NAME, "leases", stop=True, sync=False)
-    assert host.read(ISC) == PAIR + lease("isc", 100)
+    # Seen: the peer takes itself for alone, and this one serves nobody for that time.
+    assert "serves again when mclt is over" in told["comment"]
+    told = restore(engine(host, "isc"), NAME, "leases", stop=True, sync=False)
+    assert host.read(ISC) == PAIR + lease("isc", 100) and "mclt" not in told["comment"]
 
 
 def test_a_part_alone_is_put_back() -> None:

@@ -157,6 +157,10 @@ def test_every_event_of_the_beacon_is_reported(render: Any, kind: str, what: str
         ("salt/beacon/dhcp1/ipalias_dhcp/other/alert", told()),
         ("salt/beacon/dhcp1/ipalias_dhcp/silent/alert/x", told()),
         ("salt/beacon/a/b/ipalias_dhcp/silent/alert", told(id="a/b")),
+        # A line of the master's log of its own, or one that a terminal shows as another.
+        ("salt/beacon/a\nb/ipalias_dhcp/silent/alert", told(id="a\nb")),
+        ("salt/beacon/a\x1b[2Jb/ipalias_dhcp/dead/alert", told(id="a\x1b[2Jb")),
+        ("salt/beacon/a\u202eb/ipalias_dhcp/silent/alert", told(id="a\u202eb")),
         (7, told()),
     ],
 )

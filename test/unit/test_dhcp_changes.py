@@ -10,7 +10,7 @@ import pytest
 
 from rig.simdhcp import DEFAULTS, KEA, MAIN, MEMBERS, RULES, block, linux, running, setup
 from rig.simhost import SimHost
-from saltext.ipalias.dhcp import conffiles, firewall
+from saltext.ipalias.dhcp import conffiles, firewall, services
 from saltext.ipalias.dhcp.services import SERVERS, parse_sockets, read_sockets, serving
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import (
@@ -127,6 +127,35 @@ def test_one_implementation_takes_the_place_of_the_other(host: SimHost) -> None:
     assert host.files.read("/etc/kea/kea-dhcp4.conf") == KEA and not host.stored["enabled"]
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_a_server_that_ran_before_us_rests_while_the_other_is_ours(
+    host: SimHost, back: bool
+) -> None:
+    host.run(["systemctl", "enable", ISC])
+    host.run(["systemctl", "restart", ISC])
+    before = without_own(host)
+    setup(host).managed()
+    setup(host, block(implementation="kea")).managed()
+    # Enabled as well, a boot would start both.
+    assert host.stored["enabled"] == [KEA_UNIT] and running(host, ISC) is None
+    if back:
+        setup(host).managed()
+        assert host.stored["enabled"] == [ISC] and running(host, KEA_UNIT) is None
+    told = setup(host).absent()["changes"]["service"]
+    assert told[ISC] == ("restarted" if back else "started")
+    assert different(before, host) == {} and running(host, ISC) == MAIN
+
+
+def test_a_server_that_was_only_enabled_is_so_again(host: SimHost) -> None:
+    host.run(["systemctl", "enable", ISC])
+    before = without_own(host)
+    for implementation in ("isc", "kea"):
+        setup(host, block(implementation=implementation)).managed()
+    assert host.stored["enabled"] == [KEA_UNIT]
+    assert setup(host).absent()["changes"]["service"] == {KEA_UNIT: "stopped", ISC: "enabled"}
+    assert different(before, host) == {} and running(host, ISC) is None
+
+
 def test_a_file_that_the_server_refuses_leaves_the_old_one_and_the_service(host: SimHost) -> None:
     setup(host).managed()
     broken = (host.files.read("/etc/dhcp/dhcpd.conf") or "") + "bogus;\n"
@@ -166,6 +195,58 @@ def test_a_server_that_does_not_start_has_its_old_files_and_runs_by_them(host: S
     with pytest.raises(EffectError, match=r"does not start: .*Job failed\..*it says why"):
         setup(host, block(authoritative=False)).managed()
     assert failed[0] and different(before, host) == {} and running(host, ISC)
+
+
+@pytest.mark.parametrize("of_unit", [True, False])
+def test_what_a_stop_leaves_over_is_ended_where_it_is_the_units(
+    host: SimHost, of_unit: bool
+) -> None:
+    """Seen on Debian 12: a stop in the middle of a start ends the init script and not dhcpd."""
+    setup(host).managed()
+    systemctl, killed = host.programs["systemctl"], []
+
+    def leaving(argv: Sequence[str], stdin: str | None) -> Result:
+        if argv[1] == "stop" and argv[-1] == ISC:
+            return Result(0, "", "")
+        if argv[1] == "kill":
+            killed.append(argv[-1])
+            return systemctl(["systemctl", "stop", ISC], stdin) if of_unit else Result(1, "", "")
+        return systemctl(argv, stdin)
+
+    host.programs["systemctl"] = leaving
+    if of_unit:
+        assert setup(host).absent()["result"] is True and running(host, ISC) is None
+    else:
+        with pytest.raises(EffectError, match=r"still serves 15 s .* not started by its service"):
+            setup(host).absent()
+        assert running(host, ISC) is not None
+    assert set(killed) == {ISC}
+
+
+def test_of_a_log_the_servers_own_complaint_is_told(host: SimHost) -> None:
+    """Seen on Debian 12: behind it the init script and dhcpd say much that says nothing."""
+    asked: list[Sequence[str]] = []
+    said = (
+        "Not configured to listen on any interfaces!\n\n"
+        "If you think you have received this message due to a bug rather\n"
+        "than a configuration issue please read the section on submitting\n"
+        "bugs on either our web page at www.isc.org or in the README file\n"
+        "before submitting a bug.  These pages explain the proper\n"
+        "process and the information we find helpful for debugging.\n\nexiting.\n"
+        "Starting ISC DHCPv4 server: dhcpdcheck syslog for diagnostics. ... failed!\n failed!\n"
+    )
+
+    def journal(argv: Sequence[str], stdin: str | None) -> Result:
+        asked.append(argv)
+        return Result(0, said, "")
+
+    host.programs["journalctl"] = journal
+    words = services.last_words(SERVERS["isc"], host)
+    assert words == "Not configured to listen on any interfaces!"
+    # Not of the unit: systemd's own lines about it come last, and hide the server's.
+    assert asked[0][-1] == f"_SYSTEMD_UNIT={ISC}"
+    said = "kea-dhcp4: started\n"
+    assert services.last_words(SERVERS["kea"], host) == "kea-dhcp4: started"
 
 
 def test_a_server_that_does_not_listen_is_undone(host: SimHost) -> None:
@@ -234,10 +315,27 @@ def test_a_main_file_where_the_server_may_not_read_is_refused(host: SimHost) -> 
     host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}DHCPDv4_CONF=/srv/dhcpd.conf\n")
     with pytest.raises(InputError, match=r"/srv/dhcpd\.conf is not below /etc/dhcp.*AppArmor"):
         setup(host).managed()
+    host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}DHCPDv4_CONF=/etc/dhcp/../../srv/a.conf\n")
+    with pytest.raises(InputError, match=r"/srv/a\.conf is not below /etc/dhcp"):
+        setup(host).managed()
     host.files.put(conffiles.ISC_DEFAULTS, f"{DEFAULTS}DHCPDv4_CONF=/etc/dhcp/one.conf\n")
     host.programs["systemctl"] = lambda argv, stdin: Result(1, "", "not asked\n")
     shown = setup(host).managed(test=True)
     assert "/etc/dhcp/one.conf" in shown["changes"]["files"]
+
+
+def test_a_main_file_that_is_another_one_by_now_is_refused(host: SimHost) -> None:
+    """Ours would stand where nobody reads it, and the next start be by another file."""
+    setup(host).managed()
+    defaults = host.files.read(conffiles.ISC_DEFAULTS) or ""
+    host.files.put(conffiles.ISC_DEFAULTS, f"{defaults}DHCPDv4_CONF=/etc/dhcp/one.conf\n")
+    host.log.clear()
+    with pytest.raises(RefusedError, match=r"/etc/dhcp/one\.conf is what .* ours is in .*dhcpd\.c"):
+        setup(host).managed()
+    assert host.mutating == []
+    setup(host).absent()
+    assert host.files.read("/etc/dhcp/dhcpd.conf") == MAIN
+    assert "/etc/dhcp/one.conf" in setup(host).managed(test=True)["changes"]["files"]
 
 
 def test_a_pillar_without_the_block_is_nothing_unless_the_host_is_a_member(host: SimHost) -> None:
@@ -304,6 +402,9 @@ def test_what_was_found_is_read_back_or_refused(host: SimHost) -> None:
     found = conffiles.parse_found(text, path)
     assert conffiles.render_found(found) == text
     assert found.files["/etc/dhcp/dhcpd.conf"].text == MAIN
+    # One from before other servers were kept.
+    former = {key: value for key, value in json.loads(text).items() if key != "others"}
+    assert conffiles.parse_found(json.dumps(former), path) == found
     later = json.dumps({**json.loads(text), "schema": 2})
     for damaged, said in ((later, "later version"), ("{", "not what a host had")):
         host.files.put(path, damaged)

@@ -19,7 +19,7 @@ from saltext.ipalias.dhcp.bounds import steady
 from saltext.ipalias.dhcp.client import Clients, numbered_mac, parse_named
 from saltext.ipalias.dhcp.exchange import Exchange
 from saltext.ipalias.dhcp.packet import Arrived, Message, Place
-from saltext.ipalias.errors import InputError
+from saltext.ipalias.errors import EffectError, InputError
 
 MACS = {"192.0.2.10": "02:aa:00:00:00:10", "192.0.2.20": "02:aa:00:00:00:20"}
 ASKER = Place("02:aa:00:00:00:01", "192.0.2.1")
@@ -326,6 +326,22 @@ def test_the_drill_has_its_leases_and_gives_them_back(drill: Callable[..., Any])
     assert [row["address"] for row in told["leases"]] == [f"192.0.2.{n}" for n in (20, 21, 22)]
     assert not server.given
     assert segment.closed
+
+
+def test_what_fails_on_the_way_leaves_no_lease_behind(
+    drill: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server("192.0.2.10", 20)
+    segment = Segment(server)
+
+    def fails(*words: Any) -> list[str]:
+        assert server.given
+        raise EffectError("no such device", where="eth0")
+
+    monkeypatch.setattr(dhcp_client, "_strangers", fails)
+    with pytest.raises(EffectError):
+        drill(segment, 3, 10.0, "192.0.2.10")
+    assert not server.given and segment.closed
 
 
 def test_the_drill_says_that_nobody_answers(drill: Callable[..., Any]) -> None:

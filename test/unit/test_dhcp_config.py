@@ -302,6 +302,13 @@ def test_a_host_that_is_both_is_refused() -> None:
         find_member(parsed(), "web-7", ["192.0.2.10", "192.0.2.20"])
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\0", "\u202e", "x" * 1_000_000, 7])
+def test_an_options_name_is_shown_so_that_it_is_one_line(name: Any) -> None:
+    text = refused(subnets__0__options={name: 1})
+    assert "ipalias:dhcp:subnets[0]:options:" in text and text.isprintable()
+    assert len(text) < 1300
+
+
 # What a host contradicts
 
 
@@ -310,6 +317,13 @@ def misplaced(addresses: dict[str, list[str]], me: int = 0, **at: Any) -> str:
     with pytest.raises(InputError) as caught:
         refuse_misplaced(config, config.pair.members[me], addresses)
     return str(caught.value)
+
+
+def test_a_host_with_the_others_address_is_not_told_to_add_its_own() -> None:
+    """Two minions of one id, or addresses exchanged: to add it would be to have it twice."""
+    text = misplaced({"eth0": ["192.0.2.20/24"]})
+    assert "dhcp1 by its minion id, and dhcp2 by its address 192.0.2.20" in text
+    assert "an id of its own" in text and "add it" not in text
 
 
 def test_a_host_as_declared_is_taken() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from salt.exceptions import CommandExecutionError
 
-from rig.simdhcp import linux, running, setup
+from rig.simdhcp import block, linux, running, setup
 from rig.simhost import SimHost
 from saltext.ipalias.dhcp import drill
+from saltext.ipalias.dhcp.backup import backup
 from saltext.ipalias.dhcp.drill import Standing
+from saltext.ipalias.dhcp.restore import restore
 from saltext.ipalias.dhcp.services import SERVERS
 from saltext.ipalias.errors import EffectError, InputError, RefusedError
 from saltext.ipalias.host import Result
@@ -139,6 +141,23 @@ def test_a_pillar_that_is_wrong_by_now_does_not_keep_it_down(member: SimHost) ->
     assert running(member, UNIT)
     with pytest.raises(RefusedError, match="no member"):
         drill.start(setup(linux()))
+
+
+def test_what_a_drill_has_stopped_is_not_taken_away_under_its_timer(member: SimHost) -> None:
+    """It would start the server anew when that is nobody's member any more."""
+    backup(setup(member))
+    drill.stop(setup(member), 60)
+    member.log.clear()
+    for request in (
+        setup(member).absent,
+        setup(member, block(implementation="kea")).managed,
+        lambda: restore(setup(member)),
+    ):
+        with pytest.raises(RefusedError, match=r"a drill has stopped.*drill_start"):
+            request()
+    assert member.mutating == []
+    drill.start(setup(member))
+    assert setup(member).absent()["result"] is True
 
 
 def test_test_true_changes_nothing(member: SimHost) -> None:

@@ -155,6 +155,8 @@ def test_the_file_dhcpd_is_started_with() -> None:
 def test_a_variable_that_only_a_shell_can_tell_is_refused() -> None:
     with pytest.raises(ParseError, match=re.escape(f"{isc.DEFAULTS}:1: only a shell")):
         iscdefaults.main_file("DHCPDv4_CONF=$(cat /etc/which)\n", isc.DEFAULTS)
+    with pytest.raises(ParseError, match=re.escape(f"{isc.DEFAULTS}:2: has a carriage return")):
+        iscdefaults.set_interfaces('# kept\nINTERFACESv4="eth0"\r\n', isc.DEFAULTS, "eth0")
     with pytest.raises(ParseError, match="under a condition"):
         iscdefaults.set_interfaces("if true; then\nINTERFACESv4=a\nfi\n", isc.DEFAULTS, "eth0")
 
@@ -173,7 +175,7 @@ def test_keas_peers_have_address_and_port_of_their_own() -> None:
     peers = relationship(both(pair__members__dhcp2__port=847)[0])["peers"]
     assert [(one["url"], one["role"]) for one in peers] == [
         ("http://192.0.2.10:647/", "primary"),
-        ("http://192.0.2.20:847/", "secondary"),
+        ("http://192.0.2.20:847/", "standby"),
     ]
 
 
@@ -190,7 +192,7 @@ def test_keas_times_are_milliseconds() -> None:
 
 
 def test_load_balancing_gives_out_two_halves() -> None:
-    pools = both()[0]["subnet4"][0]["pools"]
+    pools = both(kea={"mode": "load-balancing"})[0]["subnet4"][0]["pools"]
     assert pools == [
         {"pool": "192.0.2.100 - 192.0.2.150", "client-class": "HA_dhcp1"},
         {"pool": "192.0.2.151 - 192.0.2.200", "client-class": "HA_dhcp2"},

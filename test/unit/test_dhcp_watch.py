@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from rig.dhcp_daemons import block
+from rig.simhost import SimHost
 from saltext.ipalias.dhcp import (
     keactl,
     leasestates,
@@ -363,6 +365,27 @@ def test_a_peer_that_may_live_is_not_declared_dead(now: Reading, word: str) -> N
     with pytest.raises(RefusedError, match=word):
         partnerdown.refuse_living(now)
     partnerdown.refuse_living(SILENT)
+
+
+def test_before_a_peer_is_declared_dead_it_is_asked_by_all_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A filter that drops the ping and the port lets dhcpd serve, by its raw socket."""
+    asked: list[tuple[str, str]] = []
+
+    def answers(source: str, target: str) -> bool:
+        asked.append((source, target))
+        return True
+
+    monkeypatch.setattr(partnerdown, "read", lambda *words, **more: SILENT)
+    monkeypatch.setattr(partnerdown, "answers_at_all", answers)
+    declare = partial(partnerdown.partner_down, SimHost(), CONFIG, SILENT.me, test=True)
+    with pytest.raises(RefusedError, match="its host answers"):
+        declare()
+    assert asked == [("192.0.2.2", "192.0.2.3")]
+    assert declare(although_host_answers=True)["result"] is None and len(asked) == 1
+    monkeypatch.setattr(partnerdown, "answers_at_all", lambda source, target: False)
+    assert declare()["result"] is None
 
 
 def test_that_its_host_answers_can_be_overruled_and_that_its_port_does_cannot() -> None:

@@ -14,6 +14,7 @@ from proof.checks_dhcp.scene import (
     demand_single,
     lease,
     normal_pair,
+    pairs,
     renew,
 )
 from proof.registry import DHCP, Missed, check, demand
@@ -32,7 +33,7 @@ FIRST, NEW = range(1, 101), range(401, 451)
 
 
 @check(301, "the two do not hear each other: beacon, the servers' own state, nothing given twice",
-       over=PAIRS, alone=True, book=DHCP)  # fmt: skip
+       over=[*PAIRS, *pairs("kea-balanced", suites=["bookworm", "trixie"])], alone=True, book=DHCP)  # fmt: skip
 def split(stage: Stage) -> str:
     """Clients hear both, the two not each other. Both minions' beacons say so on the master's bus
     within 5 s, the servers themselves within their own delay; never both go on alone. 100 leases
@@ -101,7 +102,9 @@ def own_state(scene: DhcpHosts) -> float:
     return time.monotonic() - began
 
 
-def await_told(scene: DhcpHosts, bus: Bus, since: float, what: str, kinds: tuple[str, ...]) -> float:  # fmt: skip
+def await_told(
+    scene: DhcpHosts, bus: Bus, since: float, what: str, kinds: tuple[str, ...]
+) -> float:
     """Wait until both beacons have said something since; return the moment of the later one."""
 
     def moments(member: Member) -> list[float]:

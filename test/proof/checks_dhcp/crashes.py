@@ -21,9 +21,9 @@ POINTS = 6
 @check(401, "a change killed before or after any effect: configuration and leases intact",
        over=PAIRS, book=DHCP)  # fmt: skip
 def change(stage: Stage) -> str:
-    """SIGKILL at each effect of a change of the lease times (`FULL=1`: all). In turn the next run, or
-    the dead man alone, leads to exactly the old or the new files with the server running; no lease is
-    lost; in the end all clients renew and both members are normal.
+    """SIGKILL at each effect of a change of the lease times (`FULL=1`: all). The next run, or
+    the dead man alone, leads to exactly the old or the new files with the server running; no
+    lease is lost; in the end all clients renew and both members are normal.
     """
     reached, every = killed(stage, "change")
     return f"{reached} kills of {every} points, 0 torn states, 30 leases there"

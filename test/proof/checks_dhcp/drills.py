@@ -39,8 +39,8 @@ def kept(scene: DhcpHosts) -> list[dict[str, Any]]:
 @check(501, "the drill: one is stopped, a client is served by the other, both are normal again",
        over=PAIRS, book=DHCP)  # fmt: skip
 def passes(stage: Stage) -> str:
-    """`salt-run ipalias.dhcp_drill` with a client on the segment passes, its dated report is kept on
-    both members, both servers run and are normal, all leases are there.
+    """`salt-run ipalias.dhcp_drill` with a client on the segment passes, its dated report is kept
+    on both members, both servers run and are normal, all leases are there.
     """
     with normal_pair(stage) as scene, DhcpMaster(scene, client=True) as master:
         rows = lease(scene, range(1, 31))

@@ -30,11 +30,12 @@ AT_ONCE = 1.0
 
 
 @check(102, "`kill -9` of the primary: takeover, renewals, 50 new clients, back to normal",
-       over=PAIRS, alone=True, book=DHCP)  # fmt: skip
+       over=[*PAIRS, *pairs("kea-balanced", suites=["bookworm", "trixie"])], alone=True, book=DHCP)  # fmt: skip
 def killed(stage: Stage) -> str:
-    """200 clients hold leases; new clients of the primary's come, one each 100 ms. The first has its
-    lease within 1 s (ISC), all of them within the computed bound (Kea). All 200 renew, 50 more come,
-    a run of the formula starts the dead server, both are normal, both files have each lease once.
+    """200 clients hold leases; new clients of the primary's come, one each 100 ms. The first has
+    its lease within 1 s (ISC), all of them within the computed bound (Kea). All 200 renew, 50 more
+    come, a run of the formula starts the dead server, both are normal, both files have each lease
+    once.
     """
     with normal_pair(stage) as scene:
         first = lease(scene, FIRST)

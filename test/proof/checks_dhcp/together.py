@@ -40,8 +40,9 @@ def crossed(stage: Stage) -> str:
 @check(101, "`state.apply` and the orchestration with a real master: normal; 200 clients",
        over=PAIRS, book=DHCP)  # fmt: skip
 def orchestrated(stage: Stage) -> str:
-    """`salt-run state.orchestrate ipalias.orch.dhcp_pair` ends with both `normal`; 200 clients have a
-    lease each, no address twice, from both servers (but from a hot standby); `state.apply` on both then changes nothing.
+    """`salt-run state.orchestrate ipalias.orch.dhcp_pair` ends with both `normal`; 200 clients have
+    a lease each, no address twice, from both servers (but for a hot standby); `state.apply` on both
+    then changes nothing.
     """
     with pair(stage) as scene, DhcpMaster(scene) as master:
         words = [member.name for member in scene.members]
@@ -65,6 +66,6 @@ def orchestrated(stage: Stage) -> str:
         longest = max(row["seconds"] for row in rows.values())
     return (
         f"normal {seconds:.1f} s after the orchestration, 200 leases "
-        f"({' and '.join(map(str, shares.values()))}), the longest took {longest:.1f} s, in both files after "
-        f"{files:.1f} s more"
+        f"({' and '.join(map(str, shares.values()))}), the longest took {longest:.1f} s, "
+        f"in both files after {files:.1f} s more"
     )

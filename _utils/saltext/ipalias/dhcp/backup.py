@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import posixpath
 import re
 import time
@@ -102,13 +103,13 @@ def backup(
     folder = setup.places.backups
     with alone(setup, "ipalias_dhcp.backup", test=test) as notes:
         name = new_name(setup.host, folder, clock())
-        there = kept(setup.host, folder)
+        there = kept(setup.host, folder, clock())
         going = [one.name for one in there][: max(0, len(there) + 1 - keep)]
         notes += _without_leases(setup, found)
         if not test:
             run(make(setup, found, name, clock(), "by hand or schedule"), setup.host.perform)
             run(remove(setup.host, folder, going), setup.host.perform)
-        rows = [one.row() for one in kept(setup.host, folder)]
+        rows = [one.row() for one in kept(setup.host, folder, clock())]
     said = f"{folder}/{name} {'would be ' if test else ''}written"
     return {
         "result": None if test else True,
@@ -261,8 +262,12 @@ def _without_leases(setup: Setup, found: Found) -> list[str]:
 # -- what there is ---------------------------------------------------------------------------
 
 
-def kept(host: Host, folder: str) -> list[Backup]:
-    """Return the backups that count, oldest first; an index that cannot be read counts not."""
+def kept(host: Host, folder: str, now: float = math.inf) -> list[Backup]:
+    """Return the backups that count, oldest first; an index that cannot be read counts not.
+
+    :param now: seconds since 1970. What is dated later was made by a clock that was ahead: it
+        comes before all others, or each new backup would be the first to go.
+    """
     found = []
     for path in host.glob(f"{folder}/*/{INDEX}"):
         name = posixpath.basename(posixpath.dirname(path))
@@ -272,7 +277,7 @@ def kept(host: Host, folder: str) -> list[Backup]:
             continue
         if _NAME.fullmatch(name) and made.name == name:
             found.append(made)
-    return sorted(found, key=lambda one: (one.moment, len(one.name), one.name))
+    return sorted(found, key=lambda one: (one.moment <= now, one.moment, len(one.name), one.name))
 
 
 def read_saved(host: Host, folder: str, made: Backup, file: Saved) -> str:

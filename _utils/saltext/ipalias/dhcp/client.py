@@ -335,10 +335,13 @@ def lease(
     # Answers to all are enough: the leases are never renewed.
     with Clients(Wire(name, promiscuous=False), again=steady(again)) as living:
         asking = [living.add() for _ in range(clients)]
-        living.obtain(asking, limit)
-        told = _rows(living, asking)
-        strange = _strangers(living, asking, server) if server else []
-        living.release(asking)
+        try:
+            living.obtain(asking, limit)
+            told = _rows(living, asking)
+            strange = _strangers(living, asking, server) if server else []
+        finally:
+            # Whatever comes between: what is not given back is missing from the pool.
+            living.release(asking)
     result = len(told) == clients and not strange
     comment = _comment(told, clients, limit, strange, server)
     return {"result": result, "comment": comment, "leases": told}

@@ -10,11 +10,13 @@ What was there before is kept in a file of our own, so that a clean gives it bac
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from ..effects import FileState
-from ..errors import MALFORMED, InputError, ParseError
+from ..errors import MALFORMED, InputError, ParseError, RefusedError
 from ..files import temporary_name
 from ..host import Host
 from ..model import Command, File
@@ -53,6 +55,7 @@ class Found:
     :param main: path of the server's main file.
     :param files: what is put back, by path.
     :param service: what its server did.
+    :param others: what servers of another implementation did, that we have ended since.
     """
 
     implementation: str
@@ -60,13 +63,21 @@ class Found:
     files: dict[str, Kept]
     service: State
     whole: bool = False
+    others: tuple[State, ...] = ()
+
+    def service_of(self, implementation: str) -> State | None:
+        """Return what a server did before us; None: it is none that we have touched."""
+        there = (self.service, *self.others)
+        return next((one for one in there if one.implementation == implementation), None)
 
 
 def render_found(found: Found) -> str:
     """Return what was found as text."""
-    return (
-        json.dumps({"schema": SCHEMA, **asdict(found), "service": found.service._asdict()}) + "\n"
-    )
+    services = {
+        "service": found.service._asdict(),
+        "others": [one._asdict() for one in found.others],
+    }
+    return json.dumps({"schema": SCHEMA, **asdict(found), **services}) + "\n"
 
 
 def parse_found(text: str, path: str) -> Found:
@@ -79,19 +90,21 @@ def parse_found(text: str, path: str) -> Found:
         data = json.loads(text)
         if int(data["schema"]) > SCHEMA:
             raise ParseError(path, 1, "a later version has written it", way_out=way_out)
-        state = data["service"]
-        service = State(
-            str(state["implementation"]), tuple(map(int, state["pids"])), bool(state["enabled"])
-        )
         return Found(
             SERVERS[data["implementation"]].implementation,
             str(data["main"]),
             {str(name): Kept(**row) for name, row in data["files"].items()},
-            service,
+            _parse_state(data["service"]),
             bool(data["whole"]),
+            tuple(map(_parse_state, data.get("others", ()))),
         )
     except MALFORMED as error:
         raise ParseError(path, 1, f"not what a host had ({error!r})", way_out=way_out) from None
+
+
+def _parse_state(row: Mapping[str, Any]) -> State:
+    implementation = SERVERS[row["implementation"]].implementation
+    return State(implementation, tuple(map(int, row["pids"])), bool(row["enabled"]))
 
 
 def main_path(implementation: str, host: Host) -> str:
@@ -103,6 +116,8 @@ def main_path(implementation: str, host: Host) -> str:
     server = SERVERS[implementation]
     text = host.read(ISC_DEFAULTS) if implementation == ISC else None
     path = iscdefaults.main_file(text, ISC_DEFAULTS) if text else server.main
+    # `..` in it would lead out of the folder.
+    path = posixpath.normpath(path)
     if not path.startswith(f"{server.folder}/"):
         raise InputError(
             f"{path} is not below {server.folder}",
@@ -110,6 +125,20 @@ def main_path(implementation: str, host: Host) -> str:
             way_out=f"move it there: its AppArmor profile lets {server.program} read nothing else",
         )
     return path
+
+
+def refuse_other_main(found: Found, host: Host) -> None:
+    """Refuse a main file that is another one by now: ours is written where nobody reads it.
+
+    :raises RefusedError: naming both.
+    """
+    path = main_path(found.implementation, host)
+    if path != found.main:
+        raise RefusedError(
+            f"{path} is what the server starts with by now, and ours is in {found.main}",
+            where=ISC_DEFAULTS,
+            way_out="set it back, or apply the state ipalias.dhcp.clean and then this one",
+        )
 
 
 def with_interfaces(text: str | None, interfaces: Iterable[str]) -> str:
@@ -140,17 +169,28 @@ def found_paths(implementation: str, host: Host) -> list[str]:
 
 
 def find(
-    implementation: str, whole: bool, files: Mapping[str, FileState | None], state: State
+    implementation: str,
+    whole: bool,
+    files: Mapping[str, FileState | None],
+    state: State,
+    former: Found | None = None,
 ) -> Found:
     """Return what a host has before our first change.
 
     :param files: those of `found_paths`, in their order.
+    :param former: what it had before we brought the implementation that goes now.
     """
     kept = {
         path: Kept(None) if file is None else Kept(file.text, file.mode, file.uid, file.gid)
         for path, file in files.items()
     }
-    return Found(implementation, next(iter(files)), kept, replace_pids(state), whole)
+    known = former.service_of(implementation) if former is not None else None
+    ended = (former.service, *former.others) if former is not None else ()
+    others = tuple(
+        one for one in ended if one.implementation != implementation and (one.pids or one.enabled)
+    )
+    service = replace_pids(state) if known is None else known
+    return Found(implementation, next(iter(files)), kept, service, whole, others)
 
 
 def replace_pids(state: State) -> State:

@@ -256,6 +256,14 @@ def refuse_misplaced(
     own = {str(ip_interface(text).ip) for listed in addresses.values() for text in listed}
     peer = config.pair.peer_of(me)
     members = f"{config.pair.where}:members"
+    if me.address not in own and peer.address in own:
+        # To add it, as is said else, would be to have it twice on the segment.
+        raise InputError(
+            f"this host is {me.name} by its minion id, and {peer.name} by its address "
+            f"{peer.address}",
+            where=members,
+            way_out="give each minion an id of its own, or exchange the two addresses here",
+        )
     if me.address not in own:
         raise InputError(
             f"{me.address} is not an address of this host",

@@ -88,9 +88,7 @@ def _subnet(block: Mixed, pair: Pair, where: str) -> Subnet:
         default_lease_time=default,
         max_lease_time=longest,
         options=tuple(
-            parse_option(
-                name, item, f"{where}:options:{name if isinstance(name, str) else short(name)}"
-            )
+            parse_option(name, item, f"{where}:options:{_word(name)}")
             for name, item in mapping(block.get("options"), f"{where}:options").items()
         ),
         reservations=tuple(
@@ -113,7 +111,8 @@ def _subnet(block: Mixed, pair: Pair, where: str) -> Subnet:
 
 def _word(key: object) -> str:
     """Return a key for a path; what is none is shown in short."""
-    return key if isinstance(key, str) else short(key)
+    plain = isinstance(key, str) and key.isprintable() and len(key) < 64
+    return str(key) if plain else short(key)
 
 
 def _listed(value: object, where: str) -> tuple[str, ...]:

@@ -22,11 +22,11 @@ from ..values import parse_bool, sequence, short
 from . import keactl, omapi
 from .bounds import KILL, steady, takeover_bound
 from .model import ISC, NORMAL, STOPPED, UNKNOWN, DhcpConfig, Member
-from .services import SERVERS, Server, listens, read_sockets, serving, started, stopped
+from .services import DRILL, SERVERS, Server, listens, read_sockets, serving, started, stopped
 from .setup import Setup
 
 #: Of the timer that starts a stopped server again, and of what it starts.
-GUARD = "ipalias-dhcp-drill"
+GUARD = DRILL
 #: Seconds until it does, at least and at most.
 SHORTEST, LONGEST = 30.0, 3600.0
 #: Seconds between two looks at a state.

@@ -57,6 +57,14 @@ def _read(text: str, path: str, name: str) -> str:
 
 def _document(text: str, path: str, name: str) -> shellvars.Document:
     document = shellvars.parse(text, path)
+    if "\r" in text:
+        # The shell that sources it takes it into the value: an interface "eth0\r" there is none.
+        raise ParseError(
+            path,
+            text.count("\n", 0, text.index("\r")) + 1,
+            "has a carriage return, which the shell takes for a part of the value",
+            way_out="give the file line ends of Unix",
+        )
     for line in document.hidden(name):
         raise ParseError(
             path, line, f"{name} is set under a condition", way_out="set it once, by itself"

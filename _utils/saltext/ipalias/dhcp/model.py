@@ -96,7 +96,8 @@ class KeaSettings:
     :param leases: where leases are kept.
     """
 
-    mode: str = LOAD_BALANCING
+    # Load balancing can lose leases after a cut link, see docs/dhcp.md.
+    mode: str = HOT_STANDBY
     heartbeat_delay: float = 10.0
     max_response_delay: float = 60.0
     max_ack_delay: float = 10.0

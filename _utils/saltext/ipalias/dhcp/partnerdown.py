@@ -16,6 +16,7 @@ from . import keactl, model, omapi
 from .model import ISC, DhcpConfig, Member
 from .omapikey import FILE as KEY_FILE
 from .omapikey import parse_key
+from .peer import answers_at_all
 from .reading import Reading, read
 from .segments import OPEN, REFUSED
 
@@ -54,6 +55,8 @@ def partner_down(
         raise EffectError(reading.said, where=me.name)
     if reading.own.word == model.PARTNER_DOWN:
         return _answer(True, {}, f"{me.name} is {reading.own.state} already", [])
+    if not although_host_answers:
+        reading = _asked_again(reading)
     refuse_living(reading, although_host_answers)
     if by_policy:
         refuse_early(reading)
@@ -64,6 +67,19 @@ def partner_down(
     after = _declare(host, config, state)
     changes["state"]["new"] = after
     return _answer(True, changes, f"{me.name} takes {other.name} for dead", notes)
+
+
+def _asked_again(reading: Reading) -> Reading:
+    """Return the same where whatever the peer's kernel may answer was asked for.
+
+    A look for the beacon asks for its clock alone, which a filter may drop that lets a server
+    serve its clients.
+
+    :raises EffectError: it cannot be asked.
+    """
+    if reading.alive or reading.ways.outward.kind in (OPEN, REFUSED):
+        return reading
+    return replace(reading, alive=answers_at_all(reading.me.address, reading.peer.address))
 
 
 def refuse_living(reading: Reading, although_host_answers: bool = False) -> None:

@@ -17,6 +17,7 @@ from ..effects import Effects, FileState, ReadFile, ReadLive, SyncFolder, run
 from ..errors import InputError, RefusedError
 from ..files import place_file, put_files
 from ..guarded import guarded
+from ..host import Host
 from ..journal import DhcpPart, Record
 from ..live import Snapshot
 from ..model import File
@@ -42,7 +43,16 @@ from .backup import (
 from .conffiles import ISC_DEFAULTS, Found, check_of
 from .model import ISC
 from .omapikey import parse_key
-from .services import SERVERS, State, read_sockets, read_state, serving, started, stopped
+from .services import (
+    SERVERS,
+    State,
+    read_sockets,
+    read_state,
+    refuse_drill,
+    serving,
+    started,
+    stopped,
+)
 from .setup import Setup
 
 ALL = "all"
@@ -97,9 +107,9 @@ def restore(
     what = choice(what, WHAT, "what")
     found = member_of(setup, _PURPOSE)
     with alone(setup, _PURPOSE, test=test) as notes:
-        chosen = _choose(kept(setup.host, setup.places.backups), name)
+        chosen = _choose(kept(setup.host, setup.places.backups, clock()), name)
         plan = _planned(setup, found, chosen, what, sync=sync)
-        _refuse_running(plan, stop=stop)
+        _refuse_running(plan, setup.host, stop=stop)
         if not test and (plan.leases or plan.files):
             notes += _carry_out(setup, plan, clock)
         if plan.leases and sync and found.implementation == ISC:
@@ -182,7 +192,8 @@ def _differs(state: FileState | None, wanted: FileState, text: str | None) -> bo
     return (state.text, state.mode, state.uid, state.gid) != kept_as
 
 
-def _refuse_running(plan: _Plan, *, stop: bool) -> None:
+def _refuse_running(plan: _Plan, host: Host, *, stop: bool) -> None:
+    refuse_drill(host)
     if plan.state.pids and not stop and (plan.leases or plan.files):
         unit = SERVERS[plan.found.implementation].unit
         raise RefusedError(

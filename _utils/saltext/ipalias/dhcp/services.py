@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from ..effects import Effects, Pause, ReadClock, Run
-from ..errors import EffectError, VerifyError
+from ..errors import EffectError, RefusedError, VerifyError
 from ..host import Host
 from ..model import Command
 from .model import ISC, KEA
@@ -22,8 +22,12 @@ SERVER_PORT = 67
 OMAPI_PORT = 7911
 #: Seconds that a server may take to end, and to listen for its peer.
 STOPPING, STARTING = 15.0, 30.0
+#: Seconds after a stop until what serves is what the stop has left over.
+LEFT_OVER = 2.0
 #: Seconds between two looks.
 LOOK_AGAIN = 0.1
+#: Of the timer that starts a server again which a drill has stopped, and of what it starts.
+DRILL = "ipalias-dhcp-drill"
 #: Exit code of systemctl(1): there is no such unit.
 _NO_UNIT = 5
 
@@ -164,13 +168,26 @@ def listens(sockets: list[Socket], address: str, port: int) -> bool:
     )
 
 
+def refuse_drill(host: Host) -> None:
+    """Refuse to change a server under a drill: its timer would start what had been taken away.
+
+    :raises RefusedError: a drill has stopped this member's server.
+    """
+    if host.run(["systemctl", "is-active", "--quiet", f"{DRILL}.timer"]).code == 0:
+        raise RefusedError(
+            "a drill has stopped this member's server",
+            where=f"{DRILL}.timer",
+            way_out="end it by `ipalias_dhcp.drill_start`; nothing was changed",
+        )
+
+
 # -- starting and stopping -------------------------------------------------------------------
 
 
 def systemctl(verb: str, *units: str, wait: bool = True) -> Command:
-    """Return a call of `systemctl`; a unit that is not there need not be stopped."""
+    """Return a call of `systemctl`; a unit that is not there need not be stopped, or killed."""
     block = () if wait else ("--no-block",)
-    ok = (0, _NO_UNIT) if verb == "stop" else (0,)
+    ok = {"stop": (0, _NO_UNIT), "kill": (0, 1, _NO_UNIT)}.get(verb, (0,))
     return Command(("systemctl", *block, verb, *units), ok=ok, timeout=60.0)
 
 
@@ -181,13 +198,20 @@ def stopped(server: Server, host: Host) -> Effects[None]:
     """
     yield Run(systemctl("stop", server.unit))
     started: float = yield ReadClock()
+    ended = False
     while pids := serving(server, read_sockets(host)):
         now: float = yield ReadClock()
+        if now - started > LEFT_OVER and not ended:
+            # A stop that comes in the middle of a start, whose run was killed, ends the init
+            # script alone: the unit is inactive, its dhcpd goes on, and no other stop ends it.
+            ended = True
+            yield Run(systemctl("kill", server.unit))
         if now - started > STOPPING:
             raise EffectError(
-                f"pid {pids[0]} still serves {STOPPING:g} s after its stop",
+                # Not as the way out: an undone change has another one.
+                f"pid {pids[0]} still serves {STOPPING:g} s after its stop, for it was not started "
+                "by its service; end it, and run again",
                 where=server.unit,
-                way_out="it was not started by its service: end it, and run again",
             )
         yield Pause(LOOK_AGAIN)
 
@@ -228,12 +252,19 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
 def last_words(server: Server, host: Host, count: int = 40) -> str:
     """Return the last lines of a server's log that complain, in one line."""
     argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={count}"]
-    told = host.run([*argv, f"--unit={server.unit}"])
+    # Not `--unit`: systemd's own lines about it come last, and say nothing of why.
+    told = host.run([*argv, f"_SYSTEMD_UNIT={server.unit}"])
     lines = [" ".join(line.split()) for line in told.out.splitlines() if line.strip()]
+    lines = [line for line in lines if not _BOILERPLATE.match(line)]
     complaints = [line for line in lines if _COMPLAINT.search(line)]
     return " / ".join((complaints or lines)[-3:])[:400] or "its log says nothing"
 
 
+#: What dhcpd says behind each of its complaints, and its init script behind that.
+_BOILERPLATE = re.compile(
+    r"If you think you have|than a configuration issue|bugs on either|before submitting a bug"
+    r"|process and the information|exiting\.|Starting ISC DHCPv4|failed!"
+)
 #: What a line of a server's log has in it that says why it gave up.
 _COMPLAINT = re.compile(
     r"(?i)\b(error|fatal|fail(ed|ure)?|can'?t|cannot|unable|not configured|no subnet|refus"

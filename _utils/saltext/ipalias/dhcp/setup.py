@@ -36,7 +36,7 @@ from .omapikey import make_key, parse_key, render_key
 from .places import Places
 from .ports import refuse_used
 from .releases import Asking, refuse_peers_release
-from .services import SERVERS, Socket, read_sockets, read_state
+from .services import SERVERS, Socket, State, read_sockets, read_state, refuse_drill
 
 
 @dataclass
@@ -167,9 +167,12 @@ class Setup:
         refuse_used(config, me, sockets, former.implementation if former else "")
         base, going = former, Files(())
         if former is not None and former.implementation != config.implementation:
+            refuse_drill(self.host)
             going, base = conffiles.absent(former, self.host), None
         if base is None:
-            base = self._before_us(config, sockets)
+            base = self._before_us(config, sockets, former)
+        else:
+            conffiles.refuse_other_main(base, self.host)
         base = replace(base, whole=config.whole)
         if config.implementation == ISC and not config.whole:
             self._refuse_clash(config, base)
@@ -202,13 +205,13 @@ class Setup:
         if text is not None and not conffiles.is_ours(text):
             refuse_clash(standing(self.host.read, base.main, [conffiles.OWN]), config)
 
-    def _before_us(self, config: DhcpConfig, sockets: list[Socket]) -> Found:
+    def _before_us(self, config: DhcpConfig, sockets: list[Socket], former: Found | None) -> Found:
         """Return what this host has before our first change."""
         files: dict[str, FileState | None] = {}
         for path in conffiles.found_paths(config.implementation, self.host):
             files[path] = self.host.perform(ReadFile(path))
         state = read_state(config.implementation, self.host, sockets)
-        return conffiles.find(config.implementation, config.whole, files, state)
+        return conffiles.find(config.implementation, config.whole, files, state, former)
 
     def _doing(
         self,
@@ -225,7 +228,8 @@ class Setup:
         services: dict[str, str] = {}
         if former is not None and former.implementation != config.implementation:
             states.append(read_state(former.implementation, self.host, sockets))
-            wanted.insert(0, _as_found(former, runs=False))
+            # Were it left enabled, a boot would start both, and one would have the ports.
+            wanted.insert(0, Wanted(former.implementation, False, False))
             if states[-1].pids:
                 services[SERVERS[former.implementation].unit] = "stopped"
         if not states[0].pids:
@@ -244,6 +248,7 @@ class Setup:
         """Return what takes everything of ours away."""
         found = self.found()
         assert found is not None
+        refuse_drill(self.host)
         sockets = read_sockets(self.host)
         server = SERVERS[found.implementation]
         own = [File(self.places.found, None), File(self.key_path, None)]
@@ -251,16 +256,18 @@ class Setup:
         gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
         files, texts = self._differing(gone)
         state = read_state(found.implementation, self.host, sockets)
-        wanted = _as_found(found, runs=bool(found.service.pids))
+        wanted = _as_found(found.service)
         services = {}
         if state.pids or wanted.runs:
             services[server.unit] = "restarted" if wanted.runs else "stopped"
+        for other in found.others:
+            services[SERVERS[other.implementation].unit] = "started" if other.pids else "enabled"
         return Plan(
             files,
             texts,
             None,
-            (state,),
-            (wanted,),
+            (state, *(read_state(o.implementation, self.host, sockets) for o in found.others)),
+            (wanted, *map(_as_found, found.others)),
             _rules(files),
             services,
             servers.like,
@@ -347,8 +354,9 @@ def make(**surroundings: Any) -> Setup:
     return Setup(**surroundings)
 
 
-def _as_found(found: Found, *, runs: bool) -> Wanted:
-    return Wanted(found.implementation, runs, found.service.enabled, anew=runs)
+def _as_found(state: State) -> Wanted:
+    runs = bool(state.pids)
+    return Wanted(state.implementation, runs, state.enabled, anew=runs)
 
 
 def _rules(files: Iterable[File]) -> str:
