@@ -29,6 +29,8 @@ PAIRS = [
 ]
 #: Word of a case for the mode of Kea's that is not its default here.
 BALANCED = "balanced"
+#: All of them, with both modes of Kea's.
+MODES = [*PAIRS, Case("bookworm", f"kea-{BALANCED}"), Case("trixie", f"kea-{BALANCED}")]
 #: Clients that are there from the beginning, and that come while one server serves alone.
 FIRST = range(1, 201)
 NEW = range(401, 451)
