@@ -59,7 +59,7 @@ def killed(stage: Stage) -> str:
 
 
 @check(103, "the link to the primary is cut: its clients are served within the computed bound",
-       over=[case for case in pairs("isc-guide", "isc-short", "kea-short", "kea-guide")
+       over=[case for case in pairs("isc-guide", "isc-short", "kea-short", "kea-guide", "kea-standby")
              if not (case.suite == "mixed" and case.setup.startswith("kea"))],
        book=DHCP)  # fmt: skip
 def cut(stage: Stage) -> str:
