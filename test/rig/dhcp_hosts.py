@@ -37,7 +37,11 @@ said = b""
 while chunk := made.recv(65536):
     said += chunk
 [row] = json.loads(said)["arguments"]["high-availability"]
-print(row["ha-servers"]["local"]["state"])
+servers = row["ha-servers"]
+apart = servers["remote"].get("communication-interrupted")
+# A standby that hears nothing stays one by its own word.
+print("interrupted" if apart and servers["local"]["state"] == "hot-standby" else
+      servers["local"]["state"])
 """
 _DROP = """
 table bridge dhcprig {{

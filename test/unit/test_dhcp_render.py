@@ -175,7 +175,7 @@ def test_keas_peers_have_address_and_port_of_their_own() -> None:
     peers = relationship(both(pair__members__dhcp2__port=847)[0])["peers"]
     assert [(one["url"], one["role"]) for one in peers] == [
         ("http://192.0.2.10:647/", "primary"),
-        ("http://192.0.2.20:847/", "standby"),
+        ("http://192.0.2.20:847/", "secondary"),
     ]
 
 

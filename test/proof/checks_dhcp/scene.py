@@ -12,7 +12,7 @@ from proof.stage import Stage
 from rig.dhcp_hosts import DhcpHosts, Member
 from rig.process import wait_until
 from saltext.ipalias.dhcp.config import parse_dhcp
-from saltext.ipalias.dhcp.model import LOAD_BALANCING, DhcpConfig
+from saltext.ipalias.dhcp.model import HOT_STANDBY, DhcpConfig
 
 #: Debian's releases of the primary and of the secondary. Kea's of both are a pair as well.
 SUITES: Mapping[str, tuple[str, str]] = {
@@ -28,7 +28,9 @@ PAIRS = [
     Case("trixie", "kea"),
 ]
 #: Word of a case for the mode of Kea's that is not its default here.
-BALANCED = "balanced"
+STANDBY = "standby"
+#: All of them, with both modes of Kea's.
+MODES = [*PAIRS, Case("bookworm", f"kea-{STANDBY}"), Case("trixie", f"kea-{STANDBY}")]
 #: Clients that are there from the beginning, and that come while one server serves alone.
 FIRST = range(1, 201)
 NEW = range(401, 451)
@@ -48,8 +50,8 @@ def pair(stage: Stage, **keys: Any) -> Iterator[DhcpHosts]:
     """Give the two members of a case, not configured yet."""
     implementation, _, profile = stage.setup.partition("-")
     told = {"profile": profile or "short", **keys}
-    if profile == BALANCED:
-        told |= {"profile": "short", "kea": {"mode": LOAD_BALANCING}}
+    if profile == STANDBY:
+        told |= {"profile": "short", "kea": {"mode": HOT_STANDBY}}
     with ExitStack() as stack:
         suites = SUITES[stage.case.suite]
         yield DhcpHosts(stack, stage.segment, suites, implementation, stage.source, **told)
@@ -103,7 +105,9 @@ def renew(scene: DhcpHosts, before: Rows) -> Rows:
 
 def hashed_to(scene: DhcpHosts, member: Member, count: int, first: int) -> list[int]:
     """Return new clients that a member answers, and the other one does not."""
-    told: Rows = scene.clients.run("ask", range(first, first + 5 * count), 2.5, width=5 * count)
+    told: Rows = scene.clients.run(
+        "ask", range(first, first + 5 * count), 3.5, again=1.0, counts=False, width=5 * count
+    )
     demand(all(row["offers"] for row in told.values()), "a client's question has no answer")
     both = [number for number, row in told.items() if len(row["offers"]) > 1]
     demand(not both, f"{len(both)} of {len(told)} clients are answered by both servers")

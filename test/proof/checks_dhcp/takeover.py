@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from proof.checks_dhcp.scene import (
     FIRST,
+    MODES,
     NEW,
-    PAIRS,
     Rows,
     config_of,
     demand_files,
@@ -30,7 +30,7 @@ AT_ONCE = 1.0
 
 
 @check(102, "`kill -9` of the primary: takeover, renewals, 50 new clients, back to normal",
-       over=[*PAIRS, *pairs("kea-balanced", suites=["bookworm", "trixie"])], alone=True, book=DHCP)  # fmt: skip
+       over=MODES, alone=True, book=DHCP)  # fmt: skip
 def killed(stage: Stage) -> str:
     """200 clients hold leases; new clients of the primary's come, one each 100 ms. The first has
     its lease within 1 s (ISC), all of them within the computed bound (Kea). All 200 renew, 50 more
@@ -59,8 +59,8 @@ def killed(stage: Stage) -> str:
 
 
 @check(103, "the link to the primary is cut: its clients are served within the computed bound",
-       over=[case for case in pairs("isc-guide", "isc-short", "kea-short", "kea-guide")
-             if not (case.suite == "mixed" and case.setup.startswith("kea"))],
+       over=[*pairs("isc-guide", "isc-short"),
+             *pairs("kea-short", "kea-guide", "kea-standby", suites=["bookworm", "trixie"])],
        book=DHCP)  # fmt: skip
 def cut(stage: Stage) -> str:
     """No frame comes or goes, the carrier stays, the connection hangs. Clients that say how long

@@ -16,9 +16,9 @@ from ..values import (
     span,
 )
 from .model import (
-    HOT_STANDBY,
     KEA_MODES,
     LEASE_STORES,
+    LOAD_BALANCING,
     MEMFILE,
     PRIMARY,
     ROLES,
@@ -165,7 +165,7 @@ def parse_kea(value: object, numbers: Numbers, where: str) -> KeaSettings:
         return parse_duration(block.get(key, base), f"{where}:{key}", 0.1, most)
 
     settings = KeaSettings(
-        mode=choice(block.get("mode", HOT_STANDBY), KEA_MODES, f"{where}:mode"),
+        mode=choice(block.get("mode", LOAD_BALANCING), KEA_MODES, f"{where}:mode"),
         heartbeat_delay=seconds("heartbeat_delay", numbers.heartbeat_delay, 3600.0),
         max_response_delay=seconds("max_response_delay", numbers.kea_response_delay, 3600.0),
         max_ack_delay=seconds("max_ack_delay", numbers.max_ack_delay, 3600.0),

@@ -96,8 +96,7 @@ class KeaSettings:
     :param leases: where leases are kept.
     """
 
-    # Load balancing can lose leases after a cut link, see docs/dhcp.md.
-    mode: str = HOT_STANDBY
+    mode: str = LOAD_BALANCING
     heartbeat_delay: float = 10.0
     max_response_delay: float = 60.0
     max_ack_delay: float = 10.0
