@@ -656,6 +656,32 @@ def partner_down(pillar="ipalias", although_host_answers=False, by_policy=False,
     return formula.mutate(declare, test)
 
 
+def synchronize(pillar="ipalias", test=None):
+    """
+    Have this member's Kea fetch its peer's leases; the peer answers no client meanwhile.
+
+    Two that balance the load can meet again without one of them learning of the leases that the
+    other one gave out alone; see the formula's ``docs/dhcp.md``. The reaction to the beacon calls
+    this for each member that is normal again. With ISC there is nothing to do.
+
+    pillar
+        Pillar path of the formula's block.
+
+    test
+        Show what would be done and do nothing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt dhcp1 ipalias_dhcp.synchronize
+    """
+    formula = _formula()
+    side, places = _side(pillar)
+    fetch = formula.library("dhcp.synchronize").synchronize
+    return formula.mutate(functools.partial(fetch, *side, **places), test)
+
+
 def policy(pillar="ipalias"):
     """
     Show when a reaction may declare the peer dead, and who has to find it dead as well.

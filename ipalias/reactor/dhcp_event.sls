@@ -9,7 +9,8 @@ React on the master to what the beacon ``ipalias_dhcp`` of a minion tells.
         - salt://ipalias/reactor/dhcp_event.sls
 
 The runner ``ipalias_dhcp.react`` reports each of them: a line of the master's log, and an event
-``ipalias/dhcp/MINION/KIND/alert`` or ``…/clear`` for whoever listens. Where the pillar's
+``ipalias/dhcp/MINION/KIND/alert`` or ``…/clear`` for whoever listens. A member that is normal
+again has its Kea fetch what its peer has given out alone. Where the pillar's
 ``partner_down`` says so, and a witness finds the peer dead as well, it has the minion declare it
 dead. ``salt-run saltutil.sync_runners`` brings the runner to the master.
 

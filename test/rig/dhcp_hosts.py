@@ -238,6 +238,12 @@ class DhcpHosts:
                 raise AssertionError(f"{error} ({both}): {member.journal()[-700:]}") from None
         return time.monotonic() - began
 
+    def synchronize(self) -> None:
+        """Do on each what the reaction to its being normal again does."""
+        for member in self.members:
+            told = member.host.salt_call("ipalias_dhcp.synchronize", pillar=self.pillar)
+            assert isinstance(told, dict) and told["result"] is True, told
+
     # -- what befalls them --------------------------------------------------------------
 
     def cut(self, member: Member) -> None:

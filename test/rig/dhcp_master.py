@@ -19,6 +19,9 @@ from rig.process import Running, wait_until
 from rig.salt import interpreter
 from rig.setups import SETUPS
 
+#: What docs/dhcp.md has in the master's configuration.
+REACTOR = [{"salt/beacon/*/ipalias_dhcp/*": ["salt://ipalias/reactor/dhcp_event.sls"]}]
+
 
 class DhcpMaster(DhcpSalt):
     """A master whose minions are the members of a pair.
@@ -46,6 +49,7 @@ class DhcpMaster(DhcpSalt):
             module_dirs=[self.host.checkout],
             runner_dirs=[f"{self.host.checkout}/_runners"],
             worker_threads=3,
+            reactor=REACTOR,
         )
         everyone = [*self.members, *self.clients]
         for host in everyone:

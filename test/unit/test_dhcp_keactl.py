@@ -82,6 +82,13 @@ def test_a_command_is_one_object_and_its_answer_another() -> None:
     assert json.loads(heard[0]) == {"command": "status-get"}
 
 
+def test_a_partner_is_named_to_fetch_from_and_bound_to_serve_again() -> None:
+    with daemon(b'{"result": 0, "text": "complete"}') as (path, heard):
+        keactl.synchronize(path, "dhcp2")
+    arguments = {"server-name": "dhcp2", "max-period": 60}
+    assert json.loads(heard[0]) == {"command": "ha-sync", "arguments": arguments}
+
+
 @pytest.mark.parametrize(
     ("said", "error", "word"),
     [

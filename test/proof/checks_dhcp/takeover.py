@@ -113,6 +113,7 @@ def afterwards(scene: DhcpHosts, first: Rows, rows: Rows, *, cut_off: bool = Fal
     else:
         scene.apply(scene.primary)
     seconds = scene.await_normal(90.0)
+    scene.synchronize()
     files = demand_files(scene, renewed, rows, new)
     wait_until(lambda: all(member.pids() for member in scene.members), "both servers", timeout=5)
     return (

@@ -24,6 +24,9 @@ _DONE, _EMPTY = 0, 3
 _LONGEST: Final = 1 << 22
 #: ``ha-maintenance-start`` asks the peer first, which takes its time where that is dead.
 MAINTENANCE: Final = 30.0
+#: Seconds after which a partner that was told to be still for ``ha-sync`` serves again whatever
+#: becomes of who told it.
+STILL: Final = 60
 _COUNTER: Final = re.compile(r"subnet\[([0-9]{1,10})\]\.((?:total|assigned|declined)-addresses)")
 
 #: States of the hook in the words that both implementations are told in.
@@ -83,21 +86,27 @@ class SubnetLeases(NamedTuple):
     declined: int
 
 
-def ask(path: str, command: str, timeout: float = 2.0) -> Any:
-    """Give this host's kea-dhcp4 a command and return its arguments.
+def ask(
+    path: str, command: str, timeout: float = 2.0, arguments: Mapping[str, Any] | None = None
+) -> Any:
+    """Give this host's kea-dhcp4 a command and return the answer's arguments.
 
     :param path: of its control socket.
     :param timeout: seconds.
+    :param arguments: of the command.
     :raises EffectError: it does not answer.
     :raises RefusedError: it refuses, or does not know the command.
     """
     until = time.monotonic() + timeout
+    request: dict[str, Any] = {"command": command}
+    if arguments is not None:
+        request["arguments"] = dict(arguments)
     data = b""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(timeout)
             client.connect(path)
-            client.sendall(json.dumps({"command": command}).encode())
+            client.sendall(json.dumps(request).encode())
             while len(data) <= _LONGEST:
                 client.settimeout(max(0.001, until - time.monotonic()))
                 more = client.recv(65536)
@@ -258,6 +267,16 @@ def set_partner_down(path: str) -> HaState:
         where=path,
         way_out="stop the partner's service first",
     )
+
+
+def synchronize(path: str, partner: str) -> None:
+    """Have kea-dhcp4 fetch the leases of its partner, which gives out none meanwhile.
+
+    :param partner: the partner's name in the hook's ``peers``.
+    :raises RefusedError: the partner is not to be had, or refuses.
+    """
+    arguments = {"server-name": partner, "max-period": STILL}
+    ask(path, "ha-sync", STILL + 10.0, arguments)
 
 
 def word_of(state: str, interrupted: bool = False) -> str:
