@@ -21,7 +21,7 @@ does not look as the beacon makes it gives no reaction at all.
 import re
 
 KINDS = "state|silent|blocked|dead|skew|balance|pool|log|drill|watch"
-TAG = re.compile(rf"salt/beacon/([^/\0]{{1,255}})/ipalias_dhcp/({KINDS})/(alert|clear)")
+TAG = re.compile(r"salt/beacon/([^/\0]{1,255})/ipalias_dhcp/(" + KINDS + r")/(alert|clear)")
 # Characters of a text, at most.
 LONGEST = 1200
 
@@ -41,4 +41,5 @@ def run():
     # Nothing of it is to pass for a line of the log of its own.
     shown = "".join(each if each.isprintable() else " " for each in text)
     told = {"minion": minion, "kind": kind, "what": what, "text": shown}
-    return {"ipalias-dhcp-event": {"runner.ipalias_dhcp.react": [{"args": told}]}}
+    reaction = {"runner.ipalias_dhcp.react": [{"args": told}]}
+    return {"ipalias-dhcp-event": reaction}

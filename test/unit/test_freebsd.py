@@ -560,7 +560,7 @@ def corpus() -> list[Path]:
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not corpus(), reason="no corpus here")
+@pytest.mark.skipif(not corpus(), reason="not applicable: no corpus beside the checkout")
 @pytest.mark.parametrize("form", ["numbered", "list", None])
 @pytest.mark.parametrize("path", corpus(), ids=lambda path: path.name)
 def test_a_real_file_takes_an_alias_and_gives_its_bytes_back(path: Path, form: str | None) -> None:
@@ -584,7 +584,7 @@ def test_a_real_file_takes_an_alias_and_gives_its_bytes_back(path: Path, form: s
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not corpus(), reason="no corpus here")
+@pytest.mark.skipif(not corpus(), reason="not applicable: no corpus beside the checkout")
 def test_real_files_are_read_as_they_are_meant() -> None:
     text = (CORPUS / "freebsd_rcconf/01.conf").read_text()
     lengths = [line.split()[0].split("/")[1] for line in found(text, "bridge0", links="bridge0")]

@@ -89,7 +89,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 @pytest.mark.parametrize(
     "path", sorted((CORPUS / "ifcfg_rh").glob("*")), ids=lambda path: path.name
 )

@@ -337,7 +337,7 @@ def test_a_shell_reads_what_wicked_reads(host: TreeHost, shell: str, tmp_path: P
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 @pytest.mark.parametrize(
     "path", sorted((CORPUS / "ifcfg_suse").glob("*")), ids=lambda path: path.name
 )

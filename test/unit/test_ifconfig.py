@@ -102,7 +102,7 @@ SHAPES = {
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 class TestCorpus:
     @pytest.mark.parametrize("path", SHAPES)
     def test_shape(self, path: str) -> None:

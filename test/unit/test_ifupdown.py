@@ -275,7 +275,7 @@ def corpus_files() -> list[Path]:
 def test_real_files_get_only_our_lines_and_come_back(form: str) -> None:
     if not corpus_files():
         assert "IPALIAS_CORPUS" not in os.environ, "IPALIAS_CORPUS names no corpus"
-        pytest.skip("no corpus beside the checkout")
+        pytest.skip("not applicable: no corpus beside the checkout")
     tried = 0
     for path in corpus_files():
         text = path.read_bytes().decode("utf-8", "surrogateescape")
@@ -303,7 +303,7 @@ def test_real_files_get_only_our_lines_and_come_back(form: str) -> None:
 @pytest.mark.corpus
 def test_real_files_are_read_as_they_stand() -> None:
     if not corpus_files():
-        pytest.skip("no corpus beside the checkout")
+        pytest.skip("not applicable: no corpus beside the checkout")
 
     def cidrs(name: str, interface: str, flavour: str = "ifupdown") -> list[str]:
         text = (CORPUS / "interfaces" / name).read_bytes().decode("utf-8", "surrogateescape")

@@ -233,7 +233,7 @@ def test_ten_thousand_addresses_keep_their_order() -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 class TestCorpus:
     def read(self, path: str) -> str:
         return (CORPUS / "outputs" / path).read_text()

@@ -173,7 +173,7 @@ def there_and_back(path: Path, name: str) -> str:
 def test_a_real_file_gets_our_lines_and_loses_them_again() -> None:
     if not corpus():
         assert "IPALIAS_CORPUS" not in os.environ, "IPALIAS_CORPUS names no corpus"
-        pytest.skip("no corpus beside the checkout")
+        pytest.skip("not applicable: no corpus beside the checkout")
     for path, name in corpus():
         # The end of a quote or a bracket moves behind our lines.
         gone = there_and_back(path, name)

@@ -394,7 +394,7 @@ def corpus() -> list[Path]:
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 class TestRealFiles:
     @pytest.fixture(params=corpus(), ids=lambda path: path.name)
     def real(

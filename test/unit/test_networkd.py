@@ -384,7 +384,7 @@ def corpus() -> Iterator[Path]:
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 class TestRealFiles:
     @pytest.fixture(params=[path.name for path in corpus()])
     def real(

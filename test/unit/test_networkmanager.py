@@ -357,7 +357,7 @@ BOTH = ["198.51.100.10/32", "198.51.100.11/24", "2001:db8::10/128"]
 
 
 @pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no real files at {CORPUS}")
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"not applicable: no real files at {CORPUS}")
 @pytest.mark.parametrize("path", sorted((CORPUS / "keyfile").glob("*")), ids=lambda path: path.name)
 def test_corpus(path: Path, tmp_path: Path) -> None:
     host = TreeHost(tmp_path)

@@ -452,6 +452,7 @@ def corpus() -> list[Path]:
 
 
 @pytest.mark.corpus
+@pytest.mark.skipif(not corpus(), reason="not applicable: no corpus beside the checkout")
 class TestCorpus:
     @pytest.fixture(params=corpus(), ids=lambda path: path.name)
     def text(self, request: pytest.FixtureRequest) -> str:
@@ -479,7 +480,7 @@ class TestCorpus:
 def test_the_addresses_of_real_files(host: TreeHost) -> None:
     if not corpus():
         assert "IPALIAS_CORPUS" not in os.environ, "IPALIAS_CORPUS names no corpus"
-        pytest.skip("no corpus beside the checkout")
+        pytest.skip("not applicable: no corpus beside the checkout")
 
     def prefixes(name: str, interface: str = "vio0") -> list[int]:
         path = CORPUS / "openbsd_hostname" / f"{name}.hostname"

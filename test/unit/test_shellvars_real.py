@@ -203,7 +203,7 @@ def read(path: Path) -> str:
 def real_files() -> list[Path]:
     if not corpus():
         assert "IPALIAS_CORPUS" not in os.environ, "IPALIAS_CORPUS names no corpus"
-        pytest.skip("no corpus beside the checkout")
+        pytest.skip("not applicable: no corpus beside the checkout")
     return corpus()
 
 
