@@ -106,7 +106,7 @@ def renew(scene: DhcpHosts, before: Rows) -> Rows:
 def hashed_to(scene: DhcpHosts, member: Member, count: int, first: int) -> list[int]:
     """Return new clients that a member answers, and the other one does not."""
     told: Rows = scene.clients.run(
-        "ask", range(first, first + 5 * count), 3.5, again=1.0, counts=False, width=5 * count
+        "ask", range(first, first + 5 * count), 6.5, again=1.0, counts=False, width=5 * count
     )
     demand(all(row["offers"] for row in told.values()), "a client's question has no answer")
     both = [number for number, row in told.items() if len(row["offers"]) > 1]
