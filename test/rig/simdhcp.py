@@ -159,9 +159,19 @@ class Systemctl(Program):
                 host.stored["enabled"] = [name for name in enabled if name != unit]
             case "stop":
                 run_by(host, server.unit, None)
+            case "show":
+                return Result(0, "start-limit-hit\n" if self._held(unit) else "success\n", "")
+            case "reset-failed":
+                host.stored["held"] = []
+            case "restart" if self._held(unit):
+                return Result(1, "", "To force a start use reset-failed\n")
             case "restart":
                 return start(host, server)
         return Result(0, "", "")
+
+    def _held(self, unit: str) -> bool:
+        """Tell whether systemd holds a unit back for having been started too often."""
+        return unit in self.host.stored.get("held", [])
 
     def _table(self, verb: str) -> Result:
         rules = self.host.files.read(firewall.RULES)

@@ -181,6 +181,17 @@ def test_the_servers_check_reads_in_its_own_folder_alone(host: SimHost) -> None:
     assert "--reuid=_kea" in asked and "KEA_LOCKFILE_DIR=none" in asked
 
 
+def test_a_server_that_systemd_holds_back_for_too_many_starts_starts_all_the_same(
+    host: SimHost,
+) -> None:
+    host.stored["held"] = [ISC]
+    assert setup(host).managed()["result"] is True
+    assert serving(SERVERS["isc"], read_sockets(host))
+    told = commands(host)
+    at = told.index(f"systemctl reset-failed {ISC}")
+    assert told[at - 1 : at + 2 : 2] == [f"systemctl restart {ISC}"] * 2
+
+
 def test_a_server_that_does_not_start_has_its_old_files_and_runs_by_them(host: SimHost) -> None:
     setup(host).managed()
     before, systemctl, failed = without_own(host), host.programs["systemctl"], [0]

@@ -226,7 +226,7 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
     :raises VerifyError: it runs and does not come to listen.
     """
     try:
-        yield Run(systemctl("restart", server.unit))
+        yield from _restarted(server, host)
     except EffectError as error:
         # Where no interface is named Debian's script starts dhcpd for IPv6 as well, and fails with
         # it: a server that was found so serves again as it did.
@@ -251,6 +251,22 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
                 way_out="everything was put back",
             )
         yield Pause(LOOK_AGAIN)
+
+
+def _restarted(server: Server, host: Host) -> Effects[None]:
+    """Start a unit, also one that systemd holds back because it was started too often.
+
+    systemd.unit(5), StartLimitBurst: five starts in ten seconds, which a change that fails, its way
+    back and the run after it can come to.
+    """
+    try:
+        yield Run(systemctl("restart", server.unit))
+    except EffectError:
+        asked = host.run(["systemctl", "show", "--property=Result", "--value", server.unit])
+        if asked.out.strip() != "start-limit-hit":
+            raise
+        yield Run(systemctl("reset-failed", server.unit))
+        yield Run(systemctl("restart", server.unit))
 
 
 def last_words(server: Server, host: Host, count: int = 40) -> str:
