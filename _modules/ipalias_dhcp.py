@@ -661,8 +661,8 @@ def synchronize(pillar="ipalias", test=None):
     Have this member's Kea fetch its peer's leases; the peer answers no client meanwhile.
 
     Two that balance the load can meet again without one of them learning of the leases that the
-    other one gave out alone; see the formula's ``docs/dhcp.md``. The reaction to the beacon calls
-    this for each member that is normal again. With ISC there is nothing to do.
+    other one gave out alone; see the formula's ``docs/dhcp.md``. The beacon does this by itself
+    when both are normal again. With ISC there is nothing to do.
 
     pillar
         Pillar path of the formula's block.
@@ -727,7 +727,8 @@ def watch(memory=None, pillar="ipalias"):
     """
     Return what has changed of the pair, for the beacon; at once, and each change once.
 
-    The look itself is done beside this process's other work, and told by a later call.
+    The look itself is done beside this process's other work, and told by a later call. A Kea
+    that may lack leases after the two were apart fetches them then.
 
     memory
         What the call before has returned as ``memory``.

@@ -7,7 +7,6 @@ member that is left while it does not reach the other one.
 """
 
 import logging
-import time
 
 import salt.utils.event
 
@@ -17,8 +16,6 @@ __virtualname__ = "ipalias_dhcp"
 
 #: Seconds that a minion has for its answer: Kea itself asks its silent peer for ten.
 PATIENCE = 90
-#: Seconds for which a member is asked to fetch its peer's leases, and between two times.
-LONGEST, LOOK_AGAIN = 60.0, 5.0
 
 
 def __virtual__():
@@ -28,8 +25,6 @@ def __virtual__():
 def react(minion, kind, what, text):
     """
     Report an event of a minion's beacon; for ``dead``, do what its pillar wants of a reaction.
-
-    A member that is normal again has its Kea fetch what its peer has given out alone.
 
     Reported is by a line of the master's log and by an event
     ``ipalias/dhcp/MINION/KIND/WHAT`` with what was told and what was done.
@@ -52,8 +47,6 @@ def react(minion, kind, what, text):
             report["partner down"] = partner_down(minion)
         except Exception as error:
             report["partner down"] = {"done": False, "because": str(error)[:600]}
-    if (kind, what) == ("state", "clear"):
-        report["leases"] = _synchronized(minion)
     level = logging.INFO if what == "clear" else logging.WARNING
     log.log(level, "ipalias dhcp: %s: %s %s: %s", minion, kind, what, text)
     if "partner down" in report:
@@ -89,25 +82,6 @@ def partner_down(minion):
         return _refused(f"{witness} finds {peer['name']} alive: its port is {found['port']}")
     done = _ask(minion, "ipalias_dhcp.partner_down", by_policy=True)
     return {"done": done["result"] is True, "because": done["comment"], "notes": done["notes"]}
-
-
-def _synchronized(minion):
-    """
-    Have a member fetch its peer's leases; return what it says.
-
-    The peer may be normal a little later: it is asked again.
-    """
-    end = time.monotonic() + LONGEST
-    while True:
-        try:
-            return _ask(minion, "ipalias_dhcp.synchronize")["comment"]
-        except Exception as error:
-            because = str(error)[:600]
-        if time.monotonic() + LOOK_AGAIN > end:
-            break
-        time.sleep(LOOK_AGAIN)
-    log.warning("ipalias dhcp: %s: leases not fetched: %s", minion, because)
-    return because
 
 
 def _refused(because):

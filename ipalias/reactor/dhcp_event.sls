@@ -9,8 +9,7 @@ React on the master to what the beacon ``ipalias_dhcp`` of a minion tells.
         - salt://ipalias/reactor/dhcp_event.sls
 
 The runner ``ipalias_dhcp.react`` reports each of them: a line of the master's log, and an event
-``ipalias/dhcp/MINION/KIND/alert`` or ``…/clear`` for whoever listens. A member that is normal
-again has its Kea fetch what its peer has given out alone. Where the pillar's
+``ipalias/dhcp/MINION/KIND/alert`` or ``…/clear`` for whoever listens. Where the pillar's
 ``partner_down`` says so, and a witness finds the peer dead as well, it has the minion declare it
 dead. ``salt-run saltutil.sync_runners`` brings the runner to the master.
 
@@ -20,7 +19,7 @@ does not look as the beacon makes it gives no reaction at all.
 
 import re
 
-KINDS = "state|silent|blocked|dead|skew|balance|pool|log|drill|watch"
+KINDS = "state|silent|blocked|dead|skew|balance|pool|log|drill|leases|watch"
 TAG = re.compile(r"salt/beacon/([^/\0]{1,255})/ipalias_dhcp/(" + KINDS + r")/(alert|clear)")
 # Characters of a text, at most.
 LONGEST = 1200

@@ -14,7 +14,7 @@ from proof.sabotage_dhcp import SABOTAGES
 assert checks_dhcp.__all__, "importing them is what registers them"
 
 #: (line, releases, implementation)
-SAMPLE = ((102, "mixed", "isc"),)
+SAMPLE = ((102, "mixed", "isc"), (104, "bookworm", "kea-short"))
 
 
 @pytest.mark.parametrize(("number", "suite", "setup"), SAMPLE)

@@ -53,6 +53,16 @@ SABOTAGES: dict[int, Sabotage] = {
             'f"  load balance max seconds {100 * pair.load_balance_max_seconds};"',
         ),
     ),
+    104: broken(
+        "bookworm",
+        "kea-short",
+        "nobody fetches what was given out meanwhile",
+        (
+            "dhcp/synchronize.py",
+            "        keactl.synchronize(kea.control_socket, other.name)\n",
+            "        assert keactl, (kea, other)\n",
+        ),
+    ),
     201: broken(
         "",
         "pytest",

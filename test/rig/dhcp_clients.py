@@ -31,6 +31,8 @@ from typing import Any
 
 ETH_IP, ETH_ARP, OUTGOING = 0x0800, 0x0806, 4
 PACKET_ADD_MEMBERSHIP, PACKET_PROMISC, SOL_PACKET = 1, 1, 263
+#: Not among Python's own names (asm-generic/socket.h).
+SO_RCVBUFFORCE = 33
 DISCOVER, OFFER, REQUEST, ACK, NAK = 1, 2, 3, 5, 6
 COOKIE = b"\x63\x82\x53\x63"
 EVERYBODY = b"\xff" * 6
@@ -90,7 +92,8 @@ class Clients:
 
     def __init__(self, interface: str) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        # Beyond the kernel's usual limit: of two hundred answers at once some did not fit.
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.bind((interface, 3))
         joined = struct.pack("iHH8s", socket.if_nametoindex(interface), PACKET_PROMISC, 0, b"")
         self.socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, joined)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,12 +39,18 @@ while chunk := made.recv(65536):
     said += chunk
 [row] = json.loads(said)["arguments"]["high-availability"]
 servers = row["ha-servers"]
-apart = servers["remote"].get("communication-interrupted")
+remote = servers["remote"]
+apart = remote.get("communication-interrupted")
 # A standby that hears nothing stays one by its own word.
 print("interrupted" if apart and servers["local"]["state"] == "hot-standby" else
       servers["local"]["state"])
+# Seconds since the other one's last answer.
+print(remote["age"] if remote.get("in-touch") else "never")
 """
+# In place of what was there before, at one moment.
 _DROP = """
+table bridge dhcprig
+delete table bridge dhcprig
 table bridge dhcprig {{
     chain come {{
         type filter hook prerouting priority 0;
@@ -86,11 +93,20 @@ class Member:
         if not self.pids():
             return ""
         if self.implementation == "kea":
-            done = self.host.run([self.host.python, "-I", "-c", _STATUS], check=False)
-            return done.out.strip()
+            return self._kea()[0]
         text = self.host.read(LEASES["isc"]) or ""
         told = re.findall(r"^\s*my state (\S+) at", text, re.MULTILINE)
         return told[-1] if told else ""
+
+    def heard(self) -> float:
+        """Return the seconds since its Kea had an answer from the other one; endless: never."""
+        said = self._kea()[1]
+        return float(said) if said.isdigit() else math.inf
+
+    def _kea(self) -> tuple[str, str]:
+        done = self.host.run([self.host.python, "-I", "-c", _STATUS], check=False)
+        state, _, heard = done.out.strip().partition("\n")
+        return state, heard
 
     def kill(self, signal: str = "-9") -> None:
         """Kill the server, and wait until it is gone."""
@@ -257,6 +273,11 @@ class DhcpHosts:
         ways = (f'iifname "{one}" oifname "{other}" drop' for one, other in
                 ((first, second), (second, first)))  # fmt: skip
         self._rules(forward="; ".join(ways))
+
+    def heal_for(self, asker: Member) -> None:
+        """End a cut, but for what the other one asks: this one's word of itself comes first."""
+        [other] = (member for member in self.members if member is not asker)
+        self.block_port(other, asker)
 
     def block_port(self, from_: Member, to: Member, port: int = 647) -> None:
         """Let no segment from one member come to the other's port."""

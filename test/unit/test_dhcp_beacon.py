@@ -204,8 +204,6 @@ class Fleet:
         self.policy: Any = POLICY
         self.reached: dict[str, Any] = {"192.0.2.2": ALIVE, "192.0.2.3": DEAD}
         self.declared: Any = DONE
-        self.fetched: list[Any] = [{"result": True, "comment": "dhcp1 has fetched the leases"}]
-        self.runner.LOOK_AGAIN = 0.0  # type: ignore[attr-defined]
         self.asked: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
 
@@ -221,9 +219,6 @@ class Fleet:
             "ipalias_dhcp.policy": lambda: self.policy,
             "ipalias_dhcp.reach": lambda: self.reached[arg[0]],
             "ipalias_dhcp.partner_down": lambda: self.declared,
-            "ipalias_dhcp.synchronize": lambda: (
-                self.fetched.pop(0) if len(self.fetched) > 1 else self.fetched[0]
-            ),
         }
         if function == "ipalias_dhcp.partner_down":
             assert kwarg == {"by_policy": True}, "the minion holds it to its own pillar"
@@ -256,27 +251,6 @@ def test_a_peer_that_two_places_find_dead_is_declared_so(fleet: Fleet) -> None:
     fleet.asked.clear()
     fleet.runner.react("dhcp1", "dead", "clear", "it is back")
     assert fleet.asked == []
-
-
-def test_a_member_that_is_normal_again_fetches_what_its_peer_gave_out_alone(fleet: Fleet) -> None:
-    fleet.fetched.insert(0, "ERROR: dhcp2 is ready: they are at it themselves")
-    found = fleet.runner.react("dhcp1", "state", "clear", "no longer: interrupted")
-    assert fleet.asked == ["dhcp1 ipalias_dhcp.synchronize"] * 2, "the peer is normal a bit later"
-    assert found["leases"] == "dhcp1 has fetched the leases"
-    fleet.asked.clear()
-    fleet.runner.react("dhcp1", "state", "alert", "dhcp1 is interrupted")
-    assert fleet.asked == []
-
-
-def test_leases_that_are_not_fetched_are_told_of(
-    fleet: Fleet, caplog: pytest.LogCaptureFixture
-) -> None:
-    fleet.fetched = ["ERROR: kea-dhcp4 does not answer"]
-    fleet.runner.LONGEST = 0.0  # type: ignore[attr-defined]
-    fleet.runner.LOOK_AGAIN = 1.0  # type: ignore[attr-defined]
-    found = fleet.runner.react("dhcp1", "state", "clear", "no longer: interrupted")
-    assert "does not answer" in found["leases"] and fleet.events
-    assert "dhcp1: leases not fetched: " in caplog.text
 
 
 @pytest.mark.parametrize(

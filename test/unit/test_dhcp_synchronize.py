@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from rig.simhost import SimHost
 from saltext.ipalias.dhcp import synchronize as module
+from saltext.ipalias.dhcp import watching
 from saltext.ipalias.dhcp.config import parse_dhcp
-from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, LeaseStore
-from saltext.ipalias.dhcp.reading import Side
+from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, PARTNER_DOWN, LeaseStore
+from saltext.ipalias.dhcp.peer import Reply, Ways
+from saltext.ipalias.dhcp.reading import Reading, Side
 from saltext.ipalias.errors import EffectError, RefusedError
 
 BLOCK: dict[str, Any] = {
@@ -86,3 +89,121 @@ def test_dhcpd_and_a_database_bring_their_leases_themselves(asked: Asked) -> Non
     assert "itself" in asked.call({**isc, "implementation": "isc"})["comment"]
     assert "database" in asked.call(database=True)["comment"]
     assert asked.told == []
+
+
+# --- by itself, as a look of the beacon does it -----------------------------------------------
+
+OPEN, GONE = Reply("open", 0.001), Reply("silent", said="no answer in 2 s")
+NORMAL_SIDE = Side(NORMAL, "load-balancing")
+
+
+def seen(block: dict[str, Any] = BLOCK, **other: Any) -> Reading:
+    """Return a reading of a pair that is normal, asked for its word; other than that as told."""
+    config = parse_dhcp(block)
+    normal = {"asked": True, "own": NORMAL_SIDE, "partner": NORMAL_SIDE}
+    return Reading(
+        time=0.0,
+        clock=1000.0,
+        config=config,
+        me=config.pair.members[0],
+        said="",
+        ways=Ways(other.pop("outward", OPEN), "open", True, 1.0, ()),
+        **{**normal, **other},
+    )
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        {"outward": GONE},
+        {"outward": GONE, "asked": False},
+        {"own": Side(INTERRUPTED, "communication-recovery")},
+        {"partner": Side(PARTNER_DOWN, "partner-down")},
+        {"own": Side()},
+    ],
+)
+def test_what_may_be_missing_is_fetched_once_when_both_are_normal_again(
+    asked: Asked, apart: dict[str, Any]
+) -> None:
+    left = module.pay(seen(**apart), None)
+    assert left == module.Payment(module.Debt(seen=True)) and asked.told == []
+    assert module.pay(seen(asked=False), left.debt) == left, "on their own word alone"
+    paid = module.pay(seen(), left.debt)
+    assert [partner for _, partner in asked.told] == ["dhcp2"]
+    assert paid == module.Payment(None, done="dhcp1 has fetched the leases of dhcp2")
+    assert module.pay(seen(), paid.debt) == module.Payment(None) and len(asked.told) == 1
+
+
+def test_what_was_before_the_first_look_is_not_known_so_leases_are_fetched_without_a_word(
+    asked: Asked,
+) -> None:
+    assert module.pay(seen(), module.UNKNOWN) == module.Payment(None)
+    assert len(asked.told) == 1
+
+
+def test_a_fetch_that_fails_is_a_fault_and_is_tried_again_later(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: str) -> None:
+        asked.told.append(words)  # type: ignore[arg-type]
+        raise RefusedError("the peer is still")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.keactl, "synchronize", fail)
+        failed = module.pay(seen(), module.Debt(seen=True))
+    assert failed.problem and "the peer is still" in failed.problem.text
+    assert failed.debt == module.Debt(seen=True, again=1000.0 + module.AGAIN)
+    assert module.pay(seen(), failed.debt) == module.Payment(failed.debt) and len(asked.told) == 1
+    later = replace(seen(), clock=1000.0 + module.AGAIN)
+    assert module.pay(later, failed.debt).debt is None and len(asked.told) == 2
+
+
+def test_only_two_that_balance_the_load_and_keep_their_own_leases_owe_any(asked: Asked) -> None:
+    isc = {key: value for key, value in BLOCK.items() if key != "whole"} | {"implementation": "isc"}
+    standby = {**BLOCK, "kea": {"mode": "hot-standby"}}
+    database = {**BLOCK, "kea": {"lease_database": {"type": "mysql", "name": "kea", "user": "kea"}}}
+    for block in (isc, standby, database):
+        for reading in (seen(block, outward=GONE), seen(block)):
+            assert module.pay(reading, module.Debt(seen=True)) == module.Payment(None)
+    assert asked.told == []
+
+
+def test_a_look_remembers_what_is_owed_and_says_what_became_of_it(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ask = iter(range(1000, 1100)), []
+    now = {"reading": seen(outward=GONE, asked=False)}
+
+    def read(*_: Any, **keys: Any) -> Reading:
+        ask.append(keys["ask"])
+        return now["reading"]
+
+    monkeypatch.setattr(watching, "read", read)
+    monkeypatch.setattr(watching, "boot_clock", lambda: float(next(clock)))
+    config = parse_dhcp(BLOCK)
+
+    def look(memory: object) -> tuple[Any, list[str]]:
+        told = watching.look(SimHost(), config, config.pair.members[0], memory)
+        tags = [event["tag"] for event in told["events"] if event["kind"] == "leases"]
+        return json.loads(json.dumps(told["memory"])), tags
+
+    memory, tags = look(None)
+    assert memory["debt"] == [True, 0.0] and tags == []
+    now["reading"] = seen()
+    paid, tags = look(memory)
+    assert paid["debt"] is None and tags == ["leases/clear"] and ask == [True, True]
+    assert look(paid)[1] == [] and ask[-1] is False, "nothing is owed, nobody is asked"
+
+    monkeypatch.setattr(module.keactl, "synchronize", raise_refused)
+    failed, tags = look(memory)
+    assert tags == ["leases/alert"]
+    failed, tags = look(failed)
+    assert tags == [], "told once"
+    monkeypatch.setattr(module.keactl, "synchronize", lambda *words: None)
+    now["reading"] = replace(seen(), clock=2000.0)
+    paid, tags = look(failed)
+    assert paid["debt"] is None and tags == ["leases/clear"]
+
+
+def raise_refused(*words: str) -> None:
+    raise RefusedError("the peer is still")

@@ -29,6 +29,7 @@ from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, PARTNER_DOWN, Lease
 from saltext.ipalias.dhcp.peer import Clock, Reply, Ways
 from saltext.ipalias.dhcp.pools import Pool
 from saltext.ipalias.dhcp.reading import Drill, Reading, Side, Since
+from saltext.ipalias.dhcp.synchronize import UNKNOWN
 from saltext.ipalias.errors import EffectError, RefusedError
 
 NOW = 1_800_000_000.0
@@ -461,10 +462,19 @@ def test_a_look_that_never_ends_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "memory", [None, "x", {}, {"looked": 1, "since": ["x"], "conditions": {}}, {"looked": "x"}, []]
+    "memory",
+    [
+        None,
+        "x",
+        {},
+        {"looked": 1, "since": ["x"], "conditions": {}},
+        {"looked": 1, "since": [1, 1, 1], "conditions": {}},
+        {"looked": "x"},
+        [],
+    ],
 )
 def test_a_memory_that_is_none_is_the_first_look(memory: object) -> None:
-    assert watching._parse_memory(memory) == (None, Since(), {})
+    assert watching._parse_memory(memory) == (None, Since(), {}, UNKNOWN)
 
 
 @pytest.mark.parametrize(

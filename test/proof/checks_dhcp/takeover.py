@@ -6,6 +6,7 @@ from proof.checks_dhcp.scene import (
     FIRST,
     MODES,
     NEW,
+    PATIENCE,
     Rows,
     config_of,
     demand_files,
@@ -17,14 +18,17 @@ from proof.checks_dhcp.scene import (
     renew,
 )
 from proof.registry import DHCP, Missed, check, demand
-from proof.stage import Stage
+from proof.stage import Stage, shorten
 from rig.dhcp_hosts import DhcpHosts
+from rig.dhcp_master import DhcpMaster
 from rig.process import wait_until
 from saltext.ipalias.dhcp.bounds import CUT, KILL, RFC2131, steady, takeover_bound
 from saltext.ipalias.dhcp.model import ISC
 
 #: First number of clients that come after the fault and are the dead server's.
 DEAD = 1001
+#: Seconds since an answer that came after a cut: that lasts longer.
+HEARD = 3.0
 #: Seconds in which the first of them has its lease where dhcpd was killed.
 AT_ONCE = 1.0
 
@@ -99,6 +103,52 @@ def cut(stage: Stage) -> str:
     if late:
         raise Missed(told)
     return told
+
+
+@check(104, "after a cut, whichever of the two asks first: the other one has each lease again",
+       over=pairs("kea-short", "kea-standby", suites=["bookworm", "trixie"]),
+       book=DHCP)  # fmt: skip
+def met(stage: Stage) -> str:
+    """Two cuts, new clients in each. Then the survivor alone can ask the other one, as a firewall
+    or a heartbeat's moment may have it; the other time the one that was cut off. Both normal, and
+    with nothing but the beacons of two minions both files come to hold all leases.
+    """
+    told = []
+    with normal_pair(stage) as scene, DhcpMaster(scene) as master:
+        for member in scene.members:
+            rows = master.salt(member.name, "state.apply", "ipalias.dhcp")
+            bad = [row["comment"] for row in rows.values() if row["result"] is not True]
+            demand(not bad, f"state.apply: {shorten('; '.join(bad))}")
+        bus = master.listen("salt/beacon/*/ipalias_dhcp/leases/*")
+        bound = takeover_bound(config_of(scene), CUT, steady(1.0))
+        held: list[Rows] = []
+        turns = [(scene.secondary, "the survivor"), (scene.primary, "the one cut off")]
+        for turn, (asker, what) in enumerate(turns):
+            numbers = range(600 + 100 * turn, 650 + 100 * turn)
+            count = max(5, bound.clients)
+            dead = hashed_to(scene, scene.primary, count, DEAD + 200 * turn)
+            scene.cut(scene.primary)
+            keys = {"again": 1.0}
+            held.append(scene.clients.run("lease", dead, 2 * bound.seconds + 10, **keys))
+            demand_served(held[-1], "new clients of the server that is cut off")
+            held.append(lease(scene, numbers, "new clients"))
+            state = scene.secondary.state()
+            demand(state == "partner-down", f"the survivor is {state}")
+            scene.heal_for(asker)
+            # Its last answer is from before the cut; with an answer it draws what follows at once.
+            wait_until(
+                lambda asker=asker: asker.heard() < HEARD,  # type: ignore[misc]
+                f"{asker.name} to hear the other one",
+                timeout=PATIENCE,
+                step=0.2,
+            )
+            scene.heal()
+            scene.await_normal(90.0)
+            seconds = demand_files(scene, *held)
+            told.append(f"{what} first: the same in both files {seconds:.1f} s after normal")
+        said = [data["text"] for _, tag, data in bus.heard if tag.endswith("/alert")]
+        demand(not said, f"a beacon cannot fetch: {said}")
+    return "; ".join(told)
 
 
 def afterwards(scene: DhcpHosts, first: Rows, rows: Rows, *, cut_off: bool = False) -> str:

@@ -1,20 +1,91 @@
 """Have Kea fetch its peer's leases once more, where it goes on without them by itself.
 
 Two that balance the load and were cut apart: the survivor counts the other one as dead and gives
-out leases. If that one lives, and is not the first to hear when they meet again, it goes on in
-load balancing and is never told of them (Kea 2.2 and 2.6, seen). It costs little to fetch what is
-there already, so each member does it whenever it has become normal again.
+out leases. If that one lives, and the survivor's word comes first when they meet again, the
+survivor fetches from it, and it goes on in load balancing (from ``communication-recovery``, which
+asks nobody) and is never told of them: all of them are missing there (Kea 2.2 and 2.6, seen). It
+costs little to fetch what is there already, so each member does it whenever both are normal after
+one of them was not, and after the start of whoever watches, for what was before is not known.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-from ..errors import EffectError, RefusedError
+from ..errors import EffectError, IpaliasError, RefusedError
 from ..host import Host
 from . import keactl, model
-from .model import ISC, MEMFILE, DhcpConfig, Member
-from .reading import read
+from .model import ISC, LOAD_BALANCING, MEMFILE, DhcpConfig, Member
+from .reading import Reading, read
+from .segments import OPEN
+from .watch import Condition
+
+#: Seconds until it is tried again after it has failed.
+AGAIN: Final = 10.0
+
+
+class Debt(NamedTuple):
+    """Hold whether leases may be missing here, for the next look.
+
+    :param seen: the pair was seen not normal; False: what was before is not known.
+    :param again: seconds since boot until which it is not tried; it has failed.
+    """
+
+    seen: bool = False
+    again: float = 0.0
+
+
+#: Of a first look.
+UNKNOWN: Final = Debt()
+
+
+class Payment(NamedTuple):
+    """Hold what became of a debt.
+
+    :param debt: what is left of it; None: nothing.
+    :param problem: why it could not be paid; None: it was not tried, or it was paid.
+    :param done: what was done, a sentence; empty: nothing, or nothing worth telling.
+    """
+
+    debt: Debt | None
+    problem: Condition | None = None
+    done: str = ""
+
+
+def leaves_some(config: DhcpConfig) -> bool:
+    """Tell whether a pair can be normal again with leases missing on one side."""
+    kea = config.pair.kea
+    return (
+        config.implementation != ISC and kea.mode == LOAD_BALANCING and kea.leases.kind == MEMFILE
+    )
+
+
+def pay(reading: Reading, debt: Debt | None) -> Payment:
+    """Fetch the peer's leases where some may be missing and both are normal; else take note.
+
+    :param reading: of now. A debt is paid on the word of both servers alone: see `read`'s ``ask``.
+    :param debt: what the last look has left.
+    """
+    if not leaves_some(reading.config):
+        return Payment(None)
+    if reading.ways.outward.kind != OPEN or (reading.asked and not _normal(reading)):
+        # Also where this server has not found it yet: what it is a moment later is not seen.
+        return Payment(Debt(seen=True, again=debt.again if debt else 0.0))
+    if debt is None or not reading.asked or reading.clock < debt.again:
+        return Payment(debt)
+    kea, other = reading.config.pair.kea, reading.peer
+    try:
+        keactl.synchronize(kea.control_socket, other.name)
+    except IpaliasError as error:
+        text = f"{reading.me.name} may lack leases of {other.name}, and cannot fetch them: "
+        problem = Condition("not fetched", text + error.text())
+        return Payment(debt._replace(again=reading.clock + AGAIN), problem)
+    done = f"{reading.me.name} has fetched the leases of {other.name}" if debt.seen else ""
+    return Payment(None, done=done)
+
+
+def _normal(reading: Reading) -> bool:
+    return reading.own.word == reading.partner.word == model.NORMAL
 
 
 def synchronize(
@@ -40,7 +111,7 @@ def synchronize(
     reading = read(host, config, me, state=state, whole=False, ask=True)
     if reading.said:
         raise EffectError(reading.said, where=me.name)
-    if reading.own.word != model.NORMAL or reading.partner.word != model.NORMAL:
+    if not _normal(reading):
         raise RefusedError(
             f"{me.name} is {reading.own.state}, and {other.name} "
             f"{reading.partner.state or 'unknown'}: they are at it themselves",

@@ -22,9 +22,11 @@ BALANCE: Final = "balance"
 POOL: Final = "pool"
 LOG: Final = "log"
 DRILL: Final = "drill"
+#: Of what a look does and not of what it reads: see `synchronize.pay`.
+LEASES: Final = "leases"
 #: What there is to be said, in the order in which it is.
 REST: Final = (SKEW, BALANCE, POOL, LOG, DRILL)
-KINDS: Final = (STATE, SILENT, BLOCKED, DEAD, *REST)
+KINDS: Final = (STATE, SILENT, BLOCKED, DEAD, *REST, LEASES)
 ALERT, CLEAR = "alert", "clear"
 _OUT, _IN = "out", "in"
 
@@ -108,13 +110,14 @@ def changes(before: Conditions, now: Conditions, reading: Reading) -> list[dict[
     for kind in KINDS:
         old, new = before.get(kind), now.get(kind)
         if new is not None and (old is None or old.essence != new.essence):
-            found.append(_event(reading, kind, ALERT, new.text))
+            found.append(event(reading, kind, ALERT, new.text))
         elif old is not None and new is None:
-            found.append(_event(reading, kind, CLEAR, f"no longer: {old.text}"))
+            found.append(event(reading, kind, CLEAR, f"no longer: {old.text}"))
     return found
 
 
-def _event(reading: Reading, kind: str, what: str, text: str) -> dict[str, Any]:
+def event(reading: Reading, kind: str, what: str, text: str) -> dict[str, Any]:
+    """Return an event as the bus gets it."""
     return {
         "tag": f"{kind}/{what}",
         "kind": kind,

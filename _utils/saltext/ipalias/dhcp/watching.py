@@ -19,14 +19,15 @@ from .model import DhcpConfig, Member
 from .pools import LEASES
 from .reading import Since, read
 from .setup import Setup
-from .watch import KINDS, Condition
+from .synchronize import UNKNOWN, Debt, leaves_some, pay
+from .watch import CLEAR, KINDS, Condition
 
 #: Seconds between two looks at what takes a process or a large file.
 REST = 15.0
 #: Seconds that a beacon waits for a look, which with a living peer takes a few thousandths.
 TURN = 0.05
-#: Seconds after which a look that does not end is a fault.
-STUCK = 60.0
+#: Seconds after which a look that does not end is a fault: longer than a fetch of leases takes.
+STUCK = 90.0
 
 Look = Callable[[object], dict[str, Any]]
 
@@ -42,26 +43,39 @@ def look(
 ) -> dict[str, Any]:
     """Return ``events`` (see `watch.events`) and the ``memory`` to give to the next look.
 
+    The one thing that it does beside looking: a Kea that may lack leases fetches them (`pay`).
+
     :param memory: of the look before; what is none counts as the first look.
     """
-    looked, since, before = _parse_memory(memory)
+    looked, since, before, debt = _parse_memory(memory)
     now = boot_clock()
     whole = looked is None or not 0 <= now - looked < REST
-    reading = read(host, config, me, state=state, since=since, whole=whole, leases=leases)
+    ask = debt is not None and leaves_some(config)
+    reading = read(host, config, me, state=state, since=since, whole=whole, leases=leases, ask=ask)
+    paid = pay(reading, debt)
     found = watching.conditions(reading, config.limits, before)
+    problem = paid.problem or (before.get(watching.LEASES) if paid.debt else None)
+    if problem:
+        found[watching.LEASES] = problem
+    events = watching.changes(before, found, reading)
+    if paid.done and watching.LEASES not in before:
+        events.append(watching.event(reading, watching.LEASES, CLEAR, paid.done))
     return {
-        "events": watching.changes(before, found, reading),
+        "events": events,
         "memory": {
             "looked": now if whole else looked,
             "since": list(reading.since),
             "conditions": {kind: list(each) for kind, each in found.items()},
+            "debt": paid.debt and list(paid.debt),
         },
     }
 
 
-def _parse_memory(memory: object) -> tuple[float | None, Since, dict[str, Condition]]:
+def _parse_memory(
+    memory: object,
+) -> tuple[float | None, Since, dict[str, Condition], Debt | None]:
     if not isinstance(memory, Mapping):
-        return None, Since(), {}
+        return None, Since(), {}, UNKNOWN
     try:
         looked = float(memory["looked"])
         since = Since(*(None if each is None else float(each) for each in memory["since"]))
@@ -71,9 +85,11 @@ def _parse_memory(memory: object) -> tuple[float | None, Since, dict[str, Condit
             for kind in KINDS
             if kind in rows
         }
-        return looked, since, found
+        left = memory["debt"]
+        debt = None if left is None else Debt(bool(left[0]), float(left[1]))
+        return looked, since, found, debt
     except (*MALFORMED, IndexError):
-        return None, Since(), {}
+        return None, Since(), {}, UNKNOWN
 
 
 def side_of(setup: Setup) -> tuple[DhcpConfig, Member]:
