@@ -6,7 +6,7 @@ secondary without its primary waits for it, and both find to `normal` when the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,7 +28,7 @@ from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
-from .kea import HOOKS, render_kea
+from .kea import HOOKS, listening, render_kea
 from .model import ISC, KEA, DhcpConfig, Member, OmapiKey
 from .omapikey import FILE as KEY_FILE
 from .omapikey import MODE as KEY_MODE
@@ -79,7 +79,7 @@ class Setup:
         with self._lock("ipalias_dhcp.apply", test):
             snapshot: Snapshot = self.host.perform(ReadLive())
             config, me = self.member(snapshot)
-            return self._carry_out(self._plan(config, me, test), test)
+            return self._carry_out(self._plan(config, me, _addresses(snapshot), test), test)
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take our configuration away; what was there before is back, and leases stay."""
@@ -112,12 +112,9 @@ class Setup:
         """
         live: Snapshot = self.host.perform(ReadLive()) if snapshot is None else snapshot
         config = self.config()
-        addresses = {
-            link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links
-        }
         own = {a.address for a in live.addresses if a.family == 4}
         me = find_member(config, self.minion, own)
-        refuse_misplaced(config, me, addresses)
+        refuse_misplaced(config, me, _addresses(live))
         return config, me
 
     @property
@@ -144,9 +141,12 @@ class Setup:
 
     # -- planning -----------------------------------------------------------------------
 
-    def _plan(self, config: DhcpConfig, me: Member, test: bool) -> Plan:
+    def _plan(
+        self, config: DhcpConfig, me: Member, addresses: Mapping[str, Sequence[str]], test: bool
+    ) -> Plan:
         """Return what a configuration changes on this host.
 
+        :param addresses: interface → its IPv4 addresses, with prefix lengths.
         :raises RefusedError: another program has a port of ours.
         """
         server = SERVERS[config.implementation]
@@ -179,7 +179,8 @@ class Setup:
         key = None
         if config.implementation == ISC:
             key = self.omapi_key() or self.new_key()
-        servers = conffiles.present(base, self._render(config, me, key), config, self.host)
+        text = self._render(config, me, key, addresses)
+        servers = conffiles.present(base, text, config, self.host)
         ours = [
             File(self.places.found, conffiles.render_found(base), 0o600),
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
@@ -274,11 +275,18 @@ class Setup:
             ("Leases, backups and the reports of drills stay, and so does the package",),
         )
 
-    def _render(self, config: DhcpConfig, me: Member, key: OmapiKey | None) -> str:
+    def _render(
+        self,
+        config: DhcpConfig,
+        me: Member,
+        key: OmapiKey | None,
+        addresses: Mapping[str, Sequence[str]],
+    ) -> str:
         if config.implementation == ISC:
             return render_isc(config, me, key)
         hooks = [path for path in self.host.glob(HOOKS) if self.host.exists(path)]
-        return render_kea(config, me, *hooks[:1])
+        listen = listening(config, me, addresses)
+        return render_kea(config, me, *hooks[:1], listen=listen)
 
     def _differing(
         self, files: Iterable[File]
@@ -378,3 +386,8 @@ def _comment(planned: Plan, test: bool) -> str:
     parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
     parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
     return ", ".join(parts)
+
+
+def _addresses(live: Snapshot) -> dict[str, list[str]]:
+    """Return each interface's IPv4 addresses, with prefix lengths, as the kernel has them."""
+    return {link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links}
