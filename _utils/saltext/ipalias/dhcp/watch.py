@@ -82,7 +82,7 @@ def conditions(
         (STATE, _state(reading) if reading.asked else former.get(STATE)),
         (SILENT, _silent(reading, limits.silence)),
         (BLOCKED, _blocked(reading, former)),
-        (DEAD, _dead(reading)),
+        (DEAD, _dead(reading, former)),
     ]
     if reading.whole:
         rows += _rest(reading, limits, former)
@@ -165,11 +165,13 @@ def _blocked(reading: Reading, former: Conditions) -> Condition | None:
     return known if known and known.essence == _IN and not reading.asked else None
 
 
-def _dead(reading: Reading) -> Condition | None:
+def _dead(reading: Reading, former: Conditions) -> Condition | None:
     """Return that the silence has lasted as long as the policy wants, if there is one."""
     policy = reading.config.partner_down
     if not policy.after or reading.since.silent is None or reading.alive:
         return None
+    if not reading.asked:
+        return former.get(DEAD)
     if reading.silent_for < policy.after or reading.own.word != model.INTERRUPTED:
         return None
     return Condition(
