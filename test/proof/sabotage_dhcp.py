@@ -69,6 +69,12 @@ SABOTAGES: dict[int, Sabotage] = {
         "an interface is named without an address",
         ("dhcp/setup.py", "hooks[:1], listen=listen)", "hooks[:1], listen=listen[:0])"),
     ),
+    106: broken(
+        "bookworm",
+        "kea-standby",
+        "dhcpd's leases stay where they are",
+        ("dhcp/apply.py", "        yield from carried(plan.carry, host)\n", "        pass\n"),
+    ),
     201: broken(
         "",
         "pytest",

@@ -220,6 +220,12 @@ class DhcpHosts:
         """Say what the members' pillar is from now on."""
         self.pillar = {"ipalias": {"dhcp": self.block(**keys), "guard": {"checks": []}}}
 
+    def become(self, implementation: str) -> None:
+        """Expect another server from now on; `give` says so to the formula."""
+        self.implementation = implementation
+        for member in self.members:
+            member.implementation = implementation
+
     # -- the formula --------------------------------------------------------------------
 
     def apply(self, member: Member, *, must: bool = True) -> Mapping[str, Any]:

@@ -27,6 +27,14 @@ _ids = itertools.count(1)
 DEFAULTS = '# kept\nINTERFACESv4=""\nINTERFACESv6=""\n'
 MAIN = '# kept\noption domain-name "example.org";\n'
 KEA = '{"Dhcp4": {"interfaces-config": {"interfaces": []}}} // kept\n'
+#: One that a client holds for good.
+LEASES = """lease 192.0.2.150 {
+  starts epoch 1700000000;
+  ends never;
+  binding state active;
+  hardware ethernet 02:00:00:00:00:aa;
+}
+"""
 MEMBERS = {
     "dhcp1": {"address": "192.0.2.2", "port": 647, "role": "primary"},
     "dhcp2": {"address": "192.0.2.3", "port": 647, "role": "secondary"},
@@ -226,13 +234,15 @@ def linux() -> SimHost:
         {
             "/etc/debian_version": "12.5\n",
             "/etc/group": "root:x:0:\n_kea:x:105:\n",
+            "/etc/passwd": "root:x:0:0::/root:/bin/sh\n_kea:x:104:105::/var/lib/kea:/bin/false\n",
+            "/var/lib/dhcp/dhcpd.leases": LEASES,
             "/etc/default/isc-dhcp-server": DEFAULTS,
             "/etc/dhcp/dhcpd.conf": MAIN,
             "/etc/kea/kea-dhcp4.conf": KEA,
             "/etc/unrelated": "kept\n",
         }
     )
-    for folder in ("/run/systemd/system", "/etc/systemd/system"):
+    for folder in ("/run/systemd/system", "/etc/systemd/system", "/var/lib/kea"):
         host.files.make_folders(folder)
     host.programs |= {
         "systemctl": Systemctl(host),

@@ -8,9 +8,12 @@ from collections import Counter
 from proof.checks_dhcp.apart import standby
 from proof.checks_dhcp.scene import (
     FIRST,
+    NEW,
     PAIRS,
+    PATIENCE,
     config_of,
     demand_files,
+    demand_served,
     demand_single,
     lease,
     normal_pair,
@@ -92,3 +95,33 @@ def once(stage: Stage) -> str:
             demand(not found, f"{member.name} logs {', '.join(found)}")
     longest = max(row["seconds"] for row in rows.values())
     return f"200 leases in both files, the longest took {longest:.1f} s"
+
+
+@check(106, "from ISC to Kea under 200 clients: no lease is lost, no address given twice",
+       over=pairs("kea", "kea-standby", suites=["bookworm", "trixie"]), book=DHCP)  # fmt: skip
+def change_over(stage: Stage) -> str:
+    """dhcpd has served 200 clients; the block says `kea`, and both members run it at once. Both are
+    normal, both files of Kea's have all the leases; all renew, in hot-standby each by its address,
+    50 more come, no address is two clients'.
+    """
+    with pair(stage) as scene:
+        keas = scene.pillar
+        scene.become("isc")
+        scene.give()
+        scene.apply_both()
+        scene.await_normal()
+        first = lease(scene, FIRST)
+        demand_files(scene, first)
+        scene.become("kea")
+        scene.pillar = keas
+        scene.apply_both()
+        seconds = scene.await_normal()
+        demand_files(scene, first)
+        rows = scene.clients.run("renew", first, PATIENCE, again=1.0, width=100)
+        demand_served(rows, "renewals")
+        kept = sum(rows[each]["address"] == first[each]["address"] for each in rows)
+        if standby(config_of(scene)):
+            demand(kept == len(rows), f"{len(rows) - kept} of {len(rows)} lost their address")
+        new = lease(scene, NEW, "new clients")
+        demand_files(scene, rows, new)
+    return f"normal {seconds:.1f} s after both runs, {kept} of 200 keep their address, 50 new"

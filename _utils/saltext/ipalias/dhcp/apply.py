@@ -2,7 +2,8 @@
 
 The server is asked about its new files while the old ones are in their place and it serves by
 them; what it refuses has cost nothing. Then the files are replaced, and only a server whose
-text has changed, or that does not run, is started anew. Leases are never touched.
+text has changed, or that does not run, is started anew. Leases are never touched, but for Kea's
+before its first start where it takes dhcpd's place.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from ..model import File
 from ..paths import ROUTE_PROTOCOL, Settings
 from ..recover import kept_routes
 from . import firewall
+from .carry import Carry, carried
 from .conffiles import Check, refusal
+from .kea import LEASES as KEA_LEASES
 from .services import SERVERS, State, read_sockets, serving, started, stopped, systemctl
 
 
@@ -51,6 +54,7 @@ class Plan:
     :param wanted: what they shall do, those that shall end first.
     :param like: mode and owner that a file shall have, where it is not to keep its own.
     :param rules: ``start``, ``stop`` or nothing: what the unit of the table has to do.
+    :param carry: leases of the server that goes, for the one that comes.
     """
 
     files: tuple[File, ...] = ()
@@ -62,6 +66,7 @@ class Plan:
     services: Mapping[str, str] = field(default_factory=dict)
     like: Mapping[str, FileState] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    carry: Carry | None = None
 
     @property
     def touches_host(self) -> bool:
@@ -92,6 +97,8 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
     kept = originals(plan.files, images, settings.paths)
     for path in (*kept, *((settings.paths.index,) if kept else ())):
         beside[path] = yield ReadFile(path)
+    if plan.carry is not None:
+        beside[KEA_LEASES] = yield ReadFile(KEA_LEASES)
     record = Record(
         ident,
         purpose,
@@ -122,6 +129,8 @@ def _body(
     going = [w for w in plan.wanted if not w.runs]
     for wanted in going:
         yield from stopped(SERVERS[wanted.implementation], host)
+    if plan.carry is not None:
+        yield from carried(plan.carry, host)
     yield from put_files(plan.files, like)
     if plan.rules:
         yield Run(systemctl("daemon-reload"))

@@ -238,9 +238,21 @@ def is_ours(text: str) -> bool:
     return text.startswith(isc.HEAD)
 
 
+def owner_of_leases(host: Host) -> FileState:
+    """Return whose Kea's lease file is: Kea's own, as which it runs."""
+    name = SERVERS[KEA].user
+    uid = number_of(host, name, "/etc/passwd")
+    return FileState(kea.LEASES, "", 0o640, uid, group_id(host, name))
+
+
 def group_id(host: Host, name: str) -> int:
     """Return the number of a group, group(5); the superuser's where there is none of that name."""
-    for line in (host.read("/etc/group") or "").splitlines():
+    return number_of(host, name, "/etc/group")
+
+
+def number_of(host: Host, name: str, path: str) -> int:
+    """Return a user's or a group's number, passwd(5) and group(5); 0 where there is none."""
+    for line in (host.read(path) or "").splitlines():
         words = line.split(":")
         if words[0] == name and len(words) > 2 and words[2].isdigit():
             return int(words[2])

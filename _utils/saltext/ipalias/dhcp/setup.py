@@ -6,6 +6,7 @@ secondary without its primary waits for it, and both find to `normal` when the o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from ..paths import Settings
 from ..values import mapping
 from . import conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply
+from .carry import Carry, plan_carry
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .isc import render_isc
@@ -56,6 +58,7 @@ class Setup:
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
     new_key: Callable[[], OmapiKey] = make_key
+    clock: Callable[[], float] = time.time
     ask_peer: Asking = keactl.ask_peer
     _settled: list[str] = field(default_factory=list)
 
@@ -166,9 +169,14 @@ class Setup:
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
         base, going = former, Files(())
+        carry: Carry | None = None
         if former is not None and former.implementation != config.implementation:
             refuse_drill(self.host)
             going, base = conffiles.absent(former, self.host), None
+            if config.implementation == KEA:
+                owner = conffiles.owner_of_leases(self.host)
+                carry, note = plan_carry(self.host, config, self.clock(), owner)
+                notes.append(note)
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
@@ -197,6 +205,7 @@ class Setup:
             like={**going.like, **servers.like},
             notes=tuple(notes),
             rules=_rules(files),
+            carry=carry,
             **self._doing(config, me, former, sockets, bool(changed)),
         )
 

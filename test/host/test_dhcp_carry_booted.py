@@ -1,0 +1,43 @@
+"""Kea takes dhcpd's place on booted Debian, and knows who holds what."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_dhcp_backup_booted import FIRST, given
+from test_dhcp_setup import Boot, call, pid_of, pillar
+
+from saltext.ipalias.dhcp.kea import subnet_id
+
+_ASK = """
+import socket
+made = socket.socket(socket.AF_UNIX)
+made.settimeout(10)
+made.connect("/run/kea/kea4-ctrl-socket")
+made.sendall(b'{"command": "lease4-get-all"}')
+said = b""
+while chunk := made.recv(65536):
+    said += chunk
+print(said.decode())
+"""
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_what_clients_hold_comes_along(booted: Boot, suite: str) -> None:
+    host = booted(suite, "networkd")
+    assert call(host, "ipalias.dhcp", pillar(host, "isc"))["result"] is True
+    given(host, "isc", 150, FIRST)
+    told = call(host, "ipalias.dhcp", pillar(host, "kea"))
+    assert told["result"] is True, told
+    assert "1 leases of dhcpd's come along" in told["comment"]
+    assert pid_of(host, "kea") and not pid_of(host, "isc")
+    answer = json.loads(host.run([host.python, "-I", "-c", _ASK]).out)
+    [lease] = answer["arguments"]["leases"]
+    shown = {key: lease[key] for key in ("ip-address", "hw-address", "subnet-id", "state")}
+    assert shown == {
+        "ip-address": "192.0.2.150",
+        "hw-address": FIRST,
+        "subnet-id": subnet_id("192.0.2.0/24"),
+        "state": 0,
+    }
