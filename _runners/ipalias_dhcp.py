@@ -79,7 +79,10 @@ def partner_down(minion):
         return _refused(f"{witness} does not reach {me['name']} either: it proves nothing")
     found = _ask(witness, "ipalias_dhcp.reach", peer["address"], peer["port"])
     if not found["dead"]:
-        return _refused(f"{witness} finds {peer['name']} alive: its port is {found['port']}")
+        return _refused(
+            f"{witness} does not find {peer['name']} dead: its host answers, "
+            f"its port is {found['port']}"
+        )
     done = _ask(minion, "ipalias_dhcp.partner_down", by_policy=True)
     return {"done": done["result"] is True, "because": done["comment"], "notes": done["notes"]}
 

@@ -361,6 +361,11 @@ def test_a_reading_is_told_as_plain_data() -> None:
             "was heard 4 s ago",
         ),
         (replace(SILENT, alive=True), "its host answers"),
+        # As a filter that rejects says it for a server that lives.
+        (
+            replace(SILENT, ways=SILENT.ways._replace(outward=Reply("refused", 0.001))),
+            "its host refuses the port",
+        ),
     ],
 )
 def test_a_peer_that_may_live_is_not_declared_dead(now: Reading, word: str) -> None:
@@ -391,7 +396,9 @@ def test_before_a_peer_is_declared_dead_it_is_asked_by_all_means(
 
 
 def test_that_its_host_answers_can_be_overruled_and_that_its_port_does_cannot() -> None:
-    partnerdown.refuse_living(replace(SILENT, alive=True), although_host_answers=True)
+    refused = SILENT.ways._replace(outward=Reply("refused", 0.001))
+    for now in (replace(SILENT, alive=True), replace(SILENT, ways=refused)):
+        partnerdown.refuse_living(now, although_host_answers=True)
     with pytest.raises(RefusedError, match="port answers"):
         partnerdown.refuse_living(GOOD, although_host_answers=True)
 

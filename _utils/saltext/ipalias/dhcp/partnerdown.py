@@ -111,11 +111,20 @@ def refuse_living(reading: Reading, although_host_answers: bool = False) -> None
             where=where,
             way_out="wait until it counts communication as cut (max_response_delay)",
         )
-    if reading.alive and not although_host_answers:
+    if although_host_answers:
+        return
+    if reading.ways.outward.kind == REFUSED:
+        # A kernel without a server says so, and a filter that rejects says the same.
+        raise RefusedError(
+            "its host refuses the port: no server, or a filter before one that serves",
+            where=where,
+            way_out="see that no server runs there, then say although_host_answers=True",
+        )
+    if reading.alive:
         raise RefusedError(
             "its host answers, its port does not: a filter may hide a server that serves",
             where=where,
-            way_out="stop the server there, or say although_host_answers=True",
+            way_out="see that no server runs there, then say although_host_answers=True",
         )
 
 
