@@ -26,6 +26,7 @@ from . import conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
+from .heldback import leave_to_drill
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
 from .kea import HOOKS, render_kea
@@ -189,7 +190,7 @@ class Setup:
         changed = {file.path for file in files} & {file.path for file in servers.files}
         asked = installed and changed - {conffiles.ISC_DEFAULTS}
         check = conffiles.check_of(config.implementation, base.main, servers.files)
-        return Plan(
+        planned = Plan(
             files,
             texts,
             check if asked else None,
@@ -198,6 +199,7 @@ class Setup:
             rules=_rules(files),
             **self._doing(config, me, former, sockets, bool(changed)),
         )
+        return leave_to_drill(planned, server.unit, self.host)
 
     def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
         """Refuse what the server's own file declares as well, and ours is only included by."""
