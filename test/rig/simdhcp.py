@@ -231,6 +231,7 @@ def linux() -> SimHost:
         {
             "/etc/debian_version": "12.5\n",
             "/etc/group": "root:x:0:\n_kea:x:105:\n",
+            "/etc/passwd": "root:x:0:0::/root:/bin/sh\n_kea:x:101:105::/var/lib/kea:/bin/false\n",
             "/etc/default/isc-dhcp-server": DEFAULTS,
             "/etc/dhcp/dhcpd.conf": MAIN,
             "/etc/kea/kea-dhcp4.conf": KEA,

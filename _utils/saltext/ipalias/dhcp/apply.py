@@ -46,6 +46,7 @@ class Plan:
     """Hold a change.
 
     :param files: those that differ from the disk; `texts`: what they are now.
+    :param attributes: of these, those whose mode or owner alone is another; with what changes.
     :param check: what the server is asked before, or None.
     :param states: what the servers that are concerned do now.
     :param wanted: what they shall do, those that shall end first.
@@ -62,6 +63,7 @@ class Plan:
     services: Mapping[str, str] = field(default_factory=dict)
     like: Mapping[str, FileState] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def touches_host(self) -> bool:

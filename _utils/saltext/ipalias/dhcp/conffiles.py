@@ -240,11 +240,26 @@ def is_ours(text: str) -> bool:
 
 def group_id(host: Host, name: str) -> int:
     """Return the number of a group, group(5); the superuser's where there is none of that name."""
-    for line in (host.read("/etc/group") or "").splitlines():
+    return _number(host, "/etc/group", name) or 0
+
+
+def user_id(host: Host, name: str) -> int:
+    """Return the number of a user, passwd(5); -1, who owns nothing, where there is none."""
+    found = _number(host, "/etc/passwd", name)
+    return -1 if found is None else found
+
+
+def _number(host: Host, path: str, name: str) -> int | None:
+    for line in (host.read(path) or "").splitlines():
         words = line.split(":")
         if words[0] == name and len(words) > 2 and words[2].isdigit():
             return int(words[2])
-    return 0
+    return None
+
+
+def made_by_us(found: Found) -> list[str]:
+    """Return the files that are edited for their text and that nobody had before us."""
+    return [path for path, kept in found.files.items() if kept.text is None]
 
 
 def absent(found: Found, host: Host) -> Files:

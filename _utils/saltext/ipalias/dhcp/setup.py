@@ -6,7 +6,7 @@ secondary without its primary waits for it, and both find to `normal` when the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,7 +22,7 @@ from ..live import Snapshot
 from ..model import File
 from ..paths import Settings
 from ..values import mapping
-from . import conffiles, firewall, keactl
+from . import attributes, conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
@@ -186,15 +186,20 @@ class Setup:
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
         ]
         rules = firewall.firewall_files(config, me, self.host)
-        files, texts = self._differing([*going.files, *servers.files, *rules, *ours])
+        listed = [*going.files, *servers.files, *rules, *ours]
+        files, images = self._differing(listed)
+        own = attributes.differing(listed, images, servers.like, conffiles.made_by_us(base))
         changed = {file.path for file in files} & {file.path for file in servers.files}
         asked = installed and changed - {conffiles.ISC_DEFAULTS}
+        read = [file.path for file in servers.files if file.path != conffiles.ISC_DEFAULTS]
+        changed |= attributes.unreadable(read, own, images, server, self.host)
         check = conffiles.check_of(config.implementation, base.main, servers.files)
         planned = Plan(
-            files,
-            texts,
+            (*files, *(file for file in listed if file.path in own)),
+            attributes.texts(images),
             check if asked else None,
-            like={**going.like, **servers.like},
+            like={**own, **going.like, **servers.like},
+            attributes=attributes.describe(images, own),
             notes=tuple(notes),
             rules=_rules(files),
             **self._doing(config, me, former, sockets, bool(changed)),
@@ -256,7 +261,7 @@ class Setup:
         own = [File(self.places.found, None), File(self.key_path, None)]
         servers = conffiles.absent(found, self.host)
         gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
-        files, texts = self._differing(gone)
+        files, images = self._differing(gone)
         state = read_state(found.implementation, self.host, sockets)
         wanted = _as_found(found.service)
         services = {}
@@ -266,7 +271,7 @@ class Setup:
             services[SERVERS[other.implementation].unit] = "started" if other.pids else "enabled"
         return Plan(
             files,
-            texts,
+            attributes.texts(images),
             None,
             (state, *(read_state(o.implementation, self.host, sockets) for o in found.others)),
             (wanted, *map(_as_found, found.others)),
@@ -284,9 +289,13 @@ class Setup:
 
     def _differing(
         self, files: Iterable[File]
-    ) -> tuple[tuple[File, ...], Mapping[str, str | None]]:
-        texts = {file.path: self.host.read(file.path) for file in files}
-        return tuple(file for file in files if texts[file.path] != file.text), texts
+    ) -> tuple[tuple[File, ...], dict[str, FileState | None]]:
+        """Return the files whose text is another one, and what all of them are now."""
+        images: dict[str, FileState | None] = {}
+        for file in files:
+            images[file.path] = self.host.perform(ReadFile(file.path))
+        now = attributes.texts(images)
+        return tuple(file for file in files if now[file.path] != file.text), images
 
     # -- what requests share ------------------------------------------------------------
 
@@ -338,6 +347,9 @@ class Setup:
         ]
         shown: dict[str, str] = {}
         for file in planned.files:
+            if file.path in planned.attributes:
+                shown[file.path] = planned.attributes[file.path]
+                continue
             if file.path in (self.places.found, self.key_path):
                 shown[file.path] = "taken away" if file.text is None else "written"
                 continue
