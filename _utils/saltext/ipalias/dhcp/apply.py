@@ -71,6 +71,16 @@ class Plan:
         return bool(self.files or self.services)
 
 
+def describe(planned: Plan, test: bool) -> str:
+    """Return what a plan changes, in words."""
+    if not planned.touches_host:
+        return "This side of the pair is as wanted"
+    would = "would be " if test else ""
+    parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
+    parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
+    return ", ".join(parts)
+
+
 def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) -> Effects[Verdict]:
     """Carry out a plan.
 

@@ -19,11 +19,12 @@ from ..engine import Answer, Machine
 from ..errors import InputError, UnsupportedError
 from ..guarded import settle
 from ..live import Snapshot
-from ..model import File
+from ..model import Alias, File
 from ..paths import Settings
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
-from .apply import Plan, Wanted, apply
+from .apply import Plan, Wanted, apply, describe
+from .coming import coming_aliases, note
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .heldback import leave_to_drill
@@ -79,8 +80,24 @@ class Setup:
             )
         with self._lock("ipalias_dhcp.apply", test):
             snapshot: Snapshot = self.host.perform(ReadLive())
-            config, me = self.member(snapshot)
+            try:
+                config, me = self.member(snapshot)
+            except InputError:
+                if not test:
+                    raise
+                return self._before_aliases(snapshot)
             return self._carry_out(self._plan(config, me, test), test)
+
+    def _before_aliases(self, snapshot: Snapshot) -> Answer:
+        """Show what would be done where aliases of this pillar have to come first.
+
+        :raises InputError: not even with these is this host a member.
+        """
+        coming = coming_aliases(self.data, self.root, snapshot)
+        config, me = self.member(snapshot, coming)
+        planned = self._plan(config, me, True)
+        planned = replace(planned, notes=(note(coming, config, me), *planned.notes))
+        return {**self._carry_out(planned, True), "result": None}
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take our configuration away; what was there before is back, and leases stay."""
@@ -106,9 +123,12 @@ class Setup:
         block = mapping(self.data, self.root).get("dhcp")
         return parse_dhcp(block, f"{self.root}:dhcp")
 
-    def member(self, snapshot: Snapshot | None = None) -> tuple[DhcpConfig, Member]:
+    def member(
+        self, snapshot: Snapshot | None = None, coming: Iterable[Alias] = ()
+    ) -> tuple[DhcpConfig, Member]:
         """Return the pillar's block and which of its members this host is.
 
+        :param coming: addresses that count as this host's although they are not live yet.
         :raises InputError: it is none, or its interfaces contradict the block.
         """
         live: Snapshot = self.host.perform(ReadLive()) if snapshot is None else snapshot
@@ -117,6 +137,9 @@ class Setup:
             link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links
         }
         own = {a.address for a in live.addresses if a.family == 4}
+        for alias in coming:
+            own.add(alias.address)
+            addresses[alias.interface].append(alias.cidr)
         me = find_member(config, self.minion, own)
         refuse_misplaced(config, me, addresses)
         return config, me
@@ -201,7 +224,7 @@ class Setup:
             like={**own, **going.like, **servers.like},
             attributes=attributes.describe(images, own),
             notes=tuple(notes),
-            rules=_rules(files),
+            rules=firewall.unit_step(files),
             **self._doing(config, me, former, sockets, bool(changed)),
         )
         return leave_to_drill(planned, server.unit, self.host)
@@ -275,7 +298,7 @@ class Setup:
             None,
             (state, *(read_state(o.implementation, self.host, sockets) for o in found.others)),
             (wanted, *map(_as_found, found.others)),
-            _rules(files),
+            firewall.unit_step(files),
             services,
             servers.like,
             ("Leases, backups and the reports of drills stay, and so does the package",),
@@ -336,7 +359,7 @@ class Setup:
                 said.append("It is undone unless `ipalias.confirm` comes in time")
         if test and planned.touches_host:
             answer["result"] = None
-        answer["comment"] = ". ".join([_comment(planned, test), *said])
+        answer["comment"] = ". ".join([describe(planned, test), *said])
         return answer
 
     def _diffs(self, planned: Plan) -> dict[str, str]:
@@ -373,22 +396,5 @@ def _as_found(state: State) -> Wanted:
     return Wanted(state.implementation, runs, state.enabled, anew=runs)
 
 
-def _rules(files: Iterable[File]) -> str:
-    """Return what the table's unit has to do."""
-    ours = [file for file in files if file.path in firewall.PATHS]
-    if not ours:
-        return ""
-    return "stop" if all(file.text is None for file in ours) else "start"
-
-
 def _nothing(comment: str) -> Answer:
     return {"result": True, "changes": {}, "notes": [], "comment": comment}
-
-
-def _comment(planned: Plan, test: bool) -> str:
-    if not planned.touches_host:
-        return "This side of the pair is as wanted"
-    would = "would be " if test else ""
-    parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
-    parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
-    return ", ".join(parts)
