@@ -63,6 +63,12 @@ SABOTAGES: dict[int, Sabotage] = {
             "        assert keactl, (kea, other)\n",
         ),
     ),
+    105: broken(
+        "trixie",
+        "kea",
+        "an interface is named without an address",
+        ("dhcp/setup.py", "hooks[:1], listen=listen)", "hooks[:1], listen=listen[:0])"),
+    ),
     201: broken(
         "",
         "pytest",

@@ -14,6 +14,7 @@ from saltext.ipalias.dhcp.config import parse_dhcp
 from saltext.ipalias.dhcp.model import OmapiKey, Range
 from saltext.ipalias.errors import ParseError, UnsupportedError
 
+PRIMARY = "192.0.2.10"
 KEY = OmapiKey("ipalias-omapi", "hmac-sha256", "c2VjcmV0")
 
 
@@ -169,6 +170,45 @@ def test_keas_two_files_differ_in_the_name_alone() -> None:
     assert relationship(first).pop("this-server-name") == "dhcp1"
     assert relationship(second).pop("this-server-name") == "dhcp2"
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("addresses", "listens"),
+    [
+        ([f"{PRIMARY}/24"], f"eth0/{PRIMARY}"),
+        (["198.51.100.7/24", f"{PRIMARY}/24", "192.0.2.77/24"], f"eth0/{PRIMARY}"),
+        (["198.51.100.7/24", "192.0.2.77/24", "192.0.2.78/32"], "eth0/192.0.2.77"),
+        (["198.51.100.7/24"], "eth0"),
+        ([], "eth0"),
+    ],
+)
+def test_kea_hears_clients_on_one_address_of_an_interface(
+    addresses: list[str], listens: str
+) -> None:
+    config = parse_dhcp(changed(LEAST, implementation="kea"))
+    me = config.pair.primary
+    assert me.address == PRIMARY
+    found = kea.listening(config, me, {"eth0": addresses, "eth1": [f"{PRIMARY}/24"]})
+    assert found == [listens]
+    whole = json.loads(kea.render_kea(config, me, listen=found))["Dhcp4"]
+    assert whole["interfaces-config"]["interfaces"] == [listens]
+
+
+def test_a_link_of_the_pairs_own_is_not_where_clients_are() -> None:
+    """The members talk over a network without ranges; clients get an address that they reach."""
+    subnets = [
+        {"subnet": "198.51.100.0/24"},
+        {"subnet": "192.0.2.0/24", "ranges": ["192.0.2.100-192.0.2.199"]},
+    ]
+    members = {
+        "dhcp1": {"address": "198.51.100.1", "role": "primary"},
+        "dhcp2": {"address": "198.51.100.2", "role": "secondary"},
+    }
+    pair = {**LEAST["pair"], "members": members}
+    config = parse_dhcp({**LEAST, "implementation": "kea", "subnets": subnets, "pair": pair})
+    both = ["198.51.100.1/24", "192.0.2.10/24"]
+    found = kea.listening(config, config.pair.primary, {"eth0": both})
+    assert found == ["eth0/192.0.2.10"]
 
 
 def test_keas_peers_have_address_and_port_of_their_own() -> None:

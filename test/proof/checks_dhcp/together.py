@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from proof.checks_dhcp.apart import standby
@@ -14,6 +15,7 @@ from proof.checks_dhcp.scene import (
     lease,
     normal_pair,
     pair,
+    pairs,
 )
 from proof.registry import DHCP, check, demand
 from proof.stage import Stage, shorten
@@ -69,3 +71,24 @@ def orchestrated(stage: Stage) -> str:
         f"({' and '.join(map(str, shares.values()))}), the longest took {longest:.1f} s, "
         f"in both files after {files:.1f} s more"
     )
+
+
+@check(105, "an alias on the clients' interface: each message is taken once, no update refused",
+       over=pairs("kea", "kea-standby", suites=["bookworm", "trixie"]), book=DHCP)  # fmt: skip
+def once(stage: Stage) -> str:
+    """Both members have two addresses on the interface, and 200 clients come. Kea opens a socket
+    for each address of an interface that is named alone: it would take each message twice, and
+    refuse its peer's second update of one lease; for Kea 2.2 the peer is lost then.
+    """
+    with normal_pair(stage) as scene:
+        for member in scene.members:
+            listed = member.host.run(["ip", "-brief", "-4", "address", "show", "eth0"]).out.split()
+            demand(len(listed[2:]) > 1, f"{member.name} has one address: {listed}")
+        rows = lease(scene, FIRST)
+        demand_files(scene, rows)
+        bad = re.compile(r"MULTIPLE_RAW_SOCKETS|UPDATE4?_(?:CONFLICT|FAILED)|HOOKS_CALLOUT_ERROR")
+        for member in scene.members:
+            found = sorted(set(bad.findall(member.journal())))
+            demand(not found, f"{member.name} logs {', '.join(found)}")
+    longest = max(row["seconds"] for row in rows.values())
+    return f"200 leases in both files, the longest took {longest:.1f} s"

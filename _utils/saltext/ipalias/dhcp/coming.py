@@ -44,3 +44,16 @@ def note(coming: Iterable[Alias], config: DhcpConfig, me: Member) -> str:
     wanted = [a for a in coming if a.address == me.address or a.interface in config.interfaces]
     listed = ", ".join(f"{alias.cidr} of {alias.interface} ({alias.where})" for alias in wanted[:5])
     return f"Not on this host yet: {listed}; it will be there once the aliases are applied"
+
+
+def addresses_of(live: Snapshot, coming: Iterable[Alias] = ()) -> dict[str, list[str]]:
+    """Return each interface's IPv4 addresses with prefix lengths, as the kernel has them.
+
+    :param coming: aliases that count as live.
+    """
+    found = {
+        link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links
+    }
+    for alias in coming:
+        found[alias.interface].append(alias.cidr)
+    return found

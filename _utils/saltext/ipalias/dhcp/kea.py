@@ -1,7 +1,8 @@
 """One member's side of a pair as kea-dhcp4 reads it, 2.2 and 2.6 (Kea ARM, libdhcp_ha).
 
-The two files differ in ``this-server-name`` alone. Each server listens for the other one
-itself, with multi-threading and the dedicated listener, so that no control agent is needed.
+The two files differ in ``this-server-name`` and in the addresses that clients are heard on. Each
+server listens for the other one itself, with multi-threading and the dedicated listener, so that
+no control agent is needed.
 
 In load balancing each server gives out pools of its own, or both could give one address to
 two clients at a time: each range is cut in two halves, one for each server's clients, and a
@@ -55,15 +56,21 @@ _SHOWN = ("2.4 or before", "2.5 or later")
 OLDEST = (2, 0)
 
 
-def render_kea(config: DhcpConfig, me: Member, hooks: str = _HOOKS) -> str:
+def render_kea(
+    config: DhcpConfig, me: Member, hooks: str = _HOOKS, *, listen: Sequence[str] = ()
+) -> str:
     """Return one member's configuration.
 
     :param me: whose side it is.
     :param hooks: folder of the hook libraries.
+    :param listen: see `listening`; empty: the interfaces as the pillar names them.
     """
     whole: dict[str, object] = {
         "user-context": {"comment": HEAD},
-        "interfaces-config": {"interfaces": list(config.interfaces), "dhcp-socket-type": "raw"},
+        "interfaces-config": {
+            "interfaces": list(listen or config.interfaces),
+            "dhcp-socket-type": "raw",
+        },
         "control-socket": {
             "socket-type": "unix",
             "socket-name": config.pair.kea.control_socket,
@@ -88,6 +95,37 @@ def render_kea(config: DhcpConfig, me: Member, hooks: str = _HOOKS) -> str:
         ],
     }
     return json.dumps({"Dhcp4": whole}, indent=2) + "\n"
+
+
+def listening(config: DhcpConfig, me: Member, addresses: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return where a member listens for clients: ``INTERFACE/ADDRESS``, one address each.
+
+    Named without an address Kea opens a raw socket for each address of an interface, and on an
+    interface with an alias takes each broadcast twice (``DHCPSRV_MULTIPLE_RAW_SOCKETS_PER_IFACE``):
+    two offers, one of them from an address that the client's network may not have, and two
+    updates at a time of one lease, which its peer refuses (``ResourceBusy``; for 2.2 that is
+    reason enough to count the peer as lost).
+
+    :param addresses: interface → its IPv4 addresses with prefix lengths, as the kernel has them.
+    """
+    found = []
+    for name in config.interfaces:
+        own = [text.partition("/")[0] for text in addresses.get(name, ())]
+        served = [address for address in own if _declared(config, address, served=True)]
+        known = [address for address in own if _declared(config, address)]
+        best = [me.address] if me.address in own and me.address in (served or known) else []
+        chosen = [*best, *served, *known][:1]
+        found.append(f"{name}/{chosen[0]}" if chosen else name)
+    return found
+
+
+def _declared(config: DhcpConfig, address: str, *, served: bool = False) -> bool:
+    """Tell whether an address is in a subnet of the block, `served`: one with ranges."""
+    return any(
+        IPv4Address(address) in IPv4Network(subnet.network)
+        for subnet in config.subnets
+        if subnet.ranges or not served
+    )
 
 
 def _milliseconds(seconds: float) -> int:

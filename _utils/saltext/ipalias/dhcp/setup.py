@@ -6,7 +6,7 @@ secondary without its primary waits for it, and both find to `normal` when the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,13 +24,13 @@ from ..paths import Settings
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply, describe
-from .coming import coming_aliases, note
+from .coming import addresses_of, coming_aliases, note
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
 from .heldback import leave_to_drill
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
-from .kea import HOOKS, render_kea
+from .kea import HOOKS, listening, render_kea
 from .model import ISC, KEA, DhcpConfig, Member, OmapiKey
 from .omapikey import FILE as KEY_FILE
 from .omapikey import MODE as KEY_MODE
@@ -80,24 +80,20 @@ class Setup:
             )
         with self._lock("ipalias_dhcp.apply", test):
             snapshot: Snapshot = self.host.perform(ReadLive())
+            coming: list[Alias] = []
             try:
                 config, me = self.member(snapshot)
             except InputError:
                 if not test:
                     raise
-                return self._before_aliases(snapshot)
-            return self._carry_out(self._plan(config, me, test), test)
-
-    def _before_aliases(self, snapshot: Snapshot) -> Answer:
-        """Show what would be done where aliases of this pillar have to come first.
-
-        :raises InputError: not even with these is this host a member.
-        """
-        coming = coming_aliases(self.data, self.root, snapshot)
-        config, me = self.member(snapshot, coming)
-        planned = self._plan(config, me, True)
-        planned = replace(planned, notes=(note(coming, config, me), *planned.notes))
-        return {**self._carry_out(planned, True), "result": None}
+                # Aliases of this pillar may have to come first: the same, or another refusal.
+                coming = coming_aliases(self.data, self.root, snapshot)
+                config, me = self.member(snapshot, coming)
+            planned = self._plan(config, me, addresses_of(snapshot, coming), test)
+            if not coming:
+                return self._carry_out(planned, test)
+            planned = replace(planned, notes=(note(coming, config, me), *planned.notes))
+            return {**self._carry_out(planned, test), "result": None}
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take our configuration away; what was there before is back, and leases stay."""
@@ -133,13 +129,8 @@ class Setup:
         """
         live: Snapshot = self.host.perform(ReadLive()) if snapshot is None else snapshot
         config = self.config()
-        addresses = {
-            link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links
-        }
-        own = {a.address for a in live.addresses if a.family == 4}
-        for alias in coming:
-            own.add(alias.address)
-            addresses[alias.interface].append(alias.cidr)
+        addresses = addresses_of(live, coming)
+        own = {text.partition("/")[0] for listed in addresses.values() for text in listed}
         me = find_member(config, self.minion, own)
         refuse_misplaced(config, me, addresses)
         return config, me
@@ -168,9 +159,12 @@ class Setup:
 
     # -- planning -----------------------------------------------------------------------
 
-    def _plan(self, config: DhcpConfig, me: Member, test: bool) -> Plan:
+    def _plan(
+        self, config: DhcpConfig, me: Member, addresses: Mapping[str, Sequence[str]], test: bool
+    ) -> Plan:
         """Return what a configuration changes on this host.
 
+        :param addresses: interface → its IPv4 addresses, with prefix lengths.
         :raises RefusedError: another program has a port of ours.
         """
         server = SERVERS[config.implementation]
@@ -203,7 +197,8 @@ class Setup:
         key = None
         if config.implementation == ISC:
             key = self.omapi_key() or self.new_key()
-        servers = conffiles.present(base, self._render(config, me, key), config, self.host)
+        text = self._render(config, me, key, addresses)
+        servers = conffiles.present(base, text, config, self.host)
         ours = [
             File(self.places.found, conffiles.render_found(base), 0o600),
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
@@ -304,11 +299,18 @@ class Setup:
             ("Leases, backups and the reports of drills stay, and so does the package",),
         )
 
-    def _render(self, config: DhcpConfig, me: Member, key: OmapiKey | None) -> str:
+    def _render(
+        self,
+        config: DhcpConfig,
+        me: Member,
+        key: OmapiKey | None,
+        addresses: Mapping[str, Sequence[str]],
+    ) -> str:
         if config.implementation == ISC:
             return render_isc(config, me, key)
         hooks = [path for path in self.host.glob(HOOKS) if self.host.exists(path)]
-        return render_kea(config, me, *hooks[:1])
+        listen = listening(config, me, addresses)
+        return render_kea(config, me, *hooks[:1], listen=listen)
 
     def _differing(
         self, files: Iterable[File]
