@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -174,6 +175,16 @@ def test_a_highstate_leaves_stopped_what_a_drill_has_stopped(member: SimHost, te
     assert "again soon" in setup(member).managed()["comment"]
     drill.start(setup(member))
     assert not [note for note in setup(member).managed()["notes"] if "drill" in note]
+
+
+def test_mode_and_owner_are_put_right_under_a_drill_and_nothing_started(member: SimHost) -> None:
+    path = "/etc/dhcp/ipalias.conf"
+    drill.stop(setup(member), 60)
+    member.files.nodes[path] = replace(member.files.nodes[path], mode=0o000, uid=1000)
+    answer = setup(member).managed()
+    assert answer["changes"] == {"files": {path: "mode 0000 -> 0600, owner 1000:0 -> 0:0"}}
+    assert "drill_start" in answer["comment"] and running(member, UNIT) is None
+    assert member.files.nodes[path].mode == 0o600
 
 
 def _without_times(systemctl: Callable[..., Result]) -> Callable[..., Result]:

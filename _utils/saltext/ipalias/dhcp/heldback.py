@@ -15,6 +15,8 @@ def leave_to_drill(planned: Plan, unit: str, host: Host) -> Plan:
     A highstate in the middle of a drill would end it, and the drill would tell of a takeover
     that nobody has seen. The timer, or the drill itself, brings the server back.
 
+    Mode and owner of its files are put right all the same, for its start may hang on them.
+
     :param unit: the server's.
     :raises RefusedError: more than that is to be changed: it could be tried on no server.
     """
@@ -23,7 +25,8 @@ def leave_to_drill(planned: Plan, unit: str, host: Host) -> Plan:
     end = drill_end(host)
     if end is None:
         return planned
-    if planned.files or dict(planned.services) != {unit: "started"}:
+    other = [file for file in planned.files if file.path not in planned.attributes]
+    if other or dict(planned.services) != {unit: "started"}:
         refuse_drill(host)
         return planned
     note = (
