@@ -23,7 +23,7 @@ from saltext.ipalias.errors import EffectError, RefusedError
 AFTER = 60.0
 POLICY = {"after": AFTER, "witness": "gw1"}
 PEER = "192.0.2.3:647"
-PATH = "/run/ipalias/dhcp-silence.json"
+PATH = "/run/ipalias/dhcp/silence.json"
 ADDRESSES = ["192.0.2.2", "192.0.2.3"]
 
 

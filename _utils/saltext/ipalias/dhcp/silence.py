@@ -26,12 +26,12 @@ from .model import DhcpConfig, Member
 from .reading import Since
 from .setup import Setup
 
-#: Folder that is empty after a boot.
-RUN: Final = "/run/ipalias"
+#: Folder that is empty after a boot; the monitor of multi-WAN takes away what lies above it.
+RUN: Final = "/run/ipalias/dhcp"
 #: Seconds between two looks beyond which nobody knows what was in between. One takes two or three
 #: where the peer is silent.
 GAP: Final = 30.0
-_NAME: Final = "dhcp-silence.json"
+_NAME: Final = "silence.json"
 _MODE: Final = 0o600
 
 
