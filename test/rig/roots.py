@@ -36,8 +36,12 @@ PACKAGES = [
     "udev",
 ]
 
+#: Packages that lie in the root as files too, with an index: what installs one finds it here.
+ARCHIVE = "/srv/archive"
+ARCHIVED = ("isc-dhcp-server", "kea-dhcp4-server")
+
 #: Raise when `_prepare` changes, so that older roots are not taken for new ones.
-FORMAT = 3
+FORMAT = 4
 
 #: Names Debian's archive has for its releases; the machine's own may be another than ours.
 DEBIAN_SUITES = {"stable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky"}
@@ -49,6 +53,18 @@ case "$1" in
 esac
 exec /usr/bin/udevadm "$@"
 """
+
+
+# `apt-ftparchive` would be one package more: an index is the files' own headers and a few lines.
+_ARCHIVE = """chroot "$1" sh -ec '
+mkdir {folder}; cd {folder}; apt-get download {names}
+for file in *.deb; do
+    dpkg-deb -f $file
+    echo Filename: ./$file
+    echo Size: $(stat --format %s $file)
+    echo SHA256: $(sha256sum $file | cut -c 1-64)
+    echo
+done >Packages'"""
 
 
 def cache() -> Path:
@@ -114,6 +130,8 @@ def _bootstrap(suite: str, build: Path) -> None:
         '--aptopt=APT::Install-Recommends "false"',
         # Our own folder was made before: without this, an existing one is refused.
         "--skip=check/empty",
+        # While there are still sources and a network in it.
+        f"--customize-hook={_ARCHIVE.format(folder=ARCHIVE, names=' '.join(ARCHIVED))}",
         f"--include={','.join(PACKAGES)}",
         suite,
         str(build),

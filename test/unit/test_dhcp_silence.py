@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written_keeps_no_look_from_being_told(
 def test_it_is_for_its_owner_alone_and_leaves_nothing_beside_it(member: Member) -> None:
     member.go_on(3)
     assert member.host.files.nodes[PATH].mode == 0o600
-    listed = [path for path in member.host.files.nodes if path.startswith("/run/ipalias/")]
+    listed = [path for path in member.host.files.nodes if path.startswith("/run/ipalias/dhcp/")]
     assert listed == [PATH]
     assert json.loads(member.host.files.read(PATH) or "")["schema"] == 1
 

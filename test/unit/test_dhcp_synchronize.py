@@ -175,7 +175,7 @@ def test_a_look_remembers_what_is_owed_and_says_what_became_of_it(
     now = {"reading": seen(outward=GONE, asked=False)}
 
     def read(*_: Any, **keys: Any) -> Reading:
-        ask.append(keys["ask"])
+        ask.append(keys["ask_with_peer"])
         return now["reading"]
 
     monkeypatch.setattr(watching, "read", read)

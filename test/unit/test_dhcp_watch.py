@@ -493,6 +493,14 @@ def test_a_memory_that_is_none_is_the_first_look(memory: object) -> None:
         (GONE, {}, {}, True),
         (OPEN, {"listening": False}, {}, True),
         (OPEN, {"heard": None}, {}, True),
+        # What there is to find is found: each look at the rest asks, and no other one.
+        (GONE, {}, {"since": Since(amiss=1000.0 - reading.FRESH + 1)}, True),
+        (GONE, {}, {"since": Since(amiss=1000.0 - reading.FRESH)}, False),
+        (OPEN, {"heard": None}, {"since": Since(amiss=1.0)}, False),
+        (GONE, {}, {"since": Since(amiss=1.0), "whole": True}, True),
+        (GONE, {}, {"since": Since(amiss=1.0), "ask": True}, True),
+        (GONE, {}, {"since": Since(amiss=1.0), "ask_with_peer": True}, False),
+        (OPEN, {}, {"ask_with_peer": True}, True),
     ],
 )
 def test_a_server_that_is_well_is_not_asked_each_second(
@@ -510,9 +518,23 @@ def test_a_server_that_is_well_is_not_asked_each_second(
     monkeypatch.setattr(peer, "judge", lambda *words: found)
     monkeypatch.setattr(reading, "_read_rest", lambda host, now, *words: now)
     monkeypatch.setattr(reading, "_own_isc", lambda host, now, path: replace(now, asked=True))
+    monkeypatch.setattr(reading, "boot_clock", lambda: 1000.0)
     host: Any = None
     told = reading.read(host, CONFIG, GOOD.me, **{"whole": False, **more})
     assert told.asked is is_asked
+    well = outward is OPEN and found.heard is not None
+    assert (told.since.amiss is None) is well, "what is well again begins anew"
+
+
+def test_a_death_that_was_told_stands_where_the_server_is_not_asked() -> None:
+    silent = Since(None, SILENT.clock - 90)
+    cut = Side(INTERRUPTED, "communications-interrupted")
+    asked = replace(SILENT, since=silent, own=cut, cut_for=90.0)
+    found = watch.conditions(asked, LIMITS)
+    assert watch.DEAD in found
+    between = replace(asked, asked=False, whole=False, own=Side(), cut_for=None)
+    assert watch.conditions(between, LIMITS, found)[watch.DEAD] == found[watch.DEAD]
+    assert watch.DEAD not in watch.conditions(between, LIMITS), "nor is one made up"
 
 
 def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -520,7 +542,7 @@ def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def read(*_: Any, whole: bool, since: Since, **__: Any) -> Reading:
         asked.append(whole)
-        return replace(BAD["skew"], whole=whole, since=Since(7.0, None, 8.0))
+        return replace(BAD["skew"], whole=whole, since=Since(7.0, None, 8.0, 9.0))
 
     monkeypatch.setattr(watching, "read", read)
     clock = iter((100.0, 101.0, 116.0))
@@ -531,4 +553,4 @@ def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
     second = watching.look(host, CONFIG, GOOD.me, first["memory"])
     third = watching.look(host, CONFIG, GOOD.me, second["memory"])
     assert second["events"] == third["events"] == [] and asked == [True, False, True]
-    assert third["memory"]["since"] == [7.0, None, 8.0] and third["memory"]["looked"] == 116.0
+    assert third["memory"]["since"] == [7.0, None, 8.0, 9.0] and third["memory"]["looked"] == 116.0

@@ -29,6 +29,9 @@ from .pools import LEASES, SERVER, Pool, read_pools
 #: long at most (seconds). A second one would still come in time.
 SHARE, PATIENCE = 0.4, 2.0
 CLOCK: Final = 0.5
+#: Seconds for which a server is asked with each look once something is amiss: what there is to
+#: find is found by then, and after that every look at the rest does (see `read`).
+FRESH: Final = 60.0
 #: What was heard is told in thousandths of a second, and looked at a moment later.
 _MARGIN: Final = 0.05
 
@@ -63,11 +66,13 @@ class Since(NamedTuple):
     :param reached: when a session of the peer's on our port was seen last; None: never.
     :param silent: since when the peer does not answer; None: it does.
     :param alone: since when it does and there is no session with it; None: there is one.
+    :param amiss: since when one of these is so, or its port does not answer though its host does.
     """
 
     reached: float | None = None
     silent: float | None = None
     alone: float | None = None
+    amiss: float | None = None
 
 
 FIRST: Final = Since()
@@ -140,6 +145,7 @@ def read(
     leases: str = LEASES,
     patience: float = PATIENCE,
     ask: bool = False,
+    ask_with_peer: bool = False,
 ) -> Reading:
     """Return what is known of this side.
 
@@ -149,6 +155,7 @@ def read(
     :param leases: path of dhcpd's lease file.
     :param patience: seconds that the peer's port has at most.
     :param ask: the own server is asked for its word though all seems well.
+    :param ask_with_peer: so where the peer's port answers, and not for as long as it does not.
     """
     problems: list[str] = []
     other = config.pair.peer_of(me)
@@ -167,8 +174,10 @@ def read(
     # A question a second is too much: Kea logs each, in the log where its own words are looked
     # for, and dhcpd keeps 200 bytes of each OMAPI session for good (seen with 4.4.3-P1).
     alone = config.implementation == ISC and ways.heard is None
-    amiss = outward.kind != segments.OPEN or not ways.listening or alone
-    if whole or ask or amiss:
+    amiss = _first(since.amiss, begun) if outward.kind != segments.OPEN or alone else None
+    fresh = amiss is not None and begun - amiss < FRESH
+    ask = ask or (ask_with_peer and outward.kind == segments.OPEN)
+    if whole or ask or fresh or not ways.listening:
         base = _own_side(host, base, state)
     if base.peer_hears is False:
         word = f"{other.name} to {me.name} ({me.address}:{me.port}): it says that it gets no answer"
@@ -179,6 +188,7 @@ def read(
         reached=begun if ways.inward == segments.OPEN else since.reached,
         silent=None if answers or alive else _first(since.silent, begun),
         alone=_first(since.alone, begun) if answers and ways.inward == peer.SILENT else None,
+        amiss=amiss,
     )
     reading = replace(
         base,

@@ -83,7 +83,7 @@ def conditions(
         (STATE, _state(reading) if reading.asked else former.get(STATE)),
         (SILENT, _silent(reading, limits.silence)),
         (BLOCKED, _blocked(reading, former)),
-        (DEAD, _dead(reading)),
+        (DEAD, _dead(reading, former)),
     ]
     if reading.whole:
         rows += _rest(reading, limits, former)
@@ -166,7 +166,7 @@ def _blocked(reading: Reading, former: Conditions) -> Condition | None:
     return known if known and known.essence == _IN and not reading.asked else None
 
 
-def _dead(reading: Reading) -> Condition | None:
+def _dead(reading: Reading, former: Conditions) -> Condition | None:
     """Return that the silence has lasted as long as the policy wants, if there is one.
 
     Not before the server's own count has too: the reaction would be refused. One that was, by a
@@ -175,12 +175,14 @@ def _dead(reading: Reading) -> Condition | None:
     policy = reading.config.partner_down
     if not policy.after or reading.since.silent is None or reading.alive:
         return None
+    if not reading.asked:
+        return former.get(DEAD)
     lasted = min(reading.silent_for, reading.cut_for or 0.0)
     if lasted < policy.after or reading.own.word != model.INTERRUPTED:
         return None
     return Condition(
         f"dead {math.frexp(lasted / policy.after)[1]}",
-        f"{reading.peer.name} has been silent for {policy.after:g} s, "
+        f"{reading.peer.name} has been silent for {lasted:.0f} s, "
         f"and {reading.me.name} is {reading.own.state}",
     )
 

@@ -50,8 +50,9 @@ def look(
     looked, since, before, debt = _parse_memory(memory)
     now = boot_clock()
     whole = looked is None or not 0 <= now - looked < REST
-    ask = debt is not None and leaves_some(config)
-    reading = read(host, config, me, state=state, since=since, whole=whole, leases=leases, ask=ask)
+    owing = debt is not None and leaves_some(config)
+    how = {"whole": whole, "ask_with_peer": owing}
+    reading = read(host, config, me, state=state, since=since, leases=leases, **how)
     paid = pay(reading, debt)
     found = watching.conditions(reading, config.limits, before)
     problem = paid.problem or (before.get(watching.LEASES) if paid.debt else None)
