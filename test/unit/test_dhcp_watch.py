@@ -152,14 +152,21 @@ def test_a_peer_that_is_back_has_the_time_that_its_server_takes_to_connect() -> 
 
 
 def test_dead_is_said_when_the_policys_time_has_passed_and_never_without_one() -> None:
-    long = replace(SILENT, since=Since(None, SILENT.clock - 60))
+    long = replace(SILENT, since=Since(None, SILENT.clock - 60), cut_for=60.0)
     assert "dead/alert" not in said(GOOD, SILENT)
     assert "dead/alert" in said(SILENT, long)
+    for count in (None, 59.0):
+        assert "dead/alert" not in said(SILENT, replace(long, cut_for=count)), "a refusal is sure"
     assert "dead/alert" not in said(SILENT, replace(long, own=GOOD.own))
     assert "dead/alert" not in said(SILENT, replace(long, alive=True))
     plain = parse_dhcp(block("isc", ["192.0.2.2", "192.0.2.3"]))
     assert "dead/alert" not in said(SILENT, replace(long, config=plain))
     assert "dead/clear" in said(long, replace(long, own=Side(PARTNER_DOWN, "partner-down", NOW)))
+    # A reaction that was refused gets another try, and a third one after as long again.
+    ages = (61.0, 119.0, 121.0, 239.0, 241.0)
+    looks = [replace(long, since=Since(None, SILENT.clock - n), cut_for=n) for n in ages]
+    found = [said(before, now) for before, now in zip([long, *looks], looks, strict=False)]
+    assert found == [[], [], ["dead/alert"], [], ["dead/alert"]]
 
 
 @pytest.mark.parametrize(
@@ -361,11 +368,6 @@ def test_a_reading_is_told_as_plain_data() -> None:
             "was heard 4 s ago",
         ),
         (replace(SILENT, alive=True), "its host answers"),
-        # As a filter that rejects says it for a server that lives.
-        (
-            replace(SILENT, ways=SILENT.ways._replace(outward=Reply("refused", 0.001))),
-            "its host refuses the port",
-        ),
     ],
 )
 def test_a_peer_that_may_live_is_not_declared_dead(now: Reading, word: str) -> None:
@@ -395,25 +397,38 @@ def test_before_a_peer_is_declared_dead_it_is_asked_by_all_means(
     assert declare()["result"] is None
 
 
+def test_a_no_of_the_peers_host_is_no_proof_to_who_asks_by_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A filter that rejects says it for a server that serves; a reaction asks that one's minion."""
+    refused = replace(SILENT, ways=SILENT.ways._replace(outward=Reply("refused", 0.001)))
+    monkeypatch.setattr(partnerdown, "read", lambda *words, **more: refused)
+    declare = partial(partnerdown.partner_down, SimHost(), CONFIG, SILENT.me, test=True)
+    with pytest.raises(RefusedError, match="its host refuses the port") as caught:
+        declare()
+    assert "although_host_answers=True" in str(caught.value)
+    assert declare(although_host_answers=True)["result"] is None
+    with pytest.raises(RefusedError, match="60 s are wanted"):
+        declare(by_policy=True)
+
+
 def test_that_its_host_answers_can_be_overruled_and_that_its_port_does_cannot() -> None:
-    refused = SILENT.ways._replace(outward=Reply("refused", 0.001))
-    for now in (replace(SILENT, alive=True), replace(SILENT, ways=refused)):
-        partnerdown.refuse_living(now, although_host_answers=True)
+    partnerdown.refuse_living(replace(SILENT, alive=True), although_host_answers=True)
     with pytest.raises(RefusedError, match="port answers"):
         partnerdown.refuse_living(GOOD, although_host_answers=True)
 
 
 def test_a_reaction_is_held_to_the_pillars_time_by_the_servers_own_count() -> None:
     with pytest.raises(RefusedError, match="for 10 s without"):
-        partnerdown.refuse_early(replace(SILENT, cut_for=10.0))
+        partnerdown.refuse_early(replace(SILENT, cut_for=10.0), 99.0)
     with pytest.raises(RefusedError, match="not without"):
-        partnerdown.refuse_early(replace(SILENT, cut_for=None))
+        partnerdown.refuse_early(replace(SILENT, cut_for=None), 99.0)
     with pytest.raises(RefusedError, match="without its peer"):
-        partnerdown.refuse_early(replace(SILENT, own=GOOD.own, cut_for=99.0))
+        partnerdown.refuse_early(replace(SILENT, own=GOOD.own, cut_for=99.0), 99.0)
     plain = parse_dhcp(block("isc", ["192.0.2.2", "192.0.2.3"]))
     with pytest.raises(RefusedError, match="no reaction may"):
-        partnerdown.refuse_early(replace(SILENT, config=plain, cut_for=99.0))
-    partnerdown.refuse_early(replace(SILENT, cut_for=60.0))
+        partnerdown.refuse_early(replace(SILENT, config=plain, cut_for=99.0), 99.0)
+    partnerdown.refuse_early(replace(SILENT, cut_for=60.0), 60.0)
 
 
 # --- beside the minion's work ---------------------------------------------------------------
@@ -528,10 +543,11 @@ def test_a_server_that_is_well_is_not_asked_each_second(
 
 def test_a_death_that_was_told_stands_where_the_server_is_not_asked() -> None:
     silent = Since(None, SILENT.clock - 90)
-    asked = replace(SILENT, since=silent, own=Side(INTERRUPTED, "communications-interrupted"))
+    cut = Side(INTERRUPTED, "communications-interrupted")
+    asked = replace(SILENT, since=silent, own=cut, cut_for=90.0)
     found = watch.conditions(asked, LIMITS)
     assert watch.DEAD in found
-    between = replace(asked, asked=False, whole=False, own=Side())
+    between = replace(asked, asked=False, whole=False, own=Side(), cut_for=None)
     assert watch.conditions(between, LIMITS, found)[watch.DEAD] == found[watch.DEAD]
     assert watch.DEAD not in watch.conditions(between, LIMITS), "nor is one made up"
 

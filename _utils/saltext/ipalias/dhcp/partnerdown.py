@@ -19,6 +19,7 @@ from .omapikey import parse_key
 from .peer import answers_at_all
 from .reading import Reading, read
 from .segments import OPEN, REFUSED
+from .silence import RUN, read_lasted
 
 #: Seconds that dhcpd may take: it writes its state and its leases to disk before it answers.
 ISC_PATIENCE = 10.0
@@ -35,6 +36,7 @@ def partner_down(
     test: bool = False,
     although_host_answers: bool = False,
     by_policy: bool = False,
+    run: str = RUN,
 ) -> dict[str, Any]:
     """Have this host's server take its peer for dead.
 
@@ -42,6 +44,7 @@ def partner_down(
     :param although_host_answers: the peer's host may answer as long as its port does not; who
         says so knows that no server gives out leases there.
     :param by_policy: nobody has looked at it: only after the time that the pillar says.
+    :param run: folder of what the beacon has seen (`silence`).
     :returns: ``result``, ``changes``, ``comment``, ``notes``.
     :raises RefusedError: the peer answers, this server still counts on it, or refuses.
     :raises EffectError: this server does not answer.
@@ -64,8 +67,10 @@ def partner_down(
     if not although_host_answers:
         reading = _asked_again(reading)
     refuse_living(reading, although_host_answers)
+    if not (by_policy or although_host_answers):
+        refuse_refusing(reading)
     if by_policy:
-        refuse_early(reading)
+        refuse_early(reading, read_lasted(host, config, me, run))
     changes = {"state": {"old": reading.own.state, "new": "partner-down"}}
     notes = _notes(reading)
     if test:
@@ -111,16 +116,7 @@ def refuse_living(reading: Reading, although_host_answers: bool = False) -> None
             where=where,
             way_out="wait until it counts communication as cut (max_response_delay)",
         )
-    if although_host_answers:
-        return
-    if reading.ways.outward.kind == REFUSED:
-        # A kernel without a server says so, and a filter that rejects says the same.
-        raise RefusedError(
-            "its host refuses the port: no server, or a filter before one that serves",
-            where=where,
-            way_out="see that no server runs there, then say although_host_answers=True",
-        )
-    if reading.alive:
+    if reading.alive and not although_host_answers:
         raise RefusedError(
             "its host answers, its port does not: a filter may hide a server that serves",
             where=where,
@@ -128,11 +124,29 @@ def refuse_living(reading: Reading, although_host_answers: bool = False) -> None
         )
 
 
-def refuse_early(reading: Reading) -> None:
+def refuse_refusing(reading: Reading) -> None:
+    """Refuse a peer whose host says no on the port.
+
+    A kernel without a server says so, and a filter that rejects says it for a server that goes on
+    serving. A reaction has asked the peer's own minion before; by hand nobody has.
+
+    :raises RefusedError: it does.
+    """
+    if reading.ways.outward.kind == REFUSED:
+        raise RefusedError(
+            "its host refuses the port: no server, or a filter before one that serves",
+            where=f"{reading.peer.name} ({reading.peer.address}:{reading.peer.port})",
+            way_out="see that no server runs there, then say although_host_answers=True",
+        )
+
+
+def refuse_early(reading: Reading, watched: float | None) -> None:
     """Refuse what the pillar's policy does not allow, or not yet.
 
-    By the server's own count, and not by who asks: an event can be made up.
+    By the server's own count, and not by who asks: an event can be made up. And by what the beacon
+    has seen, for the server counts by a clock that can be set.
 
+    :param watched: for how long it has found the peer silent (seconds); None: it has not looked.
     :raises RefusedError: no policy, or the time has not passed.
     """
     after, where = reading.config.partner_down.after, f"{reading.config.where}:partner_down"
@@ -149,6 +163,15 @@ def refuse_early(reading: Reading) -> None:
             f"{reading.me.name} is {reading.own.state}, {since} without its peer; "
             f"{after:g} s are wanted",
             where=where,
+        )
+    if watched is None or watched < after:
+        seen = "has not watched" if watched is None else f"has for {watched:.0f} s found silent"
+        raise RefusedError(
+            f"the beacon of {reading.me.name} {seen} {reading.peer.name}; {after:g} s are wanted "
+            "by a clock that nobody sets",
+            where=where,
+            way_out="the state ipalias.dhcp installs the beacon; by hand it is "
+            "`ipalias_dhcp.partner_down` without a policy",
         )
 
 

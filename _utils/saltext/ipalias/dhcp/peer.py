@@ -324,8 +324,8 @@ def reach(target: str, port: int, patience: float = 3.0) -> dict[str, object]:
     return {
         "port": reply.kind,
         "host": there,
-        # A host that answers may serve behind a filter, and one that rejects says the same no
-        # as a kernel without a server.
-        "dead": not there,
+        # A host without its server gives out nothing, and one that is silent may only be behind
+        # a filter: neither a word from the port nor from the host, or a plain no from the port.
+        "dead": reply.kind == REFUSED or not there,
         "said": reply.said,
     }
