@@ -8,12 +8,14 @@ member that is left while it does not reach the other one.
 
 import logging
 
+import salt.exceptions
 import salt.utils.event
 
 log = logging.getLogger(__name__)
 
 __virtualname__ = "ipalias_dhcp"
 
+KEA = "kea-dhcp4-server"
 #: Seconds that a minion has for its answer: Kea itself asks its silent peer for ten.
 PATIENCE = 90
 
@@ -85,6 +87,52 @@ def partner_down(minion):
         return _refused(f"{peer['name']} itself says that its server listens")
     done = _ask(minion, "ipalias_dhcp.partner_down", by_policy=True)
     return {"done": done["result"] is True, "because": done["comment"], "notes": done["notes"]}
+
+
+def releases(primary, secondary):
+    """
+    Look whether both members have, or would install, the same release of Kea.
+
+    A member sees its peer's release only when that one's Kea runs, which is too late where the two
+    change from ISC to Kea: the second one would be refused, and the pair be apart. The
+    orchestration asks this first. With ISC there is nothing to look for.
+
+    primary, secondary
+        Minion ids of the members.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ipalias_dhcp.releases dhcp1 dhcp2
+    """
+    members = [primary, secondary]
+    if any(_ask(each, "ipalias_dhcp.policy")["implementation"] != "kea" for each in members):
+        return {"result": True, "comment": "the pair is not Kea's on both", "releases": {}}
+    found = _texts(members, "pkg.version", KEA)
+    missing = [member for member in members if not found[member]]
+    if missing:
+        found.update(_texts(missing, "pkg.latest_version", KEA))
+    shown = ", ".join(f"{member}: {found[member] or 'none'}" for member in members)
+    same = len({tuple(found[member].split(".")[:2]) for member in members}) == 1
+    if not same or not all(found.values()):
+        # Not by an exception: who asks would get Salt's own stack, and the words at its end.
+        __context__["retcode"] = 1
+        because = (
+            f"{KEA} of one release is wanted on both members ({shown}): take members of one "
+            "Debian release, or `implementation: isc`, whose releases understand each other"
+        )
+        return {"result": False, "comment": because, "releases": found}
+    return {"result": True, "comment": f"{KEA} of one release ({shown})", "releases": found}
+
+
+def _texts(minions, function, *args):
+    """Return what each minion answers, a text."""
+    told = __salt__["salt.execute"](minions, function, arg=args, timeout=PATIENCE, tgt_type="list")
+    if not isinstance(told, dict) or set(told) != set(minions):
+        silent = sorted(set(minions) - set(told or ()))
+        raise salt.exceptions.SaltRunnerError(f"{function}: no answer of {', '.join(silent)}")
+    return {minion: str(answer or "") for minion, answer in told.items()}
 
 
 def _listens(member):

@@ -23,12 +23,21 @@ ipalias-dhcp-pair-{{ step }}-told:
     - require:
         - salt: {{ after }}
 {%- endmacro %}
+# A member sees what Kea its peer has only when that one runs: too late for the first of the two.
+ipalias-dhcp-pair-releases:
+  salt.runner:
+    - name: ipalias_dhcp.releases
+    - primary: {{ pair["primary"] | json }}
+    - secondary: {{ pair["secondary"] | json }}
+
 ipalias-dhcp-pair-primary:
   salt.state:
     - tgt: [{{ pair["primary"] | json }}]
     - tgt_type: list
     - expect_minions: true
     - sls: ipalias.dhcp
+    - require:
+        - salt: ipalias-dhcp-pair-releases
 
 ipalias-dhcp-pair-primary-listens:
   salt.function:

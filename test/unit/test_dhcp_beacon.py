@@ -184,6 +184,7 @@ def test_what_a_minion_writes_is_a_text_and_nothing_else(render: Any) -> None:
 # --- the runner -----------------------------------------------------------------------------
 
 POLICY = {
+    "implementation": "kea",
     "after": 60.0,
     "witness": "gw1",
     "me": {"name": "dhcp1", "address": "192.0.2.2", "port": 647},
@@ -206,6 +207,10 @@ class Fleet:
         self.reached: dict[str, Any] = {"192.0.2.2": ALIVE, "192.0.2.3": DEAD}
         self.declared: Any = DONE
         self.word: Any = {"me": {"listening": False}}
+        #: What packages are installed, and what ones could be.
+        self.installed = {"dhcp1": "2.6.3-1", "dhcp2": "2.6.3-1+deb13u1"}
+        self.latest: dict[str, str] = {}
+        self.runner.__context__ = {}  # type: ignore[attr-defined]
         self.asked: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
 
@@ -213,9 +218,20 @@ class Fleet:
         self.events.append((tag, report))
 
     def execute(
-        self, target: Any, function: str, arg: Any, kwarg: Any, timeout: int, tgt_type: str
+        self,
+        target: Any,
+        function: str,
+        arg: Any,
+        timeout: int,
+        tgt_type: str,
+        kwarg: Any = None,
     ) -> Any:
-        assert tgt_type == "list" and len(target) == 1, "as a pattern an id is many"
+        assert tgt_type == "list", "as a pattern an id is many"
+        if function.startswith("pkg."):
+            assert arg == ("kea-dhcp4-server",)
+            known = self.installed if function == "pkg.version" else self.latest
+            return {each: known[each] for each in target if each in known}
+        assert len(target) == 1
         self.asked.append(f"{target[0]} {function}")
         answers = {
             "ipalias_dhcp.policy": lambda: self.policy,
@@ -295,6 +311,37 @@ def test_where_it_is_not_proven_nobody_is_declared_dead(
     assert found["partner down"]["done"] is False and word in found["partner down"]["because"]
     assert not any("partner_down" in asked for asked in fleet.asked)
     assert fleet.events, "and it is reported all the same"
+
+
+@pytest.mark.parametrize(
+    ("installed", "latest", "right"),
+    [
+        ({"dhcp1": "2.2.0-6", "dhcp2": "2.2.0-6"}, {}, True),
+        ({"dhcp1": "2.6.3-1", "dhcp2": ""}, {"dhcp2": "2.6.3-1"}, True),
+        ({"dhcp1": "2.2.0-6", "dhcp2": "2.6.3-1"}, {}, False),
+        ({"dhcp1": "2.2.0-6", "dhcp2": ""}, {"dhcp2": "2.6.3-1"}, False),
+        ({"dhcp1": "2.2.0-6", "dhcp2": ""}, {"dhcp2": ""}, False),
+    ],
+)
+def test_two_releases_of_kea_are_told_of_before_the_first_one_changes(
+    fleet: Fleet, installed: dict[str, str], latest: dict[str, str], right: bool
+) -> None:
+    fleet.installed, fleet.latest = installed, latest
+    told = fleet.runner.releases("dhcp1", "dhcp2")
+    assert told["result"] is right, told
+    assert fleet.runner.__context__ == ({} if right else {"retcode": 1})
+    assert right or "dhcp1: 2.2.0-6" in told["comment"]
+
+
+def test_releases_of_dhcpd_understand_each_other(fleet: Fleet) -> None:
+    fleet.policy, fleet.installed = {**POLICY, "implementation": "isc"}, {}
+    assert fleet.runner.releases("dhcp1", "dhcp2")["result"] is True
+
+
+def test_a_release_that_is_not_told_is_no_release(fleet: Fleet) -> None:
+    del fleet.installed["dhcp2"]
+    with pytest.raises(Exception, match="no answer of dhcp2"):
+        fleet.runner.releases("dhcp1", "dhcp2")
 
 
 def test_a_minion_that_refuses_is_told_of(fleet: Fleet) -> None:

@@ -208,10 +208,11 @@ def _answer(
 def policy_of(config: DhcpConfig, me: Member) -> dict[str, Any]:
     """Return what the pillar wants of a reaction: ``after`` (seconds, 0: nothing), ``witness``.
 
-    With both members' addresses and ports, for the witness to ask.
+    With both members' addresses and ports, for the witness to ask, and the implementation.
     """
     other = config.pair.peer_of(me)
     return {
+        "implementation": config.implementation,
         "after": config.partner_down.after,
         "witness": config.partner_down.witness,
         "me": {"name": me.name, "address": me.address, "port": me.port},

@@ -42,6 +42,11 @@ from .ports import refuse_used
 from .releases import Asking, refuse_peers_release
 from .services import SERVERS, Socket, State, read_sockets, read_state, refuse_drill
 
+RELEASES = (
+    "The peer's release of Kea shows only when its Kea runs: both need one "
+    "(`salt-run ipalias_dhcp.releases PRIMARY SECONDARY`)"
+)
+
 
 @dataclass
 class Setup:
@@ -194,7 +199,7 @@ class Setup:
             if config.implementation == KEA:
                 owner = conffiles.owner_of_leases(self.host)
                 carry, said = plan_carry(self.host, config, self.clock(), owner)
-                notes.append(said)
+                notes += [said, RELEASES]
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
