@@ -9,6 +9,9 @@ Where one way alone is blocked it is the one that is not reached: it hears that 
 fetches what there is, and is told nothing of what the other one gives out until that reaches it
 again (58 of 58, 2.6). By its own look at the other one all is well meanwhile.
 
+And a primary that is alone, in either mode, asks nobody when the other one comes, who may have
+leases that it has not: those of a dhcpd that has served for longer there (`carry`).
+
 It costs little to fetch what is there already, so each member does it whenever both are normal
 after one of them was not, or the other one has not called for a while, and after the start of
 whoever watches, for what was before is not known.
@@ -21,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from ..errors import EffectError, IpaliasError, RefusedError
 from ..host import Host
 from . import keactl, model
-from .model import ISC, LOAD_BALANCING, MEMFILE, DhcpConfig, Member
+from .model import ISC, MEMFILE, DhcpConfig, Member
 from .reading import FRESH, Reading, read
 from .segments import OPEN
 from .watch import Condition
@@ -62,11 +65,12 @@ class Payment(NamedTuple):
 
 
 def leaves_some(config: DhcpConfig) -> bool:
-    """Tell whether a pair can be normal again with leases missing on one side."""
-    kea = config.pair.kea
-    return (
-        config.implementation != ISC and kea.mode == LOAD_BALANCING and kea.leases.kind == MEMFILE
-    )
+    """Tell whether a pair can be normal again with leases missing on one side.
+
+    Of hot standby as well: a primary that was alone is asked by the other one, and asks nobody,
+    though that may come with leases of dhcpd's which are not known here (`carry`).
+    """
+    return config.implementation != ISC and config.pair.kea.leases.kind == MEMFILE
 
 
 def is_pressing(debt: Debt | None, config: DhcpConfig, now: float) -> bool:
@@ -110,14 +114,13 @@ def pay(reading: Reading, debt: Debt | None) -> Payment:
 def _uncalled(reading: Reading) -> bool:
     """Tell whether the other one may have given this one up: it has not called for too long.
 
-    Kea holds its sessions open and beats on them. Half of what is over between a heartbeat and
-    the time of giving up is left for the look. After a minute the states tell: one whose calls
-    come from another address than its own would be waited for without an end.
+    Kea holds its sessions open and beats on them, once a second at most. After a minute the
+    states tell: one whose calls come from another address than its own would be waited for
+    without an end.
     """
-    kea, called = reading.config.pair.kea, reading.ways.called
+    called, limit = reading.ways.called, reading.config.pair.kea.max_response_delay
     if reading.ways.inward != OPEN and reading.since.reached is not None:
         called = reading.clock - reading.since.reached
-    limit = (kea.heartbeat_delay + kea.max_response_delay) / 2
     return called is not None and limit < called < limit + FRESH
 
 
