@@ -167,7 +167,8 @@ def remove(address, interface=None, force=None, pillar="ipalias", test=None):
 
     force
         The address itself, once more: take it away even if the connection to the master, or
-        the default route, hangs on it, or an account of a control panel uses it.
+        the default route, hangs on it, or an account of a control panel uses it, or the DHCP
+        server of a pair.
 
     pillar
         Pillar path of the formula's block.
@@ -226,6 +227,7 @@ def apply(name=None, pillar="ipalias", block=None, confirm="auto", test=None):
     if block is not None:
         data = {"interfaces": {name: block}}
         engine = _engine(data=data, root=f"state {name}", confirm=manual)
+        engine.whole = (_formula().pillar_at(pillar), pillar)
     else:
         engine = _engine(pillar, confirm=manual)
     return _mutate(engine.managed, test, name=name)

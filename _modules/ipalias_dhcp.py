@@ -743,8 +743,4 @@ def watch(memory=None, pillar="ipalias"):
         salt dhcp1 ipalias_dhcp.watch
     """
     formula = _formula()
-    library = formula.library("dhcp.watching")
-    setup = _setup(pillar)
-    config, me = formula.call(library.side_of, setup)
-    look = functools.partial(library.look, setup.host, config, me, state=setup.settings.paths.state)
-    return formula.call(library.watch, pillar, look, memory)
+    return formula.call(formula.library("dhcp.silence").watch, _setup(pillar), pillar, memory)

@@ -80,8 +80,19 @@ def partner_down(minion):
     found = _ask(witness, "ipalias_dhcp.reach", peer["address"], peer["port"])
     if not found["dead"]:
         return _refused(f"{witness} finds {peer['name']} alive: its port is {found['port']}")
+    if found["host"] and _listens(peer["name"]):
+        # A firewall can refuse in the name of a server that goes on serving.
+        return _refused(f"{peer['name']} itself says that its server listens")
     done = _ask(minion, "ipalias_dhcp.partner_down", by_policy=True)
     return {"done": done["result"] is True, "because": done["comment"], "notes": done["notes"]}
+
+
+def _listens(member):
+    """Return whether a member says that its server listens; one that says nothing does not."""
+    try:
+        return _ask(member, "ipalias_dhcp.status")["me"]["listening"] is True
+    except (RuntimeError, KeyError, TypeError):
+        return False
 
 
 def _refused(because):

@@ -71,6 +71,31 @@ def test_a_rehearsal_shows_the_change_where_nothing_is_installed_yet(member):
     assert member.picture("/etc") == before
 
 
+def test_the_alias_of_a_member_is_awaited_and_then_held(member):
+    found = "/var/lib/ipalias/dhcp/found.json"
+    dhcp = member.pillar["dhcp"]
+    dhcp["pair"]["members"]["minion"]["address"] = "192.0.2.77"
+    place = "ipalias:dhcp:pair:members:minion:address"
+    told = member.state("ipalias_dhcp.pair", "pair", test=True)
+    assert told["result"] is False and f"{place}: 192.0.2.77 is not an address" in told["comment"]
+    member.pillar = {"interfaces": {"eth0": {"addresses": ["192.0.2.77"]}}, "dhcp": dhcp}
+    told = member.state("ipalias_dhcp.pair", "pair", test=True)
+    assert told["result"] is None and told["changes"]["files"]
+    assert "192.0.2.77/32 of eth0" in told["comment"] and "aliases are applied" in told["comment"]
+    assert member.state("ipalias_dhcp.pair", "pair")["result"] is False
+    assert member.state("ipalias.managed", "eth0", pillar="ipalias")["result"] is True
+    member.host.write(found, "{}\n")
+    try:
+        assert place in member.refusal("ipalias.remove", "192.0.2.77")
+        for given in ({"addresses": []}, {"addresses": ["198.51.100.12"]}):
+            ret = member.state("ipalias.managed", "eth0", **given)
+            assert ret["result"] is False and place in ret["comment"], ret
+        told = member.call("ipalias.remove", "192.0.2.77", force="192.0.2.77")
+        assert told["changes"]["addresses"]["removed"] == ["192.0.2.77/32"]
+    finally:
+        member.host.remove(found)
+
+
 def test_elsewhere_a_pair_is_refused_and_a_host_without_the_block_left_alone(minion):
     minion.pillar = {"dhcp": {"implementation": "isc"}}
     assert "for Debian 12 and 13" in minion.refusal("ipalias_dhcp.apply")

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from test_dhcp_backup_booted import FIRST, SECOND, given
 from test_dhcp_setup import Boot, call, pid_of, pillar
 
+from rig.dhcp_hosts import ask_kea
 from rig.host import BootedHost
 from saltext.ipalias.dhcp.kea import subnet_id
-
-_ASK = """
-import socket
-made = socket.socket(socket.AF_UNIX)
-made.settimeout(10)
-made.connect("/run/kea/kea4-ctrl-socket")
-made.sendall(b'{"command": "lease4-get-all"}')
-said = b""
-while chunk := made.recv(65536):
-    said += chunk
-print(said.decode())
-"""
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
@@ -43,8 +30,7 @@ def test_what_clients_hold_comes_along(booted: Boot, suite: str) -> None:
 
 def holder(host: BootedHost) -> str:
     """Return who has the one address that Kea knows to be held."""
-    answer = json.loads(host.run([host.python, "-I", "-c", _ASK]).out)
-    [lease] = answer["arguments"]["leases"]
+    [lease] = ask_kea(host, "lease4-get-all")["leases"]
     shown = {key: lease[key] for key in ("ip-address", "subnet-id", "state")}
     assert shown == {
         "ip-address": "192.0.2.150",

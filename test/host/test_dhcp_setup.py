@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from rig.host import BootedHost
 from rig.process import wait_until
+from saltext.ipalias.dhcp.drill import guard_command
+from saltext.ipalias.dhcp.services import DRILL, SERVERS
 
 Boot = Callable[[str, str], BootedHost]
 
@@ -115,6 +118,41 @@ def test_a_file_that_the_server_refuses_costs_nothing(booted: Boot) -> None:
     host.write(MAINS["isc"], text)
     told = call(host, "ipalias.dhcp", pillar(host, "isc", authoritative=False))
     assert told["result"] is True and pid_of(host, "isc") not in ("", pid)
+
+
+@pytest.mark.parametrize(("suite", "implementation"), [("bookworm", "isc"), ("trixie", "kea")])
+def test_a_drill_and_hands_on_our_files(booted: Boot, suite: str, implementation: str) -> None:
+    host = booted(suite, "networkd")
+    block, server = pillar(host, implementation), SERVERS[implementation]
+    assert call(host, "ipalias.dhcp", block)["result"] is True
+    held, pid = files_of(host), pid_of(host, implementation)
+    main = {"isc": "/etc/dhcp/ipalias.conf", "kea": MAINS["kea"]}[implementation]
+    host.run(["chmod", "644", main])
+    told = call(host, "ipalias.dhcp", block)
+    right = "0600" if implementation == "isc" else "0640"
+    assert told["changes"] == {"files": {main: f"mode 0644 -> {right}"}}, told
+    assert pid_of(host, implementation) == pid and differences(files_of(host), held) == []
+    # What the server cannot read: dhcpd is root, and has no right of root's to files.
+    host.run(["chmod", "000", main])
+    told = call(host, "ipalias.dhcp", block)
+    assert told["changes"]["files"] == {main: f"mode 0000 -> {right}"}, told
+    assert told["changes"]["service"] == {server.unit: "restarted"}
+    assert pid_of(host, implementation) not in ("", pid)
+
+    host.run(list(guard_command(server, 600).argv))
+    host.run(["systemctl", "stop", server.unit])
+    wait_until(lambda: not pid_of(host, implementation), "the end of the server")
+    for test in (True, False):
+        told = call(host, "ipalias.dhcp", block, test=test)
+        assert (told["result"], told["changes"]) == (True, {}), told
+        assert re.search(r"drill.*again at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", told["comment"]), told
+    changed = pillar(host, implementation, limits={"skew": 9}, authoritative=False)
+    told = call(host, "ipalias.dhcp", changed)
+    assert told["result"] is False and "drill_start" in told["comment"], told
+    assert not pid_of(host, implementation)
+    host.run(["systemctl", "stop", f"{DRILL}.timer"])
+    assert call(host, "ipalias.dhcp", block)["changes"] == {"service": {server.unit: "started"}}
+    assert pid_of(host, implementation)
 
 
 def test_a_server_that_dies_at_its_start_is_put_back(booted: Boot) -> None:

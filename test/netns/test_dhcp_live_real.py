@@ -17,6 +17,7 @@ from rig.dhcp_daemons import Pair, Side, pair
 from rig.netns import NetHost, Segment
 from rig.process import wait_until
 from rig.wan import inside
+from saltext.ipalias import announce
 from saltext.ipalias.dhcp import (
     carry,
     keactl,
@@ -262,7 +263,7 @@ class OtherClock(threading.Thread):
                 continue
             there = (int(time.time() * 1000) + self._ahead) % segments.DAY
             fields = [14, 0, 0, ident, number, sent, there, there]
-            fields[2] = segments.checksum(struct.pack("!BBHHHIII", *fields))
+            fields[2] = announce.checksum(struct.pack("!BBHHHIII", *fields))
             self._socket.sendto(struct.pack("!BBHHHIII", *fields), (asker, 0))
 
     def end(self) -> None:

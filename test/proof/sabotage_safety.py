@@ -48,7 +48,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "a file that has another text already is not put back",
         (
             "recover.py",
-            "elif now is None or (now.text, now.mode) != (image.text, image.mode):",
+            "elif now is None or replace(now, real_path=real_path) != image:",
             "elif now is None:",
         ),
     ),

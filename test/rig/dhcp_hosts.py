@@ -15,7 +15,7 @@ from typing import Any
 from rig.dhcp_leasefiles import parse_isc, parse_kea
 from rig.host import BootedHost
 from rig.netns import CHECKOUT, NetHost, Segment
-from rig.process import Running, wait_until
+from rig.process import CommandFailed, Running, wait_until
 from rig.setups import SETUPS
 
 #: The clients' network: more addresses than a documentation block has, for half of the free ones
@@ -28,24 +28,14 @@ LEASES = {"isc": "/var/lib/dhcp/dhcpd.leases", "kea": "/var/lib/kea/kea-leases4.
 #: Names of both implementations for what `Member.state` tells.
 NORMAL = ("normal", "load-balancing", "hot-standby")
 
-_STATUS = """
+_ASK = """
 import json, socket, sys
 made = socket.socket(socket.AF_UNIX)
-made.settimeout(3)
+made.settimeout(10)
 made.connect("/run/kea/kea4-ctrl-socket")
-made.sendall(b'{"command": "status-get"}')
-said = b""
+made.sendall(json.dumps({"command": sys.argv[1]}).encode())
 while chunk := made.recv(65536):
-    said += chunk
-[row] = json.loads(said)["arguments"]["high-availability"]
-servers = row["ha-servers"]
-remote = servers["remote"]
-apart = remote.get("communication-interrupted")
-# A standby that hears nothing stays one by its own word.
-print("interrupted" if apart and servers["local"]["state"] == "hot-standby" else
-      servers["local"]["state"])
-# Seconds since the other one's last answer.
-print(remote["age"] if remote.get("in-touch") else "never")
+    sys.stdout.write(chunk.decode())
 """
 # In place of what was there before, at one moment.
 _DROP = """
@@ -66,6 +56,16 @@ table bridge dhcprig {{
     }}
 }}
 """
+
+
+def ask_kea(host: BootedHost, command: str) -> Mapping[str, Any]:
+    """Give a host's Kea a command; return its answer's arguments.
+
+    :raises CommandFailed: it does not answer.
+    """
+    done = host.run([host.python, "-I", "-c", _ASK, command])
+    arguments: Mapping[str, Any] = json.loads(done.out)["arguments"]
+    return arguments
 
 
 class Member:
@@ -93,20 +93,33 @@ class Member:
         if not self.pids():
             return ""
         if self.implementation == "kea":
-            return self._kea()[0]
+            return self._kea_state()
         text = self.host.read(LEASES["isc"]) or ""
         told = re.findall(r"^\s*my state (\S+) at", text, re.MULTILINE)
         return told[-1] if told else ""
 
+    def _kea_state(self) -> str:
+        said = self._kea()
+        if not said:
+            return ""
+        state = str(said["local"]["state"])
+        apart = said["remote"].get("communication-interrupted")
+        # A standby that hears nothing stays one by its own word.
+        return "interrupted" if apart and state == "hot-standby" else state
+
     def heard(self) -> float:
         """Return the seconds since its Kea had an answer from the other one; endless: never."""
-        said = self._kea()[1]
-        return float(said) if said.isdigit() else math.inf
+        remote = self._kea().get("remote", {})
+        return float(remote["age"]) if remote.get("in-touch") else math.inf
 
-    def _kea(self) -> tuple[str, str]:
-        done = self.host.run([self.host.python, "-I", "-c", _STATUS], check=False)
-        state, _, heard = done.out.strip().partition("\n")
-        return state, heard
+    def _kea(self) -> Mapping[str, Any]:
+        """Return what Kea says of the two, ``status-get``; empty: it does not."""
+        try:
+            [row] = ask_kea(self.host, "status-get")["high-availability"]
+        except CommandFailed:
+            return {}
+        servers: Mapping[str, Any] = row["ha-servers"]
+        return servers
 
     def kill(self, signal: str = "-9") -> None:
         """Kill the server, and wait until it is gone."""

@@ -23,6 +23,8 @@ from saltext.ipalias.host import Result
 SCENES = ("first", "other", "away", "switch")
 #: The table, among what runs.
 RULES = "table"
+#: When the timer of a drill is over.
+MOMENT = "Sat 2026-11-28 14:32:10 UTC"
 _ids = itertools.count(1)
 DEFAULTS = '# kept\nINTERFACESv4=""\nINTERFACESv6=""\n'
 MAIN = '# kept\noption domain-name "example.org";\n'
@@ -151,6 +153,9 @@ class Systemctl(Program):
         if unit == f"{drill.GUARD}.timer":
             if verb == "is-active":
                 return Result(3 if running(host, unit) is None else 0, "", "")
+            if verb == "list-timers":
+                left = f"{MOMENT} 1min 40s left - - {unit} {drill.GUARD}.service\n"
+                return Result(0, "" if running(host, unit) is None else left, "")
             run_by(host, unit, None)
             return Result(0, "", "")
         server = server_of(unit)
@@ -234,7 +239,7 @@ def linux() -> SimHost:
         {
             "/etc/debian_version": "12.5\n",
             "/etc/group": "root:x:0:\n_kea:x:105:\n",
-            "/etc/passwd": "root:x:0:0::/root:/bin/sh\n_kea:x:104:105::/var/lib/kea:/bin/false\n",
+            "/etc/passwd": "root:x:0:0::/root:/bin/sh\n_kea:x:101:105::/var/lib/kea:/bin/false\n",
             "/var/lib/dhcp/dhcpd.leases": LEASES,
             "/etc/default/isc-dhcp-server": DEFAULTS,
             "/etc/dhcp/dhcpd.conf": MAIN,

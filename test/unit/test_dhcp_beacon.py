@@ -191,6 +191,7 @@ POLICY = {
 }
 ALIVE = {"port": "open", "host": True, "dead": False}
 DEAD = {"port": "silent", "host": False, "dead": True}
+REFUSING = {"port": "refused", "host": True, "dead": True}
 DONE = {"result": True, "comment": "dhcp1 takes dhcp2 for dead", "notes": ["a note"]}
 
 
@@ -204,6 +205,7 @@ class Fleet:
         self.policy: Any = POLICY
         self.reached: dict[str, Any] = {"192.0.2.2": ALIVE, "192.0.2.3": DEAD}
         self.declared: Any = DONE
+        self.word: Any = {"me": {"listening": False}}
         self.asked: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
 
@@ -219,6 +221,7 @@ class Fleet:
             "ipalias_dhcp.policy": lambda: self.policy,
             "ipalias_dhcp.reach": lambda: self.reached[arg[0]],
             "ipalias_dhcp.partner_down": lambda: self.declared,
+            "ipalias_dhcp.status": lambda: self.word,
         }
         if function == "ipalias_dhcp.partner_down":
             assert kwarg == {"by_policy": True}, "the minion holds it to its own pillar"
@@ -251,6 +254,23 @@ def test_a_peer_that_two_places_find_dead_is_declared_so(fleet: Fleet) -> None:
     fleet.asked.clear()
     fleet.runner.react("dhcp1", "dead", "clear", "it is back")
     assert fleet.asked == []
+
+
+@pytest.mark.parametrize("word", [{"me": {"listening": False}}, "ERROR: no answer", None, {}])
+def test_a_host_without_its_server_is_asked_before_it_is_declared_dead(
+    fleet: Fleet, word: Any
+) -> None:
+    fleet.reached["192.0.2.3"], fleet.word = REFUSING, word
+    found = fleet.runner.react("dhcp1", "dead", "alert", "dhcp2 has been silent")
+    assert found["partner down"]["done"] is True
+    assert fleet.asked[-2:] == ["dhcp2 ipalias_dhcp.status", "dhcp1 ipalias_dhcp.partner_down"]
+
+
+def test_a_filter_that_refuses_in_a_servers_name_is_no_death(fleet: Fleet) -> None:
+    fleet.reached["192.0.2.3"], fleet.word = REFUSING, {"me": {"listening": True}}
+    found = fleet.runner.react("dhcp1", "dead", "alert", "dhcp2 has been silent")
+    assert found["partner down"]["done"] is False
+    assert "itself says" in found["partner down"]["because"]
 
 
 @pytest.mark.parametrize(

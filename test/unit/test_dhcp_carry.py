@@ -114,7 +114,7 @@ def test_keas_first_start_finds_them(host: SimHost) -> None:
     assert seen == [host.files.read(KEA_LEASES)] and "02:00:00:00:00:aa" in (seen[0] or "")
     state = host.files.at(KEA_LEASES)
     assert state is not None
-    assert (state.uid, state.gid, state.mode & 0o777) == (104, 105, 0o640)
+    assert (state.uid, state.gid, state.mode & 0o777) == (101, 105, 0o640)
 
 
 def test_one_that_cannot_start_leaves_no_leases_behind(host: SimHost) -> None:

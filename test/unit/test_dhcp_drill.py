@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -158,6 +159,53 @@ def test_what_a_drill_has_stopped_is_not_taken_away_under_its_timer(member: SimH
     assert member.mutating == []
     drill.start(setup(member))
     assert setup(member).absent()["result"] is True
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_highstate_leaves_stopped_what_a_drill_has_stopped(member: SimHost, test: bool) -> None:
+    drill.stop(setup(member), 60)
+    member.log.clear()
+    answer = setup(member).managed(test=test)
+    assert (answer["result"], answer["changes"]) == (True, {})
+    [note] = [note for note in answer["notes"] if "drill" in note]
+    assert f"has stopped {UNIT}" in note and f"{TIMER} starts it again at 2026-11-28 14:32" in note
+    assert note in answer["comment"] and "drill_start" in note
+    assert member.mutating == [] and running(member, UNIT) is None
+    member.programs["systemctl"] = _without_times(member.programs["systemctl"])
+    assert "again soon" in setup(member).managed()["comment"]
+    drill.start(setup(member))
+    assert not [note for note in setup(member).managed()["notes"] if "drill" in note]
+
+
+def test_mode_and_owner_are_put_right_under_a_drill_and_nothing_started(member: SimHost) -> None:
+    path = "/etc/dhcp/ipalias.conf"
+    drill.stop(setup(member), 60)
+    member.files.nodes[path] = replace(member.files.nodes[path], mode=0o000, uid=1000)
+    answer = setup(member).managed()
+    assert answer["changes"] == {"files": {path: "mode 0000 -> 0600, owner 1000:0 -> 0:0"}}
+    assert "drill_start" in answer["comment"] and running(member, UNIT) is None
+    assert member.files.nodes[path].mode == 0o600
+
+
+def _without_times(systemctl: Callable[..., Result]) -> Callable[..., Result]:
+    """Return a systemctl that does not tell when a timer is over."""
+    return lambda argv, stdin: (
+        Result(0, "", "") if "list-timers" in argv else systemctl(argv, stdin)
+    )
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_a_change_under_a_drill_is_refused_with_its_way_out(member: SimHost, test: bool) -> None:
+    drill.stop(setup(member), 60)
+    before = member.state()
+    member.log.clear()
+    for wanted in (block(authoritative=False), block(firewall=True)):
+        with pytest.raises(RefusedError, match=r"a drill has stopped.*drill_start"):
+            setup(member, wanted).managed(test=test)
+    assert member.mutating == [] and member.state() == before
+    drill.start(setup(member))
+    assert setup(member, block(authoritative=False)).managed()["result"] is True
+    assert running(member, UNIT)
 
 
 def test_test_true_changes_nothing(member: SimHost) -> None:

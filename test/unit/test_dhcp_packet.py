@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saltext.ipalias import announce
 from saltext.ipalias.dhcp import packet
 from saltext.ipalias.dhcp.packet import Message, Place
 
@@ -42,6 +43,16 @@ def test_a_message_is_read_as_it_was_written(message: Message) -> None:
     source, target = SERVER, Place(message.mac, "192.0.2.77")
     frame = packet.render_frame(message, source, target)
     assert packet.parse_frame(frame) == (message, source, target)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_message_may_have_an_odd_number_of_bytes(more: int) -> None:
+    message = Message(1, 7, MAC, options={61: bytes(100 + more)})
+    assert len(packet.render_message(message)) % 2 == more
+    frame = packet.render_frame(message, SERVER, EVERYONE)
+    datagram = frame[34:]
+    pseudo = frame[26:34] + bytes([0, 17]) + len(datagram).to_bytes(2, "big")
+    assert announce.checksum(pseudo + datagram) == 0, "as its receiver sums it up"
 
 
 def test_a_message_has_its_fields_where_the_standard_says() -> None:

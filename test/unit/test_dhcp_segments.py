@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saltext.ipalias import announce
 from saltext.ipalias.dhcp import segments
 from saltext.ipalias.dhcp.segments import Session
 from saltext.ipalias.wan.netlink import Message, attribute
@@ -42,7 +43,7 @@ def test_a_segment_that_asks_is_a_syn_whose_checksum_is_right() -> None:
     assert made[13] == SYN and len(made) == 20
     pseudo = socket.inet_aton("192.0.2.2") + socket.inet_aton("192.0.2.3")
     # Over a message with its own checksum the sum is nothing (RFC 1071).
-    assert segments.checksum(pseudo + struct.pack("!BBH", 0, 6, 20) + made) == 0
+    assert announce.checksum(pseudo + struct.pack("!BBH", 0, 6, 20) + made) == 0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_clock_that_is_not_told_as_it_should_be_is_not_known() -> None:
     assert segments.parse_timestamp(reply(0, 0, 0, ident=8), 7, 9, 0) is None
     request = IP + segments.render_timestamp(7, 9, 0)
     assert segments.parse_timestamp(request, 7, 9, 0) is None, "our own question"
-    assert segments.checksum(request[20:]) == 0
+    assert announce.checksum(request[20:]) == 0
 
 
 def test_the_kernels_table_is_read_and_nonsense_in_it_passed_over() -> None:

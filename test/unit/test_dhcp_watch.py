@@ -152,14 +152,21 @@ def test_a_peer_that_is_back_has_the_time_that_its_server_takes_to_connect() -> 
 
 
 def test_dead_is_said_when_the_policys_time_has_passed_and_never_without_one() -> None:
-    long = replace(SILENT, since=Since(None, SILENT.clock - 60))
+    long = replace(SILENT, since=Since(None, SILENT.clock - 60), cut_for=60.0)
     assert "dead/alert" not in said(GOOD, SILENT)
     assert "dead/alert" in said(SILENT, long)
+    for count in (None, 59.0):
+        assert "dead/alert" not in said(SILENT, replace(long, cut_for=count)), "a refusal is sure"
     assert "dead/alert" not in said(SILENT, replace(long, own=GOOD.own))
     assert "dead/alert" not in said(SILENT, replace(long, alive=True))
     plain = parse_dhcp(block("isc", ["192.0.2.2", "192.0.2.3"]))
     assert "dead/alert" not in said(SILENT, replace(long, config=plain))
     assert "dead/clear" in said(long, replace(long, own=Side(PARTNER_DOWN, "partner-down", NOW)))
+    # A reaction that was refused gets another try, and a third one after as long again.
+    ages = (61.0, 119.0, 121.0, 239.0, 241.0)
+    looks = [replace(long, since=Since(None, SILENT.clock - n), cut_for=n) for n in ages]
+    found = [said(before, now) for before, now in zip([long, *looks], looks, strict=False)]
+    assert found == [[], [], ["dead/alert"], [], ["dead/alert"]]
 
 
 @pytest.mark.parametrize(
@@ -398,15 +405,15 @@ def test_that_its_host_answers_can_be_overruled_and_that_its_port_does_cannot() 
 
 def test_a_reaction_is_held_to_the_pillars_time_by_the_servers_own_count() -> None:
     with pytest.raises(RefusedError, match="for 10 s without"):
-        partnerdown.refuse_early(replace(SILENT, cut_for=10.0))
+        partnerdown.refuse_early(replace(SILENT, cut_for=10.0), 99.0)
     with pytest.raises(RefusedError, match="not without"):
-        partnerdown.refuse_early(replace(SILENT, cut_for=None))
+        partnerdown.refuse_early(replace(SILENT, cut_for=None), 99.0)
     with pytest.raises(RefusedError, match="without its peer"):
-        partnerdown.refuse_early(replace(SILENT, own=GOOD.own, cut_for=99.0))
+        partnerdown.refuse_early(replace(SILENT, own=GOOD.own, cut_for=99.0), 99.0)
     plain = parse_dhcp(block("isc", ["192.0.2.2", "192.0.2.3"]))
     with pytest.raises(RefusedError, match="no reaction may"):
-        partnerdown.refuse_early(replace(SILENT, config=plain, cut_for=99.0))
-    partnerdown.refuse_early(replace(SILENT, cut_for=60.0))
+        partnerdown.refuse_early(replace(SILENT, config=plain, cut_for=99.0), 99.0)
+    partnerdown.refuse_early(replace(SILENT, cut_for=60.0), 60.0)
 
 
 # --- beside the minion's work ---------------------------------------------------------------
@@ -521,10 +528,11 @@ def test_a_server_that_is_well_is_not_asked_each_second(
 
 def test_a_death_that_was_told_stands_where_the_server_is_not_asked() -> None:
     silent = Since(None, SILENT.clock - 90)
-    asked = replace(SILENT, since=silent, own=Side(INTERRUPTED, "communications-interrupted"))
+    cut = Side(INTERRUPTED, "communications-interrupted")
+    asked = replace(SILENT, since=silent, own=cut, cut_for=90.0)
     found = watch.conditions(asked, LIMITS)
     assert watch.DEAD in found
-    between = replace(asked, asked=False, whole=False, own=Side())
+    between = replace(asked, asked=False, whole=False, own=Side(), cut_for=None)
     assert watch.conditions(between, LIMITS, found)[watch.DEAD] == found[watch.DEAD]
     assert watch.DEAD not in watch.conditions(between, LIMITS), "nor is one made up"
 

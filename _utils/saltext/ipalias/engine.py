@@ -224,7 +224,7 @@ class Engine(Surroundings):
                 plans.append(self.plan(situation, target, settings, plans))
             ledger_after = replace(ledger, default={})
             plans = [_with_ledger(plan, ledger_after) for plan in plans]
-            return self.carry_out(plans, config, config.base, test)
+            return self.carry_out(plans, config, config.base, test, pair_first=True)
 
     def restored(self, plans: Sequence[Plan], forget: Sequence[str], test: bool) -> Answer:
         """Put a store back as plans say; the caller holds the lock, see `restore_store`.

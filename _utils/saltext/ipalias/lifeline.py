@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from .errors import RefusedError
 from .host import Host
+from .paths import Paths
 from .plan import Plan
 
 _ESTABLISHED = "01"
@@ -144,6 +145,62 @@ def refuse_used(plans: Iterable[Plan], host: Host, forced: Collection[str]) -> N
         going -= staying
         for address, use in in_use(host, going).items() if going else ():
             _refuse(address, plan.interface, use)
+
+
+def refuse_pair(
+    plans: Sequence[Plan],
+    host: Host,
+    paths: Paths,
+    data: object,
+    root: str,
+    forced: Collection[str],
+) -> None:
+    """Refuse to take away the address at which this host's DHCP server listens for its peer.
+
+    Only where a pair was brought to this host: before that, and after a clean, nobody listens.
+
+    :param data: pillar block ``ipalias`` as Salt gives it.
+    :param root: pillar path of that block.
+    :param forced: addresses that the caller named.
+    :raises RefusedError: naming the address and the member's place in the pillar.
+    """
+    members = pair_addresses(data, root)
+    # Most hosts are no member, and never load what is the pair's.
+    going = {live.address for plan in plans for live in plan.live_remove} if members else set()
+    going |= {alias.address for plan in plans for alias in plan.change.removed if members}
+    # On another interface it is still this host's.
+    going -= {alias.address for plan in plans for alias, _ in plan.live_wanted} | set(forced)
+    used = [address for address in members if address in going]
+    if not used:
+        return
+    from .dhcp.places import Places
+
+    if host.exists(Places(f"{paths.state}/dhcp").found):
+        address = used[0]
+        raise RefusedError(
+            f"{address} is not taken away: this host's DHCP server listens for its peer on it",
+            where=members[address],
+            way_out="give the member another address there, or take the pair away by the state "
+            f"ipalias.dhcp.clean; `ipalias.remove {address} force={address}` does it all the same",
+        )
+
+
+def pair_addresses(data: object, root: str) -> dict[str, str]:
+    """Return the addresses of the members of the pillar's DHCP pair, with their pillar paths.
+
+    As they are written, unchecked: whatever else is wrong with the block, they are in use.
+    """
+    path, block = root, data
+    for key in ("dhcp", "pair", "members"):
+        path = f"{path}:{key}"
+        block = block.get(key) if isinstance(block, Mapping) else None
+    if not isinstance(block, Mapping):
+        return {}
+    return {
+        member["address"]: f"{path}:{name}:address"
+        for name, member in block.items()
+        if isinstance(member, Mapping) and isinstance(member.get("address"), str)
+    }
 
 
 def _refuse(address: str, interface: str, why: str) -> None:

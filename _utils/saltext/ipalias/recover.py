@@ -229,7 +229,7 @@ def _restore(
             folders[folder] = folders.get(folder, False) or owned
         elif owned and folder not in folders:
             yield from tidy_folder(path)
-    elif now is None or (now.text, now.mode) != (image.text, image.mode):
+    elif now is None or replace(now, real_path=real_path) != image:
         folder = yield from place_file(path, image.text, image.mode, image)
         folders.setdefault(folder, False)
 

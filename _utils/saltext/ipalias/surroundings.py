@@ -16,12 +16,12 @@ from .backends import load
 from .checks import patience
 from .difference import cap
 from .effects import Effect, ReadLive, Unlink, run
-from .errors import EffectError, InputError
+from .errors import EffectError, InputError, RefusedError
 from .files import write_state
 from .guarded import settle
 from .host import Host, Overlay
 from .ledger import Ledger, parse_ledger
-from .lifeline import refuse_cuts, refuse_used
+from .lifeline import refuse_cuts, refuse_pair, refuse_used
 from .live import Snapshot
 from .model import File, Wanted
 from .owner import choose, require_link
@@ -54,8 +54,9 @@ class Surroundings:
     :param root: pillar path of that block.
     :param locked: gives the lock of this host for a purpose.
     :param new_id: gives an id for a journal entry.
-    :param forced: addresses to be taken away even if this host is reached by them, or an
-        account of a control panel uses them.
+    :param forced: addresses to be taken away even if this host is reached by them, an account
+        of a control panel uses them, or its DHCP server.
+    :param whole: the pillar's block and its path, where `data` was given in place of it.
     """
 
     host: Machine
@@ -65,6 +66,7 @@ class Surroundings:
     locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
     new_id: Callable[[], str] = lambda: "0"
     forced: frozenset[str] = frozenset()
+    whole: tuple[object, str] | None = None
     _purpose: str = ""
     _settled: list[str] = field(default_factory=list)
     _faults: list[str] = field(default_factory=list)
@@ -193,17 +195,28 @@ class Surroundings:
         how: InterfaceConfig,
         test: bool,
         forget: Sequence[str] = (),
+        *,
+        pair_first: bool = False,
     ) -> Answer:
         """Show plans (`test`) or apply them, and answer with plain data.
 
         :param how: block whose settings count for announcing.
         :param forget: see `transaction.apply`.
+        :param pair_first: a run as a whole takes a DHCP pair away before: with `test` it is there
+            still, and is told of.
         """
         todo = [plan for plan in plans if plan.touches_host]
         refuse_cuts(todo, self.host, self.settings.master, self.forced)
         refuse_used(todo, self.host, self.forced)
-        changes = _merged(describe(plan) for plan in todo)
         notes = self.notes()
+        try:
+            data, root = self.whole or (self.data, self.root)
+            refuse_pair(todo, self.host, self.paths, data, root, self.forced)
+        except RefusedError as error:
+            if not (test and pair_first):
+                raise
+            notes.append(f"Unless the pair goes first: {error.text()}")
+        changes = _merged(describe(plan) for plan in todo)
         notes += [note for plan in plans for note in self._notes(plan, todo)]
         short, cut = cap(changes)
         answer: Answer = {"result": True, "changes": short, "notes": notes}

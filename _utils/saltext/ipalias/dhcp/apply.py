@@ -49,6 +49,7 @@ class Plan:
     """Hold a change.
 
     :param files: those that differ from the disk; `texts`: what they are now.
+    :param attributes: of these, those whose mode or owner alone is another; with what changes.
     :param check: what the server is asked before, or None.
     :param states: what the servers that are concerned do now.
     :param wanted: what they shall do, those that shall end first.
@@ -67,11 +68,22 @@ class Plan:
     like: Mapping[str, FileState] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     carry: Carry | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def touches_host(self) -> bool:
         """Tell whether a file or a service changes."""
         return bool(self.files or self.services)
+
+
+def describe(planned: Plan, test: bool) -> str:
+    """Return what a plan changes, in words."""
+    if not planned.touches_host:
+        return "This side of the pair is as wanted"
+    would = "would be " if test else ""
+    parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
+    parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
+    return ", ".join(parts)
 
 
 def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) -> Effects[Verdict]:

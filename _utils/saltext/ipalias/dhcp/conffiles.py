@@ -241,22 +241,31 @@ def is_ours(text: str) -> bool:
 def owner_of_leases(host: Host) -> FileState:
     """Return whose Kea's lease file is: Kea's own, as which it runs."""
     name = SERVERS[KEA].user
-    uid = number_of(host, name, "/etc/passwd")
-    return FileState(kea.LEASES, "", 0o640, uid, group_id(host, name))
+    return FileState(kea.LEASES, "", 0o640, max(0, user_id(host, name)), group_id(host, name))
 
 
 def group_id(host: Host, name: str) -> int:
     """Return the number of a group, group(5); the superuser's where there is none of that name."""
-    return number_of(host, name, "/etc/group")
+    return _number(host, "/etc/group", name) or 0
 
 
-def number_of(host: Host, name: str, path: str) -> int:
-    """Return a user's or a group's number, passwd(5) and group(5); 0 where there is none."""
+def user_id(host: Host, name: str) -> int:
+    """Return the number of a user, passwd(5); -1, who owns nothing, where there is none."""
+    found = _number(host, "/etc/passwd", name)
+    return -1 if found is None else found
+
+
+def _number(host: Host, path: str, name: str) -> int | None:
     for line in (host.read(path) or "").splitlines():
         words = line.split(":")
         if words[0] == name and len(words) > 2 and words[2].isdigit():
             return int(words[2])
-    return 0
+    return None
+
+
+def made_by_us(found: Found) -> list[str]:
+    """Return the files that are edited for their text and that nobody had before us."""
+    return [path for path, kept in found.files.items() if kept.text is None]
 
 
 def absent(found: Found, host: Host) -> Files:

@@ -11,7 +11,7 @@ anew with it: that one's ``flush ruleset`` would take ours away.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import MALFORMED
@@ -53,6 +53,17 @@ _WANTED_TEXT = f"""# Written by the ipalias formula.
 [Unit]
 Wants={UNIT_NAME}
 """
+
+
+def unit_step(files: Iterable[File]) -> str:
+    """Return what the table's unit has to do: ``start``, ``stop`` or nothing.
+
+    :param files: those that change.
+    """
+    ours = [file for file in files if file.path in PATHS]
+    if not ours:
+        return ""
+    return "stop" if all(file.text is None for file in ours) else "start"
 
 
 def render_rules(config: DhcpConfig, me: Member) -> str:

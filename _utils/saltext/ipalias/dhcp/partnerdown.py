@@ -19,6 +19,7 @@ from .omapikey import parse_key
 from .peer import answers_at_all
 from .reading import Reading, read
 from .segments import OPEN, REFUSED
+from .silence import RUN, read_lasted
 
 #: Seconds that dhcpd may take: it writes its state and its leases to disk before it answers.
 ISC_PATIENCE = 10.0
@@ -35,6 +36,7 @@ def partner_down(
     test: bool = False,
     although_host_answers: bool = False,
     by_policy: bool = False,
+    run: str = RUN,
 ) -> dict[str, Any]:
     """Have this host's server take its peer for dead.
 
@@ -42,6 +44,7 @@ def partner_down(
     :param although_host_answers: the peer's host may answer as long as its port does not; who
         says so knows that no server gives out leases there.
     :param by_policy: nobody has looked at it: only after the time that the pillar says.
+    :param run: folder of what the beacon has seen (`silence`).
     :returns: ``result``, ``changes``, ``comment``, ``notes``.
     :raises RefusedError: the peer answers, this server still counts on it, or refuses.
     :raises EffectError: this server does not answer.
@@ -65,7 +68,7 @@ def partner_down(
         reading = _asked_again(reading)
     refuse_living(reading, although_host_answers)
     if by_policy:
-        refuse_early(reading)
+        refuse_early(reading, read_lasted(host, config, me, run))
     changes = {"state": {"old": reading.own.state, "new": "partner-down"}}
     notes = _notes(reading)
     if test:
@@ -119,11 +122,13 @@ def refuse_living(reading: Reading, although_host_answers: bool = False) -> None
         )
 
 
-def refuse_early(reading: Reading) -> None:
+def refuse_early(reading: Reading, watched: float | None) -> None:
     """Refuse what the pillar's policy does not allow, or not yet.
 
-    By the server's own count, and not by who asks: an event can be made up.
+    By the server's own count, and not by who asks: an event can be made up. And by what the beacon
+    has seen, for the server counts by a clock that can be set.
 
+    :param watched: for how long it has found the peer silent (seconds); None: it has not looked.
     :raises RefusedError: no policy, or the time has not passed.
     """
     after, where = reading.config.partner_down.after, f"{reading.config.where}:partner_down"
@@ -140,6 +145,15 @@ def refuse_early(reading: Reading) -> None:
             f"{reading.me.name} is {reading.own.state}, {since} without its peer; "
             f"{after:g} s are wanted",
             where=where,
+        )
+    if watched is None or watched < after:
+        seen = "has not watched" if watched is None else f"has for {watched:.0f} s found silent"
+        raise RefusedError(
+            f"the beacon of {reading.me.name} {seen} {reading.peer.name}; {after:g} s are wanted "
+            "by a clock that nobody sets",
+            where=where,
+            way_out="the state ipalias.dhcp installs the beacon; by hand it is "
+            "`ipalias_dhcp.partner_down` without a policy",
         )
 
 

@@ -233,8 +233,8 @@ def judge(
     else:
         inward = SILENT
         blocked += _blocked_in(me, peer, outward, theirs, listening, reached)
-    last = (min(each, default=None) for each in (heard, called))
-    return Ways(outward, inward, listening, next(last), tuple(blocked), next(last))
+    last = min(called, default=None)
+    return Ways(outward, inward, listening, min(heard, default=None), tuple(blocked), last)
 
 
 def _blocked_out(me: Member, peer: Member, outward: Reply) -> tuple[str, ...]:

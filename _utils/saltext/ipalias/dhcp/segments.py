@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from ..announce import checksum
 from ..wan.netlink import Message, listed_attributes
 
 OPEN: Final = "open"
@@ -64,16 +65,6 @@ class Session(NamedTuple):
     remote_port: int
     state: str
     heard: float | None = None
-
-
-def checksum(data: bytes) -> int:
-    """Return the checksum of the Internet protocols (RFC 1071)."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) & ~1]))
-    if len(data) % 2:
-        total += data[-1] << 8
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def render_syn(source: tuple[str, int], target: tuple[str, int], number: int) -> bytes:

@@ -105,6 +105,7 @@ class State(NamedTuple):
     enabled: bool = False
 
 
+_MOMENT = re.compile(r"\b[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: \S+)?)")
 _USER = re.compile(r'\("([^"]*)",pid=(\d+)')
 
 
@@ -179,6 +180,21 @@ def refuse_drill(host: Host) -> None:
             where=f"{DRILL}.timer",
             way_out="end it by `ipalias_dhcp.drill_start`; nothing was changed",
         )
+
+
+def drill_end(host: Host) -> str | None:
+    """Return when the timer of a drill starts this member's server again, in words.
+
+    systemctl(1), ``list-timers``: the moment comes first, as ``Sat 2026-11-28 14:32:10 UTC``.
+
+    :return: ``at …``, or ``soon`` where systemd does not tell; None: there is no drill.
+    """
+    timer = f"{DRILL}.timer"
+    if host.run(["systemctl", "is-active", "--quiet", timer]).code != 0:
+        return None
+    told = host.run(["systemctl", "list-timers", "--no-pager", "--no-legend", timer])
+    found = _MOMENT.search(told.out)
+    return f"at {found[1]}" if found else "soon"
 
 
 # -- starting and stopping -------------------------------------------------------------------

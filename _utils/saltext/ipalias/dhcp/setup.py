@@ -20,14 +20,16 @@ from ..engine import Answer, Machine
 from ..errors import InputError, UnsupportedError
 from ..guarded import settle
 from ..live import Snapshot
-from ..model import File
+from ..model import Alias, File
 from ..paths import Settings
 from ..values import mapping
-from . import conffiles, firewall, keactl
-from .apply import Plan, Wanted, apply
+from . import attributes, conffiles, firewall, keactl
+from .apply import Plan, Wanted, apply, describe
 from .carry import Carry, plan_carry
+from .coming import addresses_of, coming_aliases, note
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
+from .heldback import leave_to_drill
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
 from .kea import HOOKS, listening, render_kea
@@ -81,8 +83,20 @@ class Setup:
             )
         with self._lock("ipalias_dhcp.apply", test):
             snapshot: Snapshot = self.host.perform(ReadLive())
-            config, me = self.member(snapshot)
-            return self._carry_out(self._plan(config, me, _addresses(snapshot), test), test)
+            coming: list[Alias] = []
+            try:
+                config, me = self.member(snapshot)
+            except InputError:
+                if not test:
+                    raise
+                # Aliases of this pillar may have to come first: the same, or another refusal.
+                coming = coming_aliases(self.data, self.root, snapshot)
+                config, me = self.member(snapshot, coming)
+            planned = self._plan(config, me, addresses_of(snapshot, coming), test)
+            if not coming:
+                return self._carry_out(planned, test)
+            planned = replace(planned, notes=(note(coming, config, me), *planned.notes))
+            return {**self._carry_out(planned, test), "result": None}
 
     def absent(self, *, test: bool = False) -> Answer:
         """Take our configuration away; what was there before is back, and leases stay."""
@@ -108,16 +122,20 @@ class Setup:
         block = mapping(self.data, self.root).get("dhcp")
         return parse_dhcp(block, f"{self.root}:dhcp")
 
-    def member(self, snapshot: Snapshot | None = None) -> tuple[DhcpConfig, Member]:
+    def member(
+        self, snapshot: Snapshot | None = None, coming: Iterable[Alias] = ()
+    ) -> tuple[DhcpConfig, Member]:
         """Return the pillar's block and which of its members this host is.
 
+        :param coming: addresses that count as this host's although they are not live yet.
         :raises InputError: it is none, or its interfaces contradict the block.
         """
         live: Snapshot = self.host.perform(ReadLive()) if snapshot is None else snapshot
         config = self.config()
-        own = {a.address for a in live.addresses if a.family == 4}
+        addresses = addresses_of(live, coming)
+        own = {text.partition("/")[0] for listed in addresses.values() for text in listed}
         me = find_member(config, self.minion, own)
-        refuse_misplaced(config, me, _addresses(live))
+        refuse_misplaced(config, me, addresses)
         return config, me
 
     @property
@@ -175,8 +193,8 @@ class Setup:
             going, base = conffiles.absent(former, self.host), None
             if config.implementation == KEA:
                 owner = conffiles.owner_of_leases(self.host)
-                carry, note = plan_carry(self.host, config, self.clock(), owner)
-                notes.append(note)
+                carry, said = plan_carry(self.host, config, self.clock(), owner)
+                notes.append(said)
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
@@ -194,20 +212,26 @@ class Setup:
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
         ]
         rules = firewall.firewall_files(config, me, self.host)
-        files, texts = self._differing([*going.files, *servers.files, *rules, *ours])
+        listed = [*going.files, *servers.files, *rules, *ours]
+        files, images = self._differing(listed)
+        own = attributes.differing(listed, images, servers.like, conffiles.made_by_us(base))
         changed = {file.path for file in files} & {file.path for file in servers.files}
         asked = installed and changed - {conffiles.ISC_DEFAULTS}
+        read = [file.path for file in servers.files if file.path != conffiles.ISC_DEFAULTS]
+        changed |= attributes.unreadable(read, own, images, server, self.host)
         check = conffiles.check_of(config.implementation, base.main, servers.files)
-        return Plan(
-            files,
-            texts,
+        planned = Plan(
+            (*files, *(file for file in listed if file.path in own)),
+            attributes.texts(images),
             check if asked else None,
-            like={**going.like, **servers.like},
+            like={**own, **going.like, **servers.like},
+            attributes=attributes.describe(images, own),
             notes=tuple(notes),
-            rules=_rules(files),
+            rules=firewall.unit_step(files),
             carry=carry,
             **self._doing(config, me, former, sockets, bool(changed)),
         )
+        return leave_to_drill(planned, server.unit, self.host)
 
     def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
         """Refuse what the server's own file declares as well, and ours is only included by."""
@@ -264,7 +288,7 @@ class Setup:
         own = [File(self.places.found, None), File(self.key_path, None)]
         servers = conffiles.absent(found, self.host)
         gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
-        files, texts = self._differing(gone)
+        files, images = self._differing(gone)
         state = read_state(found.implementation, self.host, sockets)
         wanted = _as_found(found.service)
         services = {}
@@ -274,11 +298,11 @@ class Setup:
             services[SERVERS[other.implementation].unit] = "started" if other.pids else "enabled"
         return Plan(
             files,
-            texts,
+            attributes.texts(images),
             None,
             (state, *(read_state(o.implementation, self.host, sockets) for o in found.others)),
             (wanted, *map(_as_found, found.others)),
-            _rules(files),
+            firewall.unit_step(files),
             services,
             servers.like,
             ("Leases, backups and the reports of drills stay, and so does the package",),
@@ -299,9 +323,13 @@ class Setup:
 
     def _differing(
         self, files: Iterable[File]
-    ) -> tuple[tuple[File, ...], Mapping[str, str | None]]:
-        texts = {file.path: self.host.read(file.path) for file in files}
-        return tuple(file for file in files if texts[file.path] != file.text), texts
+    ) -> tuple[tuple[File, ...], dict[str, FileState | None]]:
+        """Return the files whose text is another one, and what all of them are now."""
+        images: dict[str, FileState | None] = {}
+        for file in files:
+            images[file.path] = self.host.perform(ReadFile(file.path))
+        now = attributes.texts(images)
+        return tuple(file for file in files if now[file.path] != file.text), images
 
     # -- what requests share ------------------------------------------------------------
 
@@ -342,7 +370,7 @@ class Setup:
                 said.append("It is undone unless `ipalias.confirm` comes in time")
         if test and planned.touches_host:
             answer["result"] = None
-        answer["comment"] = ". ".join([_comment(planned, test), *said])
+        answer["comment"] = ". ".join([describe(planned, test), *said])
         return answer
 
     def _diffs(self, planned: Plan) -> dict[str, str]:
@@ -353,6 +381,9 @@ class Setup:
         ]
         shown: dict[str, str] = {}
         for file in planned.files:
+            if file.path in planned.attributes:
+                shown[file.path] = planned.attributes[file.path]
+                continue
             if file.path in (self.places.found, self.key_path):
                 shown[file.path] = "taken away" if file.text is None else "written"
                 continue
@@ -376,27 +407,5 @@ def _as_found(state: State) -> Wanted:
     return Wanted(state.implementation, runs, state.enabled, anew=runs)
 
 
-def _rules(files: Iterable[File]) -> str:
-    """Return what the table's unit has to do."""
-    ours = [file for file in files if file.path in firewall.PATHS]
-    if not ours:
-        return ""
-    return "stop" if all(file.text is None for file in ours) else "start"
-
-
 def _nothing(comment: str) -> Answer:
     return {"result": True, "changes": {}, "notes": [], "comment": comment}
-
-
-def _comment(planned: Plan, test: bool) -> str:
-    if not planned.touches_host:
-        return "This side of the pair is as wanted"
-    would = "would be " if test else ""
-    parts = [f"{len(planned.files)} files {would}changed"] if planned.files else []
-    parts += [f"{unit} {would}{what}" for unit, what in planned.services.items()]
-    return ", ".join(parts)
-
-
-def _addresses(live: Snapshot) -> dict[str, list[str]]:
-    """Return each interface's IPv4 addresses, with prefix lengths, as the kernel has them."""
-    return {link.name: [a.cidr for a in live.on(link.name) if a.family == 4] for link in live.links}

@@ -5,6 +5,7 @@ Pure: two readings in, events out. What a reading does not know stays as it was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -166,17 +167,22 @@ def _blocked(reading: Reading, former: Conditions) -> Condition | None:
 
 
 def _dead(reading: Reading, former: Conditions) -> Condition | None:
-    """Return that the silence has lasted as long as the policy wants, if there is one."""
+    """Return that the silence has lasted as long as the policy wants, if there is one.
+
+    Not before the server's own count has too: the reaction would be refused. One that was, by a
+    witness or a clock, gets another try each time that the silence has doubled.
+    """
     policy = reading.config.partner_down
     if not policy.after or reading.since.silent is None or reading.alive:
         return None
     if not reading.asked:
         return former.get(DEAD)
-    if reading.silent_for < policy.after or reading.own.word != model.INTERRUPTED:
+    lasted = min(reading.silent_for, reading.cut_for or 0.0)
+    if lasted < policy.after or reading.own.word != model.INTERRUPTED:
         return None
     return Condition(
-        "dead",
-        f"{reading.peer.name} has been silent for {policy.after:g} s, "
+        f"dead {math.frexp(lasted / policy.after)[1]}",
+        f"{reading.peer.name} has been silent for {lasted:.0f} s, "
         f"and {reading.me.name} is {reading.own.state}",
     )
 
