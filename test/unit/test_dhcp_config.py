@@ -273,11 +273,21 @@ def test_a_member_may_be_on_a_network_without_clients() -> None:
     assert config.subnets[1].ranges == ()
 
 
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_a_minion_without_the_block_is_told_so_and_what_to_do(nothing: object) -> None:
+    with pytest.raises(InputError, match="pillar describes no pair") as caught:
+        parse_dhcp(nothing)
+    assert "saltutil.refresh_pillar" in str(caught.value)
+
+
 def test_numbers_that_cannot_keep_a_promise_are_refused() -> None:
     assert "within: after a cut a client may wait 14 s, not 10 s: silence of max_resp" in refused(
         within="10s"
     )
     assert "after a kill a client may wait 194" in refused(implementation="kea", within="1m")
+    assert "or take `profile: short`" in refused(within="10s")
+    told = refused(within="3s", profile="short")
+    assert "shorten these, or allow more" in told and "profile: short" not in told
     assert parsed(within="10s", profile="short").profile == "short"
 
 

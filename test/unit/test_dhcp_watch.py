@@ -401,6 +401,21 @@ def test_before_a_peer_is_declared_dead_it_is_asked_by_all_means(
     assert declare()["result"] is None
 
 
+def test_a_no_of_the_peers_host_is_no_proof_to_who_asks_by_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A filter that rejects says it for a server that serves; a reaction asks that one's minion."""
+    refused = replace(SILENT, ways=SILENT.ways._replace(outward=Reply("refused", 0.001)))
+    monkeypatch.setattr(partnerdown, "read", lambda *words, **more: refused)
+    declare = partial(partnerdown.partner_down, SimHost(), CONFIG, SILENT.me, test=True)
+    with pytest.raises(RefusedError, match="its host refuses the port") as caught:
+        declare()
+    assert "although_host_answers=True" in str(caught.value)
+    assert declare(although_host_answers=True)["result"] is None
+    with pytest.raises(RefusedError, match="60 s are wanted"):
+        declare(by_policy=True)
+
+
 def test_that_its_host_answers_can_be_overruled_and_that_its_port_does_cannot() -> None:
     partnerdown.refuse_living(replace(SILENT, alive=True), although_host_answers=True)
     with pytest.raises(RefusedError, match="port answers"):

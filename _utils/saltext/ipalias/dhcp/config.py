@@ -25,7 +25,7 @@ from .bounds import CUT, KILL, takeover_bound
 from .config_pair import ID, parse_kea, parse_pair
 from .config_subnets import parse_subnets
 from .model import IMPLEMENTATIONS, KEA, DhcpConfig, Limits, Member, PartnerDown
-from .profiles import GUIDE, PROFILES
+from .profiles import GUIDE, PROFILES, SHORT
 
 ROOT = "ipalias:dhcp"
 DHCP_KEYS = (
@@ -62,6 +62,12 @@ def parse_dhcp(data: object, root: str = ROOT) -> DhcpConfig:
     """
     top = mapping(data, root)
     refuse_unknown(top, DHCP_KEYS, root)
+    if not top:
+        raise InputError(
+            "this minion's pillar describes no pair",
+            where=root,
+            way_out="give the block to both members, then `saltutil.refresh_pillar`",
+        )
     for key in ("implementation", "pair", "interfaces", "subnets"):
         if top.get(key) is None:
             raise InputError(f"`{key}` is missing", where=root)
@@ -214,7 +220,9 @@ def _refuse_slow(config: DhcpConfig, value: object, where: str) -> None:
                 f"after a {kind} a client may wait {span(round(bound.seconds, 3))}, "
                 f"not {span(within)}: {'; '.join(bound.why)}",
                 where=where,
-                way_out="shorten these, or take `profile: short`",
+                way_out="shorten these, or allow more"
+                if config.profile == SHORT
+                else "shorten these, or take `profile: short`",
             )
 
 

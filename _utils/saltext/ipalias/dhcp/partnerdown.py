@@ -67,6 +67,8 @@ def partner_down(
     if not although_host_answers:
         reading = _asked_again(reading)
     refuse_living(reading, although_host_answers)
+    if not (by_policy or although_host_answers):
+        refuse_refusing(reading)
     if by_policy:
         refuse_early(reading, read_lasted(host, config, me, run))
     changes = {"state": {"old": reading.own.state, "new": "partner-down"}}
@@ -118,7 +120,23 @@ def refuse_living(reading: Reading, although_host_answers: bool = False) -> None
         raise RefusedError(
             "its host answers, its port does not: a filter may hide a server that serves",
             where=where,
-            way_out="stop the server there, or say although_host_answers=True",
+            way_out="see that no server runs there, then say although_host_answers=True",
+        )
+
+
+def refuse_refusing(reading: Reading) -> None:
+    """Refuse a peer whose host says no on the port.
+
+    A kernel without a server says so, and a filter that rejects says it for a server that goes on
+    serving. A reaction has asked the peer's own minion before; by hand nobody has.
+
+    :raises RefusedError: it does.
+    """
+    if reading.ways.outward.kind == REFUSED:
+        raise RefusedError(
+            "its host refuses the port: no server, or a filter before one that serves",
+            where=f"{reading.peer.name} ({reading.peer.address}:{reading.peer.port})",
+            way_out="see that no server runs there, then say although_host_answers=True",
         )
 
 
