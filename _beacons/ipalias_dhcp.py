@@ -21,13 +21,13 @@ The tag is ``salt/beacon/MINION/ipalias_dhcp/KIND/alert`` or ``…/clear``, and 
     the clocks differ; free addresses are shared out badly; a pool is nearly exhausted; the log
     has faults of the pair; there was no good drill for long
 ``leases``
-    two Keas that balance the load were apart, and this one cannot fetch what the other one gave
-    out; ``clear`` as well where it could at once
+    two Keas were apart, and this one cannot fetch what the other one gave out; ``clear`` as well
+    where it could at once
 ``watch``
     this member cannot be watched at all, and why
 
-Looking is all that it does, but for one thing: a Kea of a pair that balances the load fetches
-the other one's leases when both are normal again, or they would be missing for good.
+Looking is all that it does, but for one thing: a Kea fetches the other one's leases when both are
+normal again, or they would be missing for good.
 
 Each change is told once, and after a start of the minion what is wrong then. Nothing is waited
 for: a look is done beside this process's work, and told by the next turn.

@@ -660,8 +660,8 @@ def synchronize(pillar="ipalias", test=None):
     """
     Have this member's Kea fetch its peer's leases; the peer answers no client meanwhile.
 
-    Two that balance the load can meet again without one of them learning of the leases that the
-    other one gave out alone; see the formula's ``docs/dhcp.md``. The beacon does this by itself
+    Two can meet again without one of them learning of the leases that the other one gave out
+    alone; see the formula's ``docs/dhcp.md``. The beacon does this by itself
     when both are normal again. With ISC there is nothing to do.
 
     pillar

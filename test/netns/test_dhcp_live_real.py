@@ -14,13 +14,24 @@ from typing import Any
 import pytest
 
 from rig.dhcp_daemons import Pair, Side, pair
-from rig.netns import NetHost
+from rig.netns import NetHost, Segment
 from rig.process import wait_until
 from rig.wan import inside
 from saltext.ipalias import announce
-from saltext.ipalias.dhcp import keactl, omapi, omapikey, partnerdown, peer, segments, watching
+from saltext.ipalias.dhcp import (
+    carry,
+    keactl,
+    omapi,
+    omapikey,
+    partnerdown,
+    peer,
+    segments,
+    watching,
+)
+from saltext.ipalias.dhcp.kea import subnet_id
 from saltext.ipalias.dhcp.model import OmapiKey
 from saltext.ipalias.errors import EffectError, RefusedError
+from saltext.ipalias.processes import boot_clock
 
 pytestmark = pytest.mark.root
 
@@ -417,3 +428,58 @@ def test_a_peer_of_kea_that_is_not_heard_says_so(kea_pair: Pair) -> None:
     wait_until(lambda: one.look().peer_hears is False, "the peer to say so", step=0.2)
     ways = one.rows()["ports"]["blocked"]
     assert any(way.startswith("dhcp2 to dhcp1") and "gets no answer" in way for way in ways)
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_one_that_its_peer_does_not_reach_fetches_what_that_gave_out_alone(
+    suite: str, tmp_path: Path
+) -> None:
+    quick = {"max_unacked_clients": 0}
+    with pair(suite, "kea", tmp_path, kea=quick) as made:
+        alone, left = made.sides
+        memory = watch(left)["memory"]
+        assert memory["debt"] is None
+        reset = f"ip saddr {alone.me.address} tcp dport {left.me.port}"
+        made.drop("dhcp2", reset, by="reject with tcp reset")
+
+        def look(what: str) -> bool:
+            nonlocal memory
+            # Between two looks at the rest, which would ask the servers.
+            told = watch(left, memory | {"looked": boot_clock()})
+            memory = told["memory"]
+            return what in said(told)
+
+        # It is ready, and waits for a word that cannot come. What it hears of is over by then.
+        wait_until(lambda: left.look().own.state == "ready", "dhcp2 to be ready", step=0.1)
+        path = alone.config.pair.kea.control_socket
+        lease = {"ip-address": "192.0.2.150", "hw-address": "02:00:00:00:00:01"}
+        keactl.ask(path, "lease4-add", arguments={**lease, "subnet-id": subnet_id("192.0.2.0/24")})
+        wait_until(lambda: bool(look("") or memory["debt"]), "what may be missing", step=0.5)
+        made.drop("dhcp2", "")
+        wait_until(lambda: look("leases/clear"), "the leases to be fetched", step=0.5)
+        found = keactl.ask(left.config.pair.kea.control_socket, "lease4-get-all")["leases"]
+        assert [each["ip-address"] for each in found] == ["192.0.2.150"]
+
+
+@pytest.mark.parametrize("mode", ["load-balancing", "hot-standby"])
+def test_one_that_was_alone_learns_what_the_other_one_comes_with(mode: str, tmp_path: Path) -> None:
+    """As where dhcpd has served longer there: Kea has its leases from the file (`carry`)."""
+    with Segment() as segment, Pair("trixie", "kea", segment, tmp_path, kea={"mode": mode}) as made:
+        alone, other = made.sides
+        row = f"192.0.2.150,02:00:00:00:00:01,,7200,{int(time.time()) + 7000},"
+        row += f"{subnet_id('192.0.2.0/24')},0,0,,0,"
+        (other.folder / "kea-leases4.csv").write_text(f"{carry.COLUMNS}\n{row}\n")
+        made.start("dhcp1")
+        made.await_word("partner-down", "dhcp1")
+        memory = watch(alone)["memory"]
+        made.start("dhcp2")
+
+        def fetched() -> bool:
+            nonlocal memory
+            told = watch(alone, memory)
+            memory = told["memory"]
+            return "leases/clear" in said(told)
+
+        wait_until(fetched, "the leases to be fetched", timeout=60, step=0.5)
+        found = keactl.ask(alone.config.pair.kea.control_socket, "lease4-get-all")["leases"]
+        assert [each["ip-address"] for each in found] == ["192.0.2.150"]

@@ -99,8 +99,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "which way is blocked is not told",
         (
             "dhcp/peer.py",
-            "min(heard, default=None), tuple(blocked))",
-            "min(heard, default=None), tuple(blocked[:0]))",
+            "min(heard, default=None), tuple(blocked), last)",
+            "min(heard, default=None), tuple(blocked[:0]), last)",
         ),
     ),
     401: broken(

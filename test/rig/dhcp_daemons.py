@@ -217,13 +217,14 @@ class Pair:
 
         process.wait_until(there, f"{names or 'both'} to be {word}", timeout=timeout, step=0.1)
 
-    def drop(self, on: str, rule: str, *, outward: str = "") -> None:
+    def drop(self, on: str, rule: str, *, outward: str = "", by: str = "drop") -> None:
         """Have a member's host drop what matches a rule of nftables, and nothing else then.
 
         :param rule: of what comes in; empty: nothing. `outward`: of what goes out.
+        :param by: what is done to it.
         """
         chains = "".join(
-            f"chain {hook} {{\ntype filter hook {hook} priority 0\n{each} drop\n}}\n"
+            f"chain {hook} {{\ntype filter hook {hook} priority 0\n{each} {by}\n}}\n"
             for hook, each in (("input", rule), ("output", outward))
             if each
         )

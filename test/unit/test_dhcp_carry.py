@@ -33,7 +33,7 @@ def entry(number: int, state: str = "active", ends: str = "epoch 1700000600", **
 def taken(text: str) -> list[str]:
     host = SimHost()
     host.files.put(ISC_LEASES, text)
-    return [lease.address for lease in carry.held(host, CONFIG, NOW)]
+    return [lease.address for lease in carry.held(host, CONFIG, NOW).leases]
 
 
 def test_what_clients_hold_comes_along() -> None:
@@ -67,7 +67,7 @@ def test_the_rows_are_keas() -> None:
     host = SimHost()
     text = entry(100, uid=r'"\001\002\000\000\000\000d"') + entry(101, ends="never")
     host.files.put(ISC_LEASES, text)
-    rows = carry.render_leases(carry.held(host, CONFIG, NOW), CONFIG).splitlines()
+    rows = carry.render_leases(carry.held(host, CONFIG, NOW), CONFIG, NOW).splitlines()
     network = subnet_id("192.0.2.0/24")
     assert rows[0] == carry.COLUMNS
     assert rows[1] == (f"192.0.2.100,,01:02:00:00:00:00:64,600,1700000600,{network},0,0,,0,")
@@ -131,18 +131,109 @@ def test_one_that_cannot_start_leaves_no_leases_behind(host: SimHost) -> None:
     assert host.files.read(KEA_LEASES) is None and running(host, SERVERS["isc"].unit)
 
 
-def test_keas_own_count_where_it_has_some(host: SimHost) -> None:
-    own = f"{carry.COLUMNS}\n192.0.2.160,02:00:00:00:00:bb,,600,1700000600,1,0,0,,0,\n"
-    host.files.put(KEA_LEASES, own)
-    [note] = [note for note in change_over(host)["notes"] if "leases of its own" in note]
-    assert host.files.read(KEA_LEASES) == own and KEA_LEASES in note
+def own(number: int, mac: str, starts: int, lasts: int = 9000, ending: str = "") -> str:
+    where = subnet_id("192.0.2.0/24")
+    return f"192.0.2.{number},{mac},,{lasts},{starts + lasts},{where},0,0,,0,{ending}\n"
 
 
-def test_old_ones_of_keas_that_nobody_holds_do_not(host: SimHost) -> None:
-    old = f"{carry.COLUMNS}\n192.0.2.160,02:00:00:00:00:bb,,600,1700000400,1,0,0,,0,\n"
-    host.files.put(KEA_LEASES, old)
-    change_over(host)
-    assert "02:00:00:00:00:aa" in (host.files.read(KEA_LEASES) or "")
+FORMER = 1_699_999_000
+
+
+def keas(host: SimHost) -> dict[str, tuple[str, str]]:
+    """Return who holds what, as Kea reads its files."""
+    texts = kealeases.read_texts(KEA_LEASES, host.files.read)
+    file = kealeases.parse_files(texts, KEA_LEASES)
+    assert not file.problems
+    return {
+        lease.address.rpartition(".")[2]: (lease.mac, lease.client)
+        for lease in file.last().values()
+        if lease.state == "active" and (lease.ends is None or lease.ends > NOW)
+    }
+
+
+@pytest.fixture
+def since(host: SimHost) -> SimHost:
+    """Kea was here once, and dhcpd has served since."""
+    host.files.put(
+        ISC_LEASES,
+        entry(100, **{"hardware ethernet": "02:00:00:00:00:01"})
+        + entry(101, **{"hardware ethernet": "02:00:00:00:00:02"})
+        + entry(102, state="free", **{"hardware ethernet": "02:00:00:00:00:03"}),
+    )
+    return host
+
+
+@pytest.mark.parametrize("beside", ["", ".2", ".1", ".completed"])
+def test_what_kea_had_of_a_time_before_does_not_hide_what_dhcpd_has_given_since(
+    since: SimHost, beside: str
+) -> None:
+    since.files.put(
+        f"{KEA_LEASES}{beside}",
+        f"{carry.COLUMNS}\n"
+        + own(100, "02:00:00:00:00:bb", FORMER)  # another one has it by now
+        + own(102, "02:00:00:00:00:bb", FORMER)  # another one had it, and gave it back
+        + own(110, "02:00:00:00:00:02", FORMER)  # that one has another by now
+        + own(120, "02:00:00:00:00:cc", FORMER),  # nobody has said anything since
+    )
+    [note] = [note for note in change_over(since)["notes"] if "come along" in note]
+    assert note == "2 leases of dhcpd's come along, in place of 2 that Kea had of before"
+    assert keas(since) == {
+        "100": ("02:00:00:00:00:01", ""),
+        "101": ("02:00:00:00:00:02", ""),
+        "120": ("02:00:00:00:00:cc", ""),
+    }
+
+
+def test_what_kea_has_written_later_stays(since: SimHost) -> None:
+    later = own(100, "02:00:00:00:00:bb", 1_700_000_100)
+    since.files.put(KEA_LEASES, f"{carry.COLUMNS}\n{later}")
+    change_over(since)
+    assert keas(since)["100"] == ("02:00:00:00:00:bb", "")
+
+
+def test_what_kea_has_ended_stays_ended(since: SimHost) -> None:
+    gone = own(130, "02:00:00:00:00:dd", FORMER)
+    since.files.put(f"{KEA_LEASES}.2", f"{carry.COLUMNS}\n{gone}")
+    since.files.put(KEA_LEASES, f"{carry.COLUMNS}\n{own(130, '02:00:00:00:00:dd', FORMER, 0)}")
+    change_over(since)
+    assert sorted(keas(since)) == ["100", "101"]
+
+
+def test_the_columns_of_a_later_release_stay_and_a_row_that_is_cut_off_goes(
+    since: SimHost,
+) -> None:
+    kept = own(120, "02:00:00:00:00:cc", FORMER, ending=",7")
+    since.files.put(KEA_LEASES, f"{carry.COLUMNS},pool_id\n{kept}192.0.2.121,02:00")
+    change_over(since)
+    rows = (since.files.read(KEA_LEASES) or "").splitlines()
+    assert rows[0] == f"{carry.COLUMNS},pool_id" and rows[1] == kept.rstrip()
+    assert [row.rpartition(",")[2] for row in rows[2:]] == ["0", "0"]
+    assert sorted(keas(since)) == ["100", "101", "120"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "mac", "client", "lasts", "state"),
+    [
+        ({"uid": '"x"', "hardware ethernet": "02:00:00:00:00:01"}, "02:00:00:00:00:01", "", 600, 0),
+        ({"uid": ":".join(["ab"] * 129), "hardware ethernet": "2:0:0:0:0:1"}, "", "", 600, 0),
+        ({"uid": '"x"'}, "", "", 600, 1),
+        ({"hardware ethernet": "", "hardware infiniband": ":".join(["aa"] * 21)}, "", "", 600, 1),
+        ({"starts": ""}, "", "", 100, 0),
+        ({"starts": "epoch 1700009000"}, "", "", 100, 0),
+        ({"ends": "epoch 999999999999"}, "", "", 0xFFFFFFFE, 0),
+    ],
+)
+def test_rows_are_such_as_kea_takes(
+    lines: dict[str, str], mac: str, client: str, lasts: int, state: int
+) -> None:
+    host = SimHost()
+    host.files.put(ISC_LEASES, entry(100, **lines))
+    text = carry.render_leases(carry.held(host, CONFIG, NOW), CONFIG, NOW)
+    cells = dict(zip(*(row.split(",") for row in text.splitlines()), strict=True))
+    assert (int(cells["valid_lifetime"]), int(cells["state"])) == (lasts, state)
+    assert cells["client_id"] == client and bool(cells["hwaddr"]) == (not state)
+    assert cells["hwaddr"] == mac or not mac
+    assert int(cells["expire"]) - lasts in (1_700_000_000, int(NOW))
 
 
 def test_a_database_gets_none(host: SimHost) -> None:

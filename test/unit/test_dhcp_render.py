@@ -211,6 +211,23 @@ def test_a_link_of_the_pairs_own_is_not_where_clients_are() -> None:
     assert found == ["eth0/192.0.2.10"]
 
 
+def test_clients_are_heard_on_an_address_of_the_network_before_one_alone() -> None:
+    """Without it Kea does not start: an alias is taken away sooner than what it lies on."""
+    subnets = [
+        {"subnet": "192.0.2.0/24", "ranges": ["192.0.2.100-192.0.2.199"]},
+        {"subnet": "198.51.100.0/24", "ranges": ["198.51.100.100-198.51.100.199"]},
+    ]
+    block = {"implementation": "kea", "subnets": subnets, "interfaces": ["eth0", "eth1", "eth2"]}
+    config = parse_dhcp({**LEAST, **block})
+    live = {
+        "eth0": ["192.0.2.50/32", "192.0.2.10/24"],
+        "eth1": ["198.51.100.50/32", "198.51.100.10/24", "198.51.100.60/24"],
+        "eth2": ["198.51.100.70/32"],
+    }
+    found = kea.listening(config, config.pair.primary, live)
+    assert found == ["eth0/192.0.2.10", "eth1/198.51.100.10", "eth2/198.51.100.70"]
+
+
 def test_keas_peers_have_address_and_port_of_their_own() -> None:
     peers = relationship(both(pair__members__dhcp2__port=847)[0])["peers"]
     assert [(one["url"], one["role"]) for one in peers] == [

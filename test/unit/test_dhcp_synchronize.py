@@ -15,7 +15,7 @@ from saltext.ipalias.dhcp import watching
 from saltext.ipalias.dhcp.config import parse_dhcp
 from saltext.ipalias.dhcp.model import INTERRUPTED, NORMAL, PARTNER_DOWN, LeaseStore
 from saltext.ipalias.dhcp.peer import Reply, Ways
-from saltext.ipalias.dhcp.reading import Reading, Side
+from saltext.ipalias.dhcp.reading import Reading, Side, Since
 from saltext.ipalias.errors import EffectError, RefusedError
 
 BLOCK: dict[str, Any] = {
@@ -103,11 +103,18 @@ def seen(block: dict[str, Any] = BLOCK, **other: Any) -> Reading:
     normal = {"asked": True, "own": NORMAL_SIDE, "partner": NORMAL_SIDE}
     return Reading(
         time=0.0,
-        clock=1000.0,
+        clock=other.pop("clock", 1000.0),
         config=config,
         me=config.pair.members[0],
         said="",
-        ways=Ways(other.pop("outward", OPEN), "open", True, 1.0, ()),
+        ways=Ways(
+            other.pop("outward", OPEN),
+            other.pop("inward", "open"),
+            True,
+            1.0,
+            (),
+            other.pop("called", 1.0),
+        ),
         **{**normal, **other},
     )
 
@@ -120,13 +127,16 @@ def seen(block: dict[str, Any] = BLOCK, **other: Any) -> Reading:
         {"own": Side(INTERRUPTED, "communication-recovery")},
         {"partner": Side(PARTNER_DOWN, "partner-down")},
         {"own": Side()},
+        {"called": 61.0},
+        {"called": 61.0, "asked": False},
+        {"inward": "idle", "called": None, "since": Since(reached=939.0)},
     ],
 )
 def test_what_may_be_missing_is_fetched_once_when_both_are_normal_again(
     asked: Asked, apart: dict[str, Any]
 ) -> None:
     left = module.pay(seen(**apart), None)
-    assert left == module.Payment(module.Debt(seen=True)) and asked.told == []
+    assert left == module.Payment(module.Debt(True, 0.0, 1000.0)) and asked.told == []
     assert module.pay(seen(asked=False), left.debt) == left, "on their own word alone"
     paid = module.pay(seen(), left.debt)
     assert [partner for _, partner in asked.told] == ["dhcp2"]
@@ -139,6 +149,34 @@ def test_what_was_before_the_first_look_is_not_known_so_leases_are_fetched_witho
 ) -> None:
     assert module.pay(seen(), module.UNKNOWN) == module.Payment(None)
     assert len(asked.told) == 1
+
+
+@pytest.mark.parametrize(
+    "well",
+    [
+        {"called": 59.0},
+        {"called": None},
+        {"inward": "idle", "called": None, "since": Since(reached=941.0)},
+        {"inward": "idle", "called": None},
+        # Its calls come from elsewhere, or never: what the servers say is all that there is.
+        {"inward": "silent", "called": None, "since": Since(reached=879.0)},
+    ],
+)
+def test_one_that_has_called_lately_has_not_given_this_one_up(
+    asked: Asked, well: dict[str, Any]
+) -> None:
+    assert module.pay(seen(**well), None) == module.Payment(None)
+    assert module.pay(seen(**well), module.UNKNOWN).debt is None and len(asked.told) == 1
+
+
+def test_servers_are_asked_with_each_look_for_a_minute_after_they_were_apart() -> None:
+    config, apart = parse_dhcp(BLOCK), Side(INTERRUPTED, "communication-recovery")
+    debt = module.pay(seen(outward=GONE, clock=1000.0), None).debt
+    debt = module.pay(seen(own=apart, clock=1030.0), debt).debt
+    assert module.is_pressing(debt, config, 1059.0)
+    assert not module.is_pressing(debt, config, 1061.0), "Kea logs each question"
+    debt = module.pay(seen(outward=GONE, clock=1070.0), debt).debt
+    assert module.is_pressing(debt, config, 1071.0)
 
 
 def test_a_fetch_that_fails_is_a_fault_and_is_tried_again_later(
@@ -158,14 +196,15 @@ def test_a_fetch_that_fails_is_a_fault_and_is_tried_again_later(
     assert module.pay(later, failed.debt).debt is None and len(asked.told) == 2
 
 
-def test_only_two_that_balance_the_load_and_keep_their_own_leases_owe_any(asked: Asked) -> None:
+def test_only_keas_that_keep_their_own_leases_owe_any(asked: Asked) -> None:
     isc = {key: value for key, value in BLOCK.items() if key != "whole"} | {"implementation": "isc"}
     standby = {**BLOCK, "kea": {"mode": "hot-standby"}}
     database = {**BLOCK, "kea": {"lease_database": {"type": "mysql", "name": "kea", "user": "kea"}}}
-    for block in (isc, standby, database):
+    for block in (isc, database):
         for reading in (seen(block, outward=GONE), seen(block)):
             assert module.pay(reading, module.Debt(seen=True)) == module.Payment(None)
     assert asked.told == []
+    assert module.pay(seen(standby), module.Debt(seen=True)).done and len(asked.told) == 1
 
 
 def test_a_look_remembers_what_is_owed_and_says_what_became_of_it(
@@ -188,10 +227,10 @@ def test_a_look_remembers_what_is_owed_and_says_what_became_of_it(
         return json.loads(json.dumps(told["memory"])), tags
 
     memory, tags = look(None)
-    assert memory["debt"] == [True, 0.0] and tags == []
+    assert memory["debt"] == [True, 0.0, 1000.0] and tags == []
     now["reading"] = seen()
     paid, tags = look(memory)
-    assert paid["debt"] is None and tags == ["leases/clear"] and ask == [True, True]
+    assert paid["debt"] is None and tags == ["leases/clear"] and ask == [False, True]
     assert look(paid)[1] == [] and ask[-1] is False, "nothing is owed, nobody is asked"
 
     monkeypatch.setattr(module.keactl, "synchronize", raise_refused)

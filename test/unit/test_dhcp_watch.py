@@ -148,7 +148,11 @@ def test_a_peer_that_is_back_has_the_time_that_its_server_takes_to_connect() -> 
     back = replace(BAD["blocked"], since=Since(alone=GOOD.clock - 90))
     assert "blocked/alert" not in said(GOOD, back)
     assert "blocked/alert" in said(back, BAD["blocked"])
-    assert "blocked/alert" in said(back, replace(back, peer_hears=False)), "its own word"
+    beat = CONFIG.pair.kea.heartbeat_delay + 10.0
+    deaf = replace(back, peer_hears=False, since=Since(deaf=GOOD.clock - beat))
+    assert "blocked/alert" in said(back, deaf), "its own word"
+    deaf = replace(deaf, since=Since(deaf=GOOD.clock - beat + 1))
+    assert "blocked/alert" not in said(back, deaf), "its next heartbeat may say otherwise"
 
 
 def test_dead_is_said_when_the_policys_time_has_passed_and_never_without_one() -> None:
@@ -557,7 +561,7 @@ def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def read(*_: Any, whole: bool, since: Since, **__: Any) -> Reading:
         asked.append(whole)
-        return replace(BAD["skew"], whole=whole, since=Since(7.0, None, 8.0, 9.0))
+        return replace(BAD["skew"], whole=whole, since=Since(7.0, None, 8.0, 9.0, 6.0))
 
     monkeypatch.setattr(watching, "read", read)
     clock = iter((100.0, 101.0, 116.0))
@@ -568,4 +572,5 @@ def test_a_memory_is_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> Non
     second = watching.look(host, CONFIG, GOOD.me, first["memory"])
     third = watching.look(host, CONFIG, GOOD.me, second["memory"])
     assert second["events"] == third["events"] == [] and asked == [True, False, True]
-    assert third["memory"]["since"] == [7.0, None, 8.0, 9.0] and third["memory"]["looked"] == 116.0
+    assert third["memory"]["since"] == [7.0, None, 8.0, 9.0, 6.0]
+    assert third["memory"]["looked"] == 116.0

@@ -1,14 +1,15 @@
 """Bring dhcpd's leases along where Kea takes its place.
 
 A server that knows nothing of what clients hold gives some of it out again. So what dhcpd has
-written until its end becomes Kea's lease file, before Kea is started for the first time: active
-leases in the block's subnets. Columns as Kea 2.2 has them (Kea ARM, "Memfile - Basic Storage for
-Leases"); later releases add theirs when they read it.
+written until its end comes into Kea's lease file, before Kea is started: active leases in the
+block's subnets, behind what Kea has there of a time before, for later rows win. Columns as Kea
+2.2 has them (Kea ARM, "Memfile - Basic Storage for Leases") where the file has none of its own;
+later releases add theirs when they read it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
@@ -26,31 +27,72 @@ COLUMNS = (
     "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,"
     "user_context"
 )
-#: Lifetime of a lease without an end.
+#: Lifetime of a lease without an end; one that has an end is shorter.
 _FOREVER = 0xFFFFFFFF
+#: Bytes that Kea takes: a row with others it passes over, and gives the address out again. Of a
+#: client's id 2.2 takes 128 at most, 2.6 all that an option can have (seen with both).
+_CLIENT, _HARDWARE = range(2, 129), range(1, 21)
+#: Of `kealeases.STATES`: nobody's, and given to nobody until it has run out.
+_DECLINED = 1
 
 
-def has_leases(host: Host, now: float) -> bool:
-    """Tell whether Kea has leases of its own that clients hold: those count, and not dhcpd's."""
-    file = kealeases.parse_files(kealeases.read_texts(KEA_LEASES, host.read), KEA_LEASES)
-    return any(_holds(lease, now) for lease in file.last().values())
+class Carried(NamedTuple):
+    """Hold what Kea is to know.
+
+    :param leases: of dhcpd's, held by clients.
+    :param over: Kea's own that are none any more, by what dhcpd has written since.
+    """
+
+    leases: tuple[Lease, ...]
+    over: tuple[Lease, ...] = ()
 
 
-def held(host: Host, config: DhcpConfig, now: float) -> list[Lease]:
-    """Return dhcpd's leases that clients hold, in subnets of the block.
+def held(host: Host, config: DhcpConfig, now: float) -> Carried:
+    """Return dhcpd's leases that clients hold, in subnets of the block, and what they replace.
+
+    Kea may have served here before: its last word on an address counts where it is the later one.
 
     :param now: seconds since 1970.
     """
     file = iscleases.parse_file(host.read(ISC_LEASES) or "", ISC_LEASES)
-    return [
+    theirs = {
+        address: lease
+        for address, lease in file.last().items()
+        if _client(lease) and _network(config, address)
+    }
+    texts = kealeases.read_texts(KEA_LEASES, host.read)
+    before = {
+        address: lease
+        for address, lease in kealeases.parse_files(texts, KEA_LEASES).last().items()
+        if _holds(lease, now)
+    }
+    came = [
         lease
-        for lease in file.last().values()
-        if _holds(lease, now) and (lease.mac or lease.client) and _network(config, lease.address)
+        for address, lease in theirs.items()
+        if _holds(lease, now) and not _later(before.get(address), lease)
     ]
+    moved = {(_network(config, lease.address), _client(lease)): lease for lease in came}
+    since = (
+        (own, theirs.get(own.address), moved.get((_network(config, own.address), _client(own))))
+        for own in before.values()
+    )
+    over = (own for own, *words in since if any(word and not _later(own, word) for word in words))
+    known = {lease.address for lease in came}
+    return Carried(tuple(came), tuple(own for own in over if own.address not in known))
 
 
 def _holds(lease: Lease, now: float) -> bool:
     return lease.state == ACTIVE and (lease.ends is None or lease.ends > now)
+
+
+def _client(lease: Lease) -> str:
+    """Return who has a lease; empty: nobody ever had."""
+    return lease.client or lease.mac
+
+
+def _later(own: Lease | None, lease: Lease) -> bool:
+    """Tell whether Kea's own word on an address is later than dhcpd's."""
+    return own is not None and (own.starts or 0.0) > (lease.starts or 0.0)
 
 
 def _network(config: DhcpConfig, address: str) -> str:
@@ -63,20 +105,56 @@ def _network(config: DhcpConfig, address: str) -> str:
     return next(found, "")
 
 
-def render_leases(leases: Iterable[Lease], config: DhcpConfig) -> str:
-    """Return leases as Kea's memfile has them.
+def render_leases(carried: Carried, config: DhcpConfig, now: float, text: str = "") -> str:
+    """Return Kea's lease file with leases of dhcpd's.
 
     The name that a client gave is left out: Kea would take it for one that it has checked.
+
+    :param text: of the file as it is; its rows and its columns stay.
     """
-    rows = [COLUMNS]
-    for lease in leases:
-        starts = int(lease.starts or 0)
-        lasts = _FOREVER if lease.ends is None else max(1, int(lease.ends) - starts)
-        client = ":".join(lease.client[at : at + 2] for at in range(0, len(lease.client), 2))
-        number = subnet_id(_network(config, lease.address))
-        cells = (lease.address, lease.mac, client, lasts, starts + lasts, number, 0, 0, "", 0, "")
-        rows.append(",".join(map(str, cells)))
-    return "\n".join(rows) + "\n"
+    head, _, rest = text.partition("\n")
+    columns = head.rstrip("\r").split(",")
+    if set(kealeases.NEEDED) - set(columns):
+        columns, text = COLUMNS.split(","), f"{COLUMNS}\n"
+    else:
+        # A last row that is cut off is none.
+        text = f"{head}\n{rest[: rest.rfind(chr(10)) + 1]}"
+    rows = (
+        *(_row(lease, config, now) for lease in carried.leases),
+        # So Kea itself writes that a lease is none any more.
+        *({**_row(lease, config, now), "valid_lifetime": 0} for lease in carried.over),
+    )
+    return text + "".join(_line(row, columns) for row in rows)
+
+
+def _line(row: Mapping[str, object], columns: Iterable[str]) -> str:
+    return ",".join(str(row.get(name, kealeases.MISSING.get(name, ""))) for name in columns) + "\n"
+
+
+def _row(lease: Lease, config: DhcpConfig, now: float) -> dict[str, object]:
+    """Return a lease as Kea has it, by the names of its columns."""
+    starts = int(min(lease.starts or now, now))
+    lasts = _FOREVER
+    if lease.ends is not None:
+        lasts = min(max(1, int(lease.ends) - starts), _FOREVER - 1)
+    mac = lease.mac if len(lease.mac.split(":")) in _HARDWARE else ""
+    client = lease.client if len(lease.client) // 2 in _CLIENT else ""
+    return {
+        "address": lease.address,
+        "hwaddr": mac,
+        "client_id": ":".join(_pairs(client)),
+        "valid_lifetime": lasts,
+        "expire": starts + lasts,
+        "subnet_id": subnet_id(_network(config, lease.address)),
+        "fqdn_fwd": 0,
+        "fqdn_rev": 0,
+        # Whose it is cannot be told to Kea: nobody else may have it.
+        "state": 0 if mac or client else _DECLINED,
+    }
+
+
+def _pairs(digits: str) -> Iterator[str]:
+    return (digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
 class Carry(NamedTuple):
@@ -93,9 +171,9 @@ class Carry(NamedTuple):
 
 def carried(carry: Carry, host: Host) -> Effects[None]:
     """Write Kea's lease file; dhcpd has ended, Kea has not begun."""
-    leases = held(host, carry.config, carry.now)
-    if leases:
-        text = render_leases(leases, carry.config)
+    found = held(host, carry.config, carry.now)
+    if any(found):
+        text = render_leases(found, carry.config, carry.now, host.read(KEA_LEASES) or "")
         file = File(KEA_LEASES, text, carry.owner.mode, owned=False)
         yield from put_files((file,), {KEA_LEASES: carry.owner})
 
@@ -106,7 +184,8 @@ def plan_carry(
     """Return what is to come along when dhcpd goes and Kea comes, and a sentence about it."""
     if config.pair.kea.leases.kind != MEMFILE:
         return None, "dhcpd's leases are not brought into the database: clients renew theirs"
-    if has_leases(host, now):
-        return None, f"Kea has leases of its own in {KEA_LEASES}: dhcpd's are left where they are"
-    count = len(held(host, config, now))
-    return Carry(config, now, owner), f"{count} leases of dhcpd's come along"
+    found = held(host, config, now)
+    told = f"{len(found.leases)} leases of dhcpd's come along"
+    if found.over:
+        told += f", in place of {len(found.over)} that Kea had of before"
+    return Carry(config, now, owner), told

@@ -106,11 +106,15 @@ def listening(config: DhcpConfig, me: Member, addresses: Mapping[str, Sequence[s
     updates at a time of one lease, which its peer refuses (``ResourceBusy``; for 2.2 that is
     reason enough to count the peer as lost).
 
+    Without the address it is named by Kea does not start at all (2.2 and 2.6). So an address of
+    the network comes before one alone (``/32``), which is more likely to be taken away or to move.
+
     :param addresses: interface → its IPv4 addresses with prefix lengths, as the kernel has them.
     """
     found = []
     for name in config.interfaces:
-        own = [text.partition("/")[0] for text in addresses.get(name, ())]
+        found_there = sorted(addresses.get(name, ()), key=lambda text: text.endswith("/32"))
+        own = [text.partition("/")[0] for text in found_there]
         served = [address for address in own if _declared(config, address, served=True)]
         known = [address for address in own if _declared(config, address)]
         best = [me.address] if me.address in own and me.address in (served or known) else []

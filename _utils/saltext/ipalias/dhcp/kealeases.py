@@ -22,7 +22,7 @@ NEEDED: Final = ("address", "hwaddr", "client_id", "valid_lifetime", "expire")
 #: Kea's numbers: default, declined, expired-reclaimed, released.
 STATES: Final = {0: ACTIVE, 1: ABANDONED, 2: GONE, 3: RELEASED}
 #: What a row of a file from before a column says there.
-_MISSING: Final = {"state": "0", "pool_id": "0"}
+MISSING: Final = {"state": "0", "pool_id": "0"}
 _TRIES = 5
 _FOREVER: Final = 0xFFFFFFFF
 _ESCAPE: Final = re.compile(r"&#x([0-9A-Fa-f]{2})")
@@ -78,7 +78,7 @@ def merge(texts: Sequence[tuple[str, str]]) -> str:
                 lines.append(row)
                 continue
             told = dict(zip(names, cells, strict=False))
-            lines.append(",".join(told.get(name, _MISSING.get(name, "")) for name in columns))
+            lines.append(",".join(told.get(name, MISSING.get(name, "")) for name in columns))
     return "\n".join(lines) + "\n"
 
 

@@ -74,6 +74,8 @@ class Ways(NamedTuple):
     :param listening: whether our own server listens on its port.
     :param heard: seconds since the peer has sent anything on a session; None: there is none.
     :param blocked: a sentence for each way that is blocked.
+    :param called: seconds since the peer has sent anything on a session that it has opened; None:
+        there is none, or the kernel does not tell.
     """
 
     outward: Reply
@@ -81,6 +83,7 @@ class Ways(NamedTuple):
     listening: bool
     heard: float | None
     blocked: tuple[str, ...]
+    called: float | None = None
 
 
 def ask_port(source: str, target: str, port: int, patience: float = 2.5) -> Reply:
@@ -216,6 +219,7 @@ def judge(
     ours = [each for each in between if each.remote_port == peer.port and each not in theirs]
     carrying = [each for each in (*theirs, *ours) if each.state == ESTABLISHED]
     heard = [each.heard for each in carrying if each.heard is not None]
+    called = [each.heard for each in carrying if each in theirs and each.heard is not None]
     listening = any(
         each.state == LISTENING and each.local_port == me.port
         for each in sessions
@@ -229,7 +233,8 @@ def judge(
     else:
         inward = SILENT
         blocked += _blocked_in(me, peer, outward, theirs, listening, reached)
-    return Ways(outward, inward, listening, min(heard, default=None), tuple(blocked))
+    last = min(called, default=None)
+    return Ways(outward, inward, listening, min(heard, default=None), tuple(blocked), last)
 
 
 def _blocked_out(me: Member, peer: Member, outward: Reply) -> tuple[str, ...]:

@@ -67,12 +67,14 @@ class Since(NamedTuple):
     :param silent: since when the peer does not answer; None: it does.
     :param alone: since when it does and there is no session with it; None: there is one.
     :param amiss: since when one of these is so, or its port does not answer though its host does.
+    :param deaf: since when it says, with a port that answers, that it does not hear us.
     """
 
     reached: float | None = None
     silent: float | None = None
     alone: float | None = None
     amiss: float | None = None
+    deaf: float | None = None
 
 
 FIRST: Final = Since()
@@ -133,6 +135,11 @@ class Reading:
         """Return for how long a peer that answers has had no session with us; 0: it has."""
         return 0.0 if self.since.alone is None else max(0.0, self.clock - self.since.alone)
 
+    @property
+    def deaf_for(self) -> float:
+        """Return for how long a peer that answers has said that it does not hear us; 0: it does."""
+        return 0.0 if self.since.deaf is None else max(0.0, self.clock - self.since.deaf)
+
 
 def read(
     host: Host,
@@ -184,11 +191,15 @@ def read(
         ways = ways._replace(inward=peer.SILENT, blocked=(*ways.blocked, word))
     alive = _alive(me, other, outward, ways, took)
     answers = outward.kind == segments.OPEN
+    deaf = since.deaf if answers else None
+    if base.asked and answers:
+        deaf = _first(deaf, begun) if base.peer_hears is False else None
     handed = Since(
         reached=begun if ways.inward == segments.OPEN else since.reached,
         silent=None if answers or alive else _first(since.silent, begun),
         alone=_first(since.alone, begun) if answers and ways.inward == peer.SILENT else None,
         amiss=amiss,
+        deaf=deaf,
     )
     reading = replace(
         base,

@@ -3,9 +3,18 @@
 Two that balance the load and were cut apart: the survivor counts the other one as dead and gives
 out leases. If that one lives, and the survivor's word comes first when they meet again, the
 survivor fetches from it, and it goes on in load balancing (from ``communication-recovery``, which
-asks nobody) and is never told of them: all of them are missing there (Kea 2.2 and 2.6, seen). It
-costs little to fetch what is there already, so each member does it whenever both are normal after
-one of them was not, and after the start of whoever watches, for what was before is not known.
+asks nobody) and is never told of them: all of them are missing there (Kea 2.2 and 2.6, seen).
+
+Where one way alone is blocked it is the one that is not reached: it hears that it counts as dead,
+fetches what there is, and is told nothing of what the other one gives out until that reaches it
+again (58 of 58, 2.6). By its own look at the other one all is well meanwhile.
+
+And a primary that is alone, in either mode, asks nobody when the other one comes, who may have
+leases that it has not: those of a dhcpd that has served for longer there (`carry`).
+
+It costs little to fetch what is there already, so each member does it whenever both are normal
+after one of them was not, or the other one has not called for a while, and after the start of
+whoever watches, for what was before is not known.
 """
 
 from __future__ import annotations
@@ -15,8 +24,8 @@ from typing import Any, Final, NamedTuple
 from ..errors import EffectError, IpaliasError, RefusedError
 from ..host import Host
 from . import keactl, model
-from .model import ISC, LOAD_BALANCING, MEMFILE, DhcpConfig, Member
-from .reading import Reading, read
+from .model import ISC, MEMFILE, DhcpConfig, Member
+from .reading import FRESH, Reading, read
 from .segments import OPEN
 from .watch import Condition
 
@@ -29,10 +38,13 @@ class Debt(NamedTuple):
 
     :param seen: the pair was seen not normal; False: what was before is not known.
     :param again: seconds since boot until which it is not tried; it has failed.
+    :param since: seconds since boot of when the two were last seen not to reach each other, or
+        first not to be normal.
     """
 
     seen: bool = False
     again: float = 0.0
+    since: float = 0.0
 
 
 #: Of a first look.
@@ -53,11 +65,23 @@ class Payment(NamedTuple):
 
 
 def leaves_some(config: DhcpConfig) -> bool:
-    """Tell whether a pair can be normal again with leases missing on one side."""
-    kea = config.pair.kea
-    return (
-        config.implementation != ISC and kea.mode == LOAD_BALANCING and kea.leases.kind == MEMFILE
-    )
+    """Tell whether a pair can be normal again with leases missing on one side.
+
+    Of hot standby as well: a primary that was alone is asked by the other one, and asks nobody,
+    though that may come with leases of dhcpd's which are not known here (`carry`).
+    """
+    return config.implementation != ISC and config.pair.kea.leases.kind == MEMFILE
+
+
+def is_pressing(debt: Debt | None, config: DhcpConfig, now: float) -> bool:
+    """Tell whether the servers are to be asked with each look, so that a debt is paid at once.
+
+    Not for long: Kea logs each question, and two that are normal again no sooner are found to
+    be by the looks at the rest.
+
+    :param now: seconds since boot.
+    """
+    return debt is not None and leaves_some(config) and 0 <= now - debt.since < FRESH
 
 
 def pay(reading: Reading, debt: Debt | None) -> Payment:
@@ -68,9 +92,12 @@ def pay(reading: Reading, debt: Debt | None) -> Payment:
     """
     if not leaves_some(reading.config):
         return Payment(None)
-    if reading.ways.outward.kind != OPEN or (reading.asked and not _normal(reading)):
-        # Also where this server has not found it yet: what it is a moment later is not seen.
-        return Payment(Debt(seen=True, again=debt.again if debt else 0.0))
+    again = debt.again if debt else 0.0
+    # Also where this server has not found it yet: what it is a moment later is not seen.
+    if reading.ways.outward.kind != OPEN or _uncalled(reading):
+        return Payment(Debt(True, again, reading.clock))
+    if reading.asked and not _normal(reading):
+        return Payment(Debt(True, again, debt.since if debt and debt.seen else reading.clock))
     if debt is None or not reading.asked or reading.clock < debt.again:
         return Payment(debt)
     kea, other = reading.config.pair.kea, reading.peer
@@ -82,6 +109,19 @@ def pay(reading: Reading, debt: Debt | None) -> Payment:
         return Payment(debt._replace(again=reading.clock + AGAIN), problem)
     done = f"{reading.me.name} has fetched the leases of {other.name}" if debt.seen else ""
     return Payment(None, done=done)
+
+
+def _uncalled(reading: Reading) -> bool:
+    """Tell whether the other one may have given this one up: it has not called for too long.
+
+    Kea holds its sessions open and beats on them, once a second at most. After a minute the
+    states tell: one whose calls come from another address than its own would be waited for
+    without an end.
+    """
+    called, limit = reading.ways.called, reading.config.pair.kea.max_response_delay
+    if reading.ways.inward != OPEN and reading.since.reached is not None:
+        called = reading.clock - reading.since.reached
+    return called is not None and limit < called < limit + FRESH
 
 
 def _normal(reading: Reading) -> bool:

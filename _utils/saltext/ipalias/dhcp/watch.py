@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from . import logs, model
+from .bounds import HEARTBEAT_TIMEOUT
 from .model import Limits
 from .reading import Reading
 from .segments import OPEN
@@ -159,7 +160,10 @@ def _blocked(reading: Reading, former: Conditions) -> Condition | None:
     text = "; ".join(reading.ways.blocked)
     if reading.ways.outward.kind != OPEN:
         return Condition(_OUT, text) if reading.alive else None
-    if text and (reading.peer_hears is False or reading.alone_for >= _ALONE):
+    # Kea's says so until its next heartbeat has come through, as after each cut that is over.
+    beat = reading.config.pair.kea.heartbeat_delay + HEARTBEAT_TIMEOUT
+    deaf = reading.peer_hears is False and reading.deaf_for >= beat
+    if text and (deaf or reading.alone_for >= _ALONE):
         return Condition(_IN, text)
     known = former.get(BLOCKED)
     # What the servers themselves say of it is asked for now and then alone.

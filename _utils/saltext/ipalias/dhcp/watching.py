@@ -19,7 +19,7 @@ from .model import DhcpConfig, Member
 from .pools import LEASES
 from .reading import Since, read
 from .setup import Setup
-from .synchronize import UNKNOWN, Debt, leaves_some, pay
+from .synchronize import UNKNOWN, Debt, is_pressing, pay
 from .watch import CLEAR, KINDS, Condition
 
 #: Seconds between two looks at what takes a process or a large file.
@@ -50,8 +50,7 @@ def look(
     looked, since, before, debt = _parse_memory(memory)
     now = boot_clock()
     whole = looked is None or not 0 <= now - looked < REST
-    owing = debt is not None and leaves_some(config)
-    how = {"whole": whole, "ask_with_peer": owing}
+    how = {"whole": whole, "ask_with_peer": is_pressing(debt, config, now)}
     reading = read(host, config, me, state=state, since=since, leases=leases, **how)
     paid = pay(reading, debt)
     found = watching.conditions(reading, config.limits, before)
@@ -87,7 +86,7 @@ def _parse_memory(
             if kind in rows
         }
         left = memory["debt"]
-        debt = None if left is None else Debt(bool(left[0]), float(left[1]))
+        debt = None if left is None else Debt(bool(left[0]), float(left[1]), float(left[2]))
         return looked, since, found, debt
     except (*MALFORMED, IndexError):
         return None, Since(), {}, UNKNOWN
