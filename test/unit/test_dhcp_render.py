@@ -222,10 +222,22 @@ def test_clients_are_heard_on_an_address_of_the_network_before_one_alone() -> No
     live = {
         "eth0": ["192.0.2.50/32", "192.0.2.10/24"],
         "eth1": ["198.51.100.50/32", "198.51.100.10/24", "198.51.100.60/24"],
-        "eth2": ["198.51.100.70/32"],
+        "eth2": ["203.0.113.1/24", "198.51.100.70/32"],
     }
     found = kea.listening(config, config.pair.primary, live)
     assert found == ["eth0/192.0.2.10", "eth1/198.51.100.10", "eth2/198.51.100.70"]
+
+
+def test_a_further_interface_of_one_address_is_named_alone() -> None:
+    """There is nothing to choose, and its address may come later than Kea at boot."""
+    subnets = [
+        {"subnet": "192.0.2.0/24", "ranges": ["192.0.2.100-192.0.2.199"]},
+        {"subnet": "198.51.100.0/24", "ranges": ["198.51.100.100-198.51.100.199"]},
+    ]
+    block = {"implementation": "kea", "subnets": subnets, "interfaces": ["eth0", "eth1"]}
+    config = parse_dhcp({**LEAST, **block})
+    live = {"eth0": [f"{PRIMARY}/24"], "eth1": ["198.51.100.10/24"]}
+    assert kea.listening(config, config.pair.primary, live) == [f"eth0/{PRIMARY}", "eth1"]
 
 
 def test_keas_peers_have_address_and_port_of_their_own() -> None:

@@ -107,7 +107,9 @@ def listening(config: DhcpConfig, me: Member, addresses: Mapping[str, Sequence[s
     reason enough to count the peer as lost).
 
     Without the address it is named by Kea does not start at all (2.2 and 2.6). So an address of
-    the network comes before one alone (``/32``), which is more likely to be taken away or to move.
+    the network comes before one alone (``/32``), which is more likely to be taken away or to move;
+    and an interface of one address is named alone, but for the one with the member's own, which
+    Kea needs for its peer anyway.
 
     :param addresses: interface → its IPv4 addresses with prefix lengths, as the kernel has them.
     """
@@ -118,7 +120,7 @@ def listening(config: DhcpConfig, me: Member, addresses: Mapping[str, Sequence[s
         served = [address for address in own if _declared(config, address, served=True)]
         known = [address for address in own if _declared(config, address)]
         best = [me.address] if me.address in own and me.address in (served or known) else []
-        chosen = [*best, *served, *known][:1]
+        chosen = [*best, *served, *known][:1] if me.address in own or len(own) > 1 else []
         found.append(f"{name}/{chosen[0]}" if chosen else name)
     return found
 
