@@ -24,8 +24,8 @@ SABOTAGES: dict[int, Sabotage] = {
         "files are written whether they differ or not",
         (
             "dhcp/setup.py",
-            "tuple(file for file in files if texts[file.path] != file.text), texts",
-            "tuple(file for file in files if file.text is not None), texts",
+            "tuple(file for file in files if now[file.path] != file.text), images",
+            "tuple(file for file in files if file.text is not None and now), images",
         ),
     ),
     102: broken(
