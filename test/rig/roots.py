@@ -41,7 +41,7 @@ ARCHIVE = "/srv/archive"
 ARCHIVED = ("isc-dhcp-server", "kea-dhcp4-server")
 
 #: Raise when `_prepare` changes, so that older roots are not taken for new ones.
-FORMAT = 4
+FORMAT = 5
 
 #: Names Debian's archive has for its releases; the machine's own may be another than ours.
 DEBIAN_SUITES = {"stable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky"}
@@ -55,16 +55,17 @@ exec /usr/bin/udevadm "$@"
 """
 
 
+# By the apt that builds the root, from outside: it knows how this machine reaches a mirror.
 # `apt-ftparchive` would be one package more: an index is the files' own headers and a few lines.
-_ARCHIVE = """chroot "$1" sh -ec '
-mkdir {folder}; cd {folder}; apt-get download {names}
+_ARCHIVE = """mkdir "$1{folder}"; cd "$1{folder}"
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get download {names}
 for file in *.deb; do
     dpkg-deb -f $file
     echo Filename: ./$file
     echo Size: $(stat --format %s $file)
     echo SHA256: $(sha256sum $file | cut -c 1-64)
     echo
-done >Packages'"""
+done >Packages"""
 
 
 def cache() -> Path:
@@ -131,7 +132,7 @@ def _bootstrap(suite: str, build: Path) -> None:
         # Our own folder was made before: without this, an existing one is refused.
         "--skip=check/empty",
         # While there are still sources and a network in it.
-        f"--customize-hook={_ARCHIVE.format(folder=ARCHIVE, names=' '.join(ARCHIVED))}",
+        f"--customize-hook=set -e; {_ARCHIVE.format(folder=ARCHIVE, names=' '.join(ARCHIVED))}",
         f"--include={','.join(PACKAGES)}",
         suite,
         str(build),
