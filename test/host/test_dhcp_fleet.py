@@ -77,6 +77,20 @@ def test_a_pair_of_dhcpd_in_the_wrong_order_and_its_drills() -> None:
         assert normal(salt)
 
 
+def test_two_releases_of_kea_are_told_of_before_the_first_member_changes() -> None:
+    with fleet("kea", "bookworm", "trixie") as salt:
+        first, second = salt.members
+        pair = {"dhcp_pair": {"primary": first.name, "secondary": second.name, "limit": 90}}
+        words = ("state.orchestrate", "ipalias.orch.dhcp_pair", f"pillar={json.dumps(pair)}")
+        told = salt.runner(*words)
+        [steps] = told["data"].values()
+        assert told["retcode"] and not any(step["result"] for step in steps.values()), told
+        [found] = [s for s in steps.values() if s["__id__"] == "ipalias-dhcp-pair-releases"]
+        said = found["changes"]["return"]["comment"]
+        assert f"{first.name}: 2.2" in said and f"{second.name}: 2.6" in said
+        assert not any(serves(host, "kea-dhcp4") for host in salt.members)
+
+
 def test_a_pair_of_kea_by_the_orchestration_and_a_client_of_its_own() -> None:
     with fleet("kea", "trixie", "trixie", client=True) as salt:
         first, second = salt.members
@@ -87,6 +101,7 @@ def test_a_pair_of_kea_by_the_orchestration_and_a_client_of_its_own() -> None:
         assert told["retcode"] == 0 and all(step["result"] for step in steps.values()), told
         names = [step["__id__"] for step in sorted(steps.values(), key=_number)]
         assert [name for name in names if "told" not in name] == [
+            "ipalias-dhcp-pair-releases",
             "ipalias-dhcp-pair-primary",
             "ipalias-dhcp-pair-primary-listens",
             "ipalias-dhcp-pair-secondary",
