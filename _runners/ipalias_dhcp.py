@@ -17,7 +17,7 @@ __virtualname__ = "ipalias_dhcp"
 
 KEA = "kea-dhcp4-server"
 #: Seconds that a minion has for its answer: Kea itself asks its silent peer for ten.
-PATIENCE = 90
+PATIENCE = 60
 
 
 def __virtual__():

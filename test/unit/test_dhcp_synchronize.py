@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rig.dhcp_daemons import block as pair_block
 from rig.simhost import SimHost
 from saltext.ipalias.dhcp import synchronize as module
 from saltext.ipalias.dhcp import watching
@@ -18,18 +19,7 @@ from saltext.ipalias.dhcp.peer import Reply, Ways
 from saltext.ipalias.dhcp.reading import Reading, Side, Since
 from saltext.ipalias.errors import EffectError, RefusedError
 
-BLOCK: dict[str, Any] = {
-    "implementation": "kea",
-    "whole": True,
-    "pair": {
-        "members": {
-            "dhcp1": {"address": "192.0.2.10", "role": "primary"},
-            "dhcp2": {"address": "192.0.2.20", "role": "secondary"},
-        }
-    },
-    "interfaces": ["eth0"],
-    "subnets": [{"subnet": "192.0.2.0/24", "ranges": ["192.0.2.100-192.0.2.199"]}],
-}
+BLOCK: dict[str, Any] = pair_block("kea", ["192.0.2.10", "192.0.2.20"], profile="guide", whole=True)
 
 
 class Asked:

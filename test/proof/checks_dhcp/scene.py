@@ -106,10 +106,8 @@ def renew(scene: DhcpHosts, before: Rows) -> Rows:
 def hashed_to(scene: DhcpHosts, member: Member, count: int, first: int) -> list[int]:
     """Return new clients that a member answers, and the other one does not."""
     # Not all at one moment: what does not fit into a server's buffer is lost, each time the same.
-    pace = {"again": 1.0, "every": 0.01, "width": 5 * count}
-    told: Rows = scene.clients.run(
-        "ask", range(first, first + 5 * count), 6.5, counts=False, **pace
-    )
+    pace = {"every": 0.01, "width": 5 * count}
+    told: Rows = scene.clients.run("ask", range(first, first + 5 * count), 2.5, **pace)
     demand(all(row["offers"] for row in told.values()), "a client's question has no answer")
     both = [number for number, row in told.items() if len(row["offers"]) > 1]
     demand(not both, f"{len(both)} of {len(told)} clients are answered by both servers")

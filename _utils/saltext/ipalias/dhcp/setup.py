@@ -177,17 +177,9 @@ class Setup:
         """
         server = SERVERS[config.implementation]
         notes = firewall.firewall_notes(config, me, self.host)
-        installed = self.host.which(server.program) is not None
-        if not installed and not test:
-            raise InputError(
-                f"{server.program} is not installed",
-                where=f"{config.where}:implementation",
-                way_out=f"apply the state ipalias.dhcp, or install {server.package}",
-            )
+        installed = self._installed(config, me, test)
         if not installed:
             notes.append(f"{server.package} is not installed yet: its own check is still to come")
-        elif config.implementation == KEA:
-            refuse_peers_release(self.host, config, me, self.ask_peer)
         sockets = read_sockets(self.host)
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
@@ -237,6 +229,25 @@ class Setup:
             **self._doing(config, me, former, sockets, bool(changed)),
         )
         return leave_to_drill(planned, server.unit, self.host)
+
+    def _installed(self, config: DhcpConfig, me: Member, test: bool) -> bool:
+        """Tell whether the server is there, and such that its peer understands it.
+
+        :raises InputError: it is not, and is to serve now.
+        :raises UnsupportedError: the peer's release is one that it does not go with.
+        """
+        server = SERVERS[config.implementation]
+        if self.host.which(server.program) is None:
+            if test:
+                return False
+            raise InputError(
+                f"{server.program} is not installed",
+                where=f"{config.where}:implementation",
+                way_out=f"apply the state ipalias.dhcp, or install {server.package}",
+            )
+        if config.implementation == KEA:
+            refuse_peers_release(self.host, config, me, self.ask_peer)
+        return True
 
     def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
         """Refuse what the server's own file declares as well, and ours is only included by."""
