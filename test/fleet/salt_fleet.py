@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from factories_inside import Events, Logs, environment, inside, network_of
+from pytestshellutils.exceptions import FactoryTimeout
 from saltfactories.cli.salt import Salt
 from saltfactories.daemons.master import SaltMaster
 from saltfactories.daemons.minion import SaltMinion
@@ -58,6 +59,8 @@ MINIONS = {
     "web2": ("/etc/network/interfaces", IFUPDOWN),
 }
 MASTER = "master"
+#: Bound for what never comes (seconds).
+PATIENCE = 240
 
 #: What differs from the defaults of salt-factories: no log that nobody reads, and of Salt's
 #: own defaults those that count for what a minion does.
@@ -170,11 +173,19 @@ class Fleet:
         with ThreadPoolExecutor(len(MINIONS)) as pool:
             list(pool.map(SaltMinion.start, self.minions.values()))
         # Beyond the event of its start: a minion may miss what is published right after that.
-        wait_until(self.all_answer, "both minions to answer", timeout=120, step=0.5)
+        self.await_answer()
 
-    def all_answer(self) -> bool:
-        """Tell whether both minions answer the master now."""
-        return self.salt("*", "test.ping", timeout=10) == dict.fromkeys(MINIONS, True)
+    def answer(self, target: str = "*") -> bool:
+        """Tell whether a minion, or all of them, answer the master now."""
+        asked = MINIONS if target == "*" else (target,)
+        # A master or minion that is just up may not answer in time.
+        with contextlib.suppress(FactoryTimeout, CommandFailed):
+            return self.salt(target, "test.ping", timeout=10) == dict.fromkeys(asked, True)
+        return False
+
+    def await_answer(self, target: str = "*") -> None:
+        """Wait until a minion, or all of them, answer the master."""
+        wait_until(lambda: self.answer(target), f"{target} to answer", timeout=PATIENCE, step=0.5)
 
     def pillar(self, name: str, data: Mapping[str, Any]) -> None:
         """Give a minion its pillar."""
@@ -197,10 +208,11 @@ class Fleet:
         """Run ``salt`` on the master and return each minion's answer.
 
         :param words: function and arguments as on the command line.
+        :param timeout: seconds until ``salt`` asks what a silent minion is doing.
         """
         options = ["--static", f"--timeout={timeout}"]
-        # A minion that still works when its time is up is waited for: twice that long.
-        done = self.cli().run(*options, *words, minion_tgt=target, _timeout=2 * timeout)
+        # It waits on for a minion that still works, and asks again and again.
+        done = self.cli().run(*options, *words, minion_tgt=target, _timeout=timeout + PATIENCE)
         if done.data is None:
             raise CommandFailed(f"salt {target} {' '.join(words)}: {done}")
         # Of one minion alone salt-factories gives the answer itself.
@@ -209,7 +221,7 @@ class Fleet:
 
     def begin(self, target: str, *words: str) -> str:
         """Start a job on a minion, do not wait for it, and return its id."""
-        done = self.cli().run("--async", *words, minion_tgt=target)
+        done = self.cli().run("--async", *words, minion_tgt=target, _timeout=PATIENCE)
         found = re.search(r"job ID: (\d+)", done.stdout)
         if not found:
             raise CommandFailed(f"salt --async {target} {' '.join(words)}: {done}")
@@ -221,7 +233,7 @@ class Fleet:
         :param since: time when it had not yet.
         """
         tag = (MASTER, f"salt/job/{job}/ret/{name}")
-        seen = self.events.wait_for_events([tag], after_time=since, timeout=120)
+        seen = self.events.wait_for_events([tag], after_time=since, timeout=PATIENCE)
         assert seen.found_all_events, f"{name} did not end job {job}"
         [event] = seen
         return event.data["return"]

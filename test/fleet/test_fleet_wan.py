@@ -10,13 +10,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from salt_fleet import Fleet
+from salt_fleet import PATIENCE, Fleet
 from two_ways import STATE, TwoWays
 
 from rig.process import wait_until
 from saltext.ipalias.wan import reporting
-
-PATIENCE = 90
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +105,7 @@ def test_the_minions_own_engine_switches_with_the_master_dead_and_the_master_hea
         lines.heard("wan2", entry.state, since, entry.ident)
     wait_until(lambda: not lines.owed(), "the master's answer", timeout=PATIENCE)
     # web2 may have come back to its master only after that. All once more, of each one act.
-    wait_until(fleet.all_answer, "both minions to answer", timeout=PATIENCE, step=0.5)
+    fleet.await_answer()
     lines.host.remove(f"{STATE}/acknowledged")
     wait_until(lambda: lines.told() >= len(lines.journal()), "web2 to be told", timeout=PATIENCE)
     wait_until(lambda: not lines.owed(), "the master's answer", timeout=PATIENCE)

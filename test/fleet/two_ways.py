@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from salt_fleet import MASTER, Fleet
+from salt_fleet import MASTER, PATIENCE, Fleet
 
 from rig.machine import Machine
 from rig.netns import NetHost, Segment
@@ -181,7 +181,7 @@ class TwoWays:
                     return entry
             return None
 
-        wait_until(lambda: found() is not None, f"{name} {state} to be acted on", timeout=90)
+        wait_until(lambda: found() is not None, f"{name} {state} to be acted on", timeout=PATIENCE)
         entry = found()
         assert entry is not None
         return entry
@@ -215,5 +215,5 @@ class TwoWays:
             seen = self.fleet.events.get_events([(MASTER, tag)], after_time=since)
             return [event.data for event in seen if event.data.get("transition") == ident]
 
-        wait_until(lambda: bool(events()), f"{tag} of {ident}", timeout=90)
+        wait_until(lambda: bool(events()), f"{tag} of {ident}", timeout=PATIENCE)
         return events()[0]

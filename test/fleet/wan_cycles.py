@@ -19,7 +19,6 @@ from wan_rig import (
     PATIENCE,
     STATE,
     TwoWays,
-    await_minion,
     reporting_lines,
     restart,
     run_on_master,
@@ -115,7 +114,7 @@ class Cycles:
         self.recovers(name)
 
     def cache_cleared(self, name: str) -> None:
-        await_minion(self.fleet)
+        self.fleet.await_answer(MINION)
         self.fleet.salt(MINION, "saltutil.clear_cache")
         self.plainly(name)
         sync(self.fleet, MINION)
@@ -185,7 +184,7 @@ def main(count: int, seed: int) -> dict[str, Any]:
             took = time.monotonic() - begun
             owed = len(lines.owed())
             say(f"cycle {turn + 1} of {count}: {name}, {took:.0f} s; the master is owed {owed}")
-        await_minion(lines.fleet)
+        lines.fleet.await_answer(MINION)
         settle(lines)
         return cycles.judged()
 

@@ -17,18 +17,15 @@ TEST = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TEST / "fleet"), str(TEST), str(TEST.parent / "_utils")]
 
 from factories_inside import environment, inside  # noqa: E402
-from pytestshellutils.exceptions import FactoryTimeout  # noqa: E402
-from salt_fleet import MASTER, Fleet, running  # noqa: E402
+from salt_fleet import MASTER, PATIENCE, Fleet, running  # noqa: E402
 from saltfactories.cli.run import SaltRun  # noqa: E402
 from saltfactories.daemons.minion import SaltMinion  # noqa: E402
 from two_ways import STATE, TwoWays  # noqa: E402
 
-from rig.process import CommandFailed, wait_until  # noqa: E402
+from rig.process import wait_until  # noqa: E402
 
-__all__ = ["STATE", "TwoWays", "wait_until"]
+__all__ = ["PATIENCE", "STATE", "TwoWays", "wait_until"]
 MINION = "web1"
-#: Bound for what never comes (seconds).
-PATIENCE = 240
 
 
 def say(text: str) -> None:
@@ -61,7 +58,7 @@ def reporting_lines(*, engine: bool, react_timeout: float) -> Iterator[TwoWays]:
 
 def sync(fleet: Fleet, target: str) -> None:
     """Bring what the master has of our modules to minions."""
-    await_minion(fleet)
+    fleet.await_answer(MINION)
     fleet.salt(target, "saltutil.sync_all")
 
 
@@ -70,19 +67,7 @@ def restart(lines: TwoWays) -> None:
     minion: SaltMinion = lines.fleet.minions[MINION]
     with minion.stopped():
         pass
-    await_minion(lines.fleet)
-
-
-def await_minion(fleet: Fleet) -> None:
-    """Wait until the minion answers the master."""
-
-    def answers() -> bool:
-        # A master that is just up may not answer its own command line in time.
-        with contextlib.suppress(FactoryTimeout, CommandFailed):
-            return bool(fleet.salt(MINION, "test.ping", timeout=10) == {MINION: True})
-        return False
-
-    wait_until(answers, "the minion to answer", timeout=PATIENCE, step=0.5)
+    lines.fleet.await_answer(MINION)
 
 
 def settle(lines: TwoWays) -> None:
@@ -95,4 +80,4 @@ def run_on_master(fleet: Fleet, *words: str) -> Any:
     """Run ``salt-run`` on the master's host."""
     factory: Any = inside(fleet.hosts[MASTER], SaltRun)
     cli = fleet.master.salt_run_cli(factory_class=factory, environ=environment(), cwd="/")
-    return cli.run(*words)
+    return cli.run(*words, _timeout=PATIENCE)
