@@ -176,6 +176,7 @@ class DhcpHosts:
 
     :param suites: Debian releases of the primary and of the secondary.
     :param source: checkout that the members run.
+    :param more: packages that the members have beside the usual ones.
     :param keys: of the pillar's block, other than usual; ``pair`` is merged.
     """
 
@@ -186,10 +187,11 @@ class DhcpHosts:
         suites: Sequence[str],
         implementation: str,
         source: Path = CHECKOUT,
+        more: Sequence[str] = (),
         **keys: Any,
     ) -> None:
         self.segment, self.implementation = segment, implementation
-        made = [stack.enter_context(BootedHost(suite, segment)) for suite in suites]
+        made = [stack.enter_context(BootedHost(suite, segment, more=more)) for suite in suites]
         for host in made:
             host.checkout_from = source
             SETUPS["networkd"](host)

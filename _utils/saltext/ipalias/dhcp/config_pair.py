@@ -9,6 +9,7 @@ from ..values import (
     Mixed,
     choice,
     mapping,
+    parse_bool,
     parse_duration,
     parse_int,
     refuse_unknown,
@@ -50,7 +51,7 @@ KEA_KEYS = (
     "control_socket",
     "lease_database",
 )
-LEASE_KEYS = ("type", "name", "host", "port", "user", "password")
+LEASE_KEYS = ("type", "name", "host", "port", "user", "password", "replicated")
 #: IANA's port for the failover protocol.
 PORT = 647
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -208,6 +209,14 @@ def _leases(value: object, where: str) -> LeaseStore:
     host = block.get("host", "localhost")
     if not is_domain(host):
         raise InputError(f"{short(host)} is not a host", where=f"{where}:host")
+    if "replicated" not in block and not is_loopback(str(host)):
+        raise InputError(
+            f"the database at {host} may be one for both members, or one for each: `replicated` "
+            "says so",
+            where=f"{where}:replicated",
+            way_out="`true`: both write to one, or to two that agree before either answers, and "
+            "leases are not exchanged; `false`: each has its own, and tells the other",
+        )
     return LeaseStore(
         kind,
         words["name"],
@@ -215,7 +224,13 @@ def _leases(value: object, where: str) -> LeaseStore:
         parse_int(block.get("port", 0), f"{where}:port", 0, 65535),
         words["user"],
         words["password"],
+        parse_bool(block.get("replicated", False), f"{where}:replicated"),
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address is each host's own."""
+    return host == "localhost" or host.startswith("127.")
 
 
 def _word(block: Mixed, key: str, where: str) -> str:

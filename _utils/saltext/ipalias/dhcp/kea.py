@@ -151,7 +151,6 @@ def _leases(store: LeaseStore) -> dict[str, object]:
 def _relationship(pair: Pair, me: Member) -> dict[str, object]:
     """Return the pair."""
     kea = pair.kea
-    shared = kea.leases.kind != MEMFILE
     return {
         "this-server-name": me.name,
         "mode": kea.mode,
@@ -167,8 +166,8 @@ def _relationship(pair: Pair, me: Member) -> dict[str, object]:
             "http-listener-threads": _THREADS,
             "http-client-threads": _THREADS,
         },
-        # A database replicates by itself, as the ARM has it ("Lease Information Sharing").
-        **({"send-lease-updates": False, "sync-leases": False} if shared else {}),
+        # Where the database sees to it, and there alone: the ARM, "Lease Information Sharing".
+        **({"send-lease-updates": False, "sync-leases": False} if kea.leases.replicated else {}),
         "peers": [
             {
                 "name": member.name,

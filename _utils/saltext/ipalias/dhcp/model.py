@@ -62,6 +62,8 @@ class LeaseStore:
 
     :param name: of the database.
     :param port: 0: the database's own.
+    :param replicated: what one member writes is in the other one's database by the database's own
+        means: both have one, or two that agree before either answers.
     """
 
     kind: str = MEMFILE
@@ -70,6 +72,12 @@ class LeaseStore:
     port: int = 0
     user: str = ""
     password: str = field(default="", repr=False)
+    replicated: bool = False
+
+    @property
+    def is_database(self) -> bool:
+        """Tell whether leases are in a database."""
+        return self.kind != MEMFILE
 
 
 @dataclass(frozen=True)
