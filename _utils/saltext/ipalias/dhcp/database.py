@@ -12,17 +12,17 @@ goes, and does not come back by itself (2.2 and 2.6, seen).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from ..errors import MALFORMED, EffectError, InputError
 from ..host import NOT_FOUND, TIMED_OUT, Host, Result
 from ..model import Command
 from .config_pair import is_loopback
 from .kealeases import STATES
-from .model import ACTIVE, MYSQL, Lease, LeaseFile, LeaseStore
-from .services import KEA, SERVERS
+from .model import KEA, MYSQL, Lease, LeaseFile, LeaseStore
+from .services import SERVERS
 
 #: Seconds that the client waits for a connection, and we for the client.
 _CONNECT, _LONGEST = 5, 20.0
@@ -38,8 +38,11 @@ _ADMIN: Final = {"mysql": "mysql", "postgresql": "pgsql"}
 _BACKENDS: Final = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
 #: That there is no such table: MySQL's error 1146, and the server's own words.
 _NO_SCHEMA: Final = re.compile(r"\b1146\b|relation \"schema_version\" does not exist")
-#: MySQL's errors 1044 and 1045, and the words of PostgreSQL.
-_NOT_LET_IN: Final = re.compile(r"\b104[45]\b|password authentication failed|no password supplied")
+#: Which word of the pillar a refusal is about: MySQL's errors, and the words of PostgreSQL.
+_ABOUT: Final = (
+    ("password", re.compile(r"\b1045\b|password authentication failed|no password supplied")),
+    ("name", re.compile(r"\b(1044|1049)\b|database \"[^\"]*\" does not exist")),
+)
 _LEASES: Final = {
     "mysql": "SELECT address, LOWER(HEX(COALESCE(hwaddr, ''))), "
     "LOWER(HEX(COALESCE(client_id, ''))), valid_lifetime, UNIX_TIMESTAMP(expire), "
@@ -48,6 +51,11 @@ _LEASES: Final = {
     "encode(COALESCE(client_id, ''), 'hex'), valid_lifetime, "
     "EXTRACT(EPOCH FROM expire)::bigint, COALESCE(state, 0) FROM lease4 ORDER BY address",
 }
+#: Those that are written.
+_COLUMNS: Final = (
+    *("address", "hwaddr", "client_id", "valid_lifetime", "expire", "subnet_id"),
+    *("fqdn_fwd", "fqdn_rev", "hostname", "state"),
+)
 #: Each needs the right that Kea needs, and concerns no row: address 0 is nobody's.
 _RIGHTS: Final = (
     "INSERT INTO lease4 (address) SELECT address FROM lease4 WHERE address = 0",
@@ -124,17 +132,13 @@ def _said(told: Result, store: LeaseStore) -> str:
     """Return why a client has failed, in one line and without the password."""
     if told.code == TIMED_OUT:
         return f"no answer after {_LONGEST:g} s"
-    text = " ".join((told.err or told.out).split())[:400] or f"exit {told.code}"
+    text = " ".join((told.err or told.out).split()) or f"exit {told.code}"
+    # What comes before it is the statement.
+    text = text[max(0, text.find("ERROR")) :][:400]
     return text.replace(store.password, "***") if store.password else text
 
 
 # -- what a member needs of it ---------------------------------------------------------------
-
-
-class Lacking(NamedTuple):
-    """Hold that a database cannot be looked at yet, for its client is still to be installed."""
-
-    note: str
 
 
 def refuse_database(host: Host, store: LeaseStore, where: str, *, test: bool) -> list[str]:
@@ -182,12 +186,11 @@ def _refuse_schema(host: Host, store: LeaseStore, program: str, where: str) -> N
             "was changed",
         )
     if told.code:
-        inside = ":password" if _NOT_LET_IN.search(told.err) else ""
+        about = next((f":{word}" for word, said in _ABOUT if said.search(told.err)), "")
+        what = "does not let Kea in" if about else "cannot be reached"
         raise InputError(
-            f"{describe(store)} does not let Kea in: {_said(told, store)}"
-            if inside
-            else f"{describe(store)} cannot be reached: {_said(told, store)}",
-            where=f"{where}{inside}",
+            f"{describe(store)} {what}: {_said(told, store)}",
+            where=f"{where}{about}",
             way_out="Kea would not start; put that right and run again, nothing was changed",
         )
     there, needed = ".".join(told.out.split()), schema_needed(host, store)
@@ -292,23 +295,12 @@ def _pairs(digits: str) -> Iterator[str]:
     return (digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
-class Row(NamedTuple):
-    """Hold a lease as Kea's table has it; seconds since 1970, bytes as hex."""
-
-    address: str
-    mac: str
-    client: str
-    starts: int
-    lasts: int
-    subnet: int
-    state: int
-
-
 def written(
-    store: LeaseStore, program: str, rows: Sequence[Row], over: Iterable[str]
+    store: LeaseStore, program: str, rows: Sequence[Mapping[str, object]], over: Iterable[str]
 ) -> list[Command]:
     """Return the commands that write leases over those of their addresses, and take others away.
 
+    :param rows: by the names of the columns, as in Kea's file.
     :param over: addresses that nobody holds any more.
     """
     commands = []
@@ -321,40 +313,24 @@ def written(
     return commands
 
 
-def _upsert(store: LeaseStore, rows: Sequence[Row]) -> str:
-    names = [
-        *("address", "hwaddr", "client_id", "valid_lifetime", "expire", "subnet_id"),
-        *("fqdn_fwd", "fqdn_rev", "hostname", "state"),
-    ]
-    values = ", ".join(_values(store, row) for row in rows)
-    said = f"INTO lease4 ({', '.join(names)}) VALUES {values}"
+def _upsert(store: LeaseStore, rows: Sequence[Mapping[str, object]]) -> str:
+    values = ", ".join(_values(store.kind == MYSQL, **row) for row in rows)
+    said = f"INTO lease4 ({', '.join(_COLUMNS)}) VALUES {values}"
     if store.kind == MYSQL:
         return f"REPLACE {said}"
-    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[1:])
+    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in _COLUMNS[1:])
     return f"INSERT {said} ON CONFLICT (address) DO UPDATE SET {changes}"
 
 
-def _values(store: LeaseStore, row: Row) -> str:
-    expire = row.starts if row.lasts == _FOREVER else row.starts + row.lasts
-    mysql = store.kind == MYSQL
-    mac, client = row.mac.replace(":", ""), row.client.replace(":", "")
+def _values(mysql: bool, /, **row: Any) -> str:
     # By digits alone: nothing of a client's comes into a statement as it was written.
+    mac, client = (row[key].replace(":", "") for key in ("hwaddr", "client_id"))
     hexes = [f"UNHEX('{text}')" if mysql else f"decode('{text}', 'hex')" for text in (mac, client)]
+    lasts, expire = int(row["valid_lifetime"]), int(row["expire"])
+    expire -= lasts if lasts == _FOREVER else 0
     moment = f"FROM_UNIXTIME({expire})" if mysql else f"to_timestamp({expire})"
     return (
-        f"({int(IPv4Address(row.address))}, {hexes[0]}, {hexes[1] if client else 'NULL'}, "
-        f"{row.lasts}, {moment}, {row.subnet}, {'0, 0' if mysql else 'false, false'}, '', "
-        f"{row.state})"
+        f"({int(IPv4Address(row['address']))}, {hexes[0]}, {hexes[1] if client else 'NULL'}, "
+        f"{lasts}, {moment}, {int(row['subnet_id'])}, {'0, 0' if mysql else 'false, false'}, '', "
+        f"{int(row['state'])})"
     )
-
-
-def held_by(file: LeaseFile, now: float) -> dict[str, Lease]:
-    """Return the leases that clients hold, by their addresses.
-
-    :param now: seconds since 1970.
-    """
-    return {
-        address: lease
-        for address, lease in file.last().items()
-        if lease.state == ACTIVE and (lease.ends is None or lease.ends > now)
-    }

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from ..errors import UnsupportedError
+from ..errors import MALFORMED, UnsupportedError
 from ..values import span
 from .model import (
     HOT_STANDBY,
@@ -146,6 +146,23 @@ def _leases(store: LeaseStore) -> dict[str, object]:
     numbers: dict[str, object] = {"port": store.port} if store.port else {}
     secrets = {"user": store.user, "password": store.password}
     return {**said, **numbers, **{key: value for key, value in secrets.items() if value}}
+
+
+def standing_store(text: str | None) -> LeaseStore | None:
+    """Return where a configuration keeps its leases; None: it is none that can be read.
+
+    :param text: of Kea's file as it stands, or None.
+    """
+    try:
+        told = json.loads(text or "")["Dhcp4"]["lease-database"]
+        kind = str(told["type"])
+        if kind == MEMFILE:
+            return LeaseStore()
+        user, password = (str(told.get(key, "")) for key in ("user", "password"))
+        port = int(told.get("port", 0))
+        return LeaseStore(kind, str(told["name"]), str(told["host"]), port, user, password)
+    except MALFORMED:
+        return None
 
 
 def _relationship(pair: Pair, me: Member) -> dict[str, object]:

@@ -79,6 +79,11 @@ class LeaseStore:
         """Tell whether leases are in a database."""
         return self.kind != MEMFILE
 
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """Return what tells it from another one."""
+        return self.kind, self.name, self.host, self.port
+
 
 @dataclass(frozen=True)
 class OmapiKey:

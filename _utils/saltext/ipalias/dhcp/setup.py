@@ -25,10 +25,11 @@ from ..paths import Settings
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply, describe
-from .carry import Carry, plan_carry
+from .carry import Carry, moved_from, plan_carry
 from .coming import addresses_of, coming_aliases, note
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
+from .database import refuse_database
 from .heldback import leave_to_drill
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
@@ -40,6 +41,7 @@ from .omapikey import make_key, parse_key, render_key
 from .places import Places
 from .ports import refuse_used
 from .releases import Asking, refuse_peers_release
+from .restarting import dropin_files
 from .services import SERVERS, Socket, State, read_sockets, read_state, refuse_drill
 
 RELEASES = (
@@ -184,14 +186,16 @@ class Setup:
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
         base, going = former, Files(())
+        unseen = self._refuse_database(config, test) if installed else []
+        notes += unseen
         carry: Carry | None = None
         if former is not None and former.implementation != config.implementation:
             refuse_drill(self.host)
             going, base = conffiles.absent(former, self.host), None
-            if config.implementation == KEA:
-                owner = conffiles.owner_of_leases(self.host)
-                carry, said = plan_carry(self.host, config, self.clock(), owner)
-                notes += [said, RELEASES]
+            notes += [RELEASES] if config.implementation == KEA else []
+        if former is not None and not unseen:
+            carry, said = self._carry(config, former)
+            notes += said
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
@@ -209,7 +213,7 @@ class Setup:
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
         ]
         rules = firewall.firewall_files(config, me, self.host)
-        listed = [*going.files, *servers.files, *rules, *ours]
+        listed = [*going.files, *servers.files, *rules, *dropin_files(config), *ours]
         files, images = self._differing(listed)
         own = attributes.differing(listed, images, servers.like, conffiles.made_by_us(base))
         changed = {file.path for file in files} & {file.path for file in servers.files}
@@ -248,6 +252,26 @@ class Setup:
         if config.implementation == KEA:
             refuse_peers_release(self.host, config, me, self.ask_peer)
         return True
+
+    def _refuse_database(self, config: DhcpConfig, test: bool) -> list[str]:
+        """Refuse a database that Kea would not start by; return notes, see `refuse_database`."""
+        store = config.pair.kea.leases
+        if config.implementation != KEA or not store.is_database:
+            return []
+        return refuse_database(self.host, store, f"{config.where}:kea:lease_database", test=test)
+
+    def _carry(self, config: DhcpConfig, former: Found) -> tuple[Carry | None, list[str]]:
+        """Return which leases are to come along, and what is to be said of it."""
+        if config.implementation != KEA:
+            return None, []
+        source = None
+        if former.implementation == KEA:
+            source = moved_from(self.host.read(former.main), config)
+            if source is None:
+                return None, []
+        owner = conffiles.owner_of_leases(self.host)
+        carry, said = plan_carry(self.host, config, self.clock(), owner, source)
+        return carry, [said]
 
     def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
         """Refuse what the server's own file declares as well, and ours is only included by."""
@@ -303,7 +327,8 @@ class Setup:
         server = SERVERS[found.implementation]
         own = [File(self.places.found, None), File(self.key_path, None)]
         servers = conffiles.absent(found, self.host)
-        gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
+        rules = firewall.firewall_files(None, None, self.host)
+        gone = [*servers.files, *rules, *dropin_files(None), *own]
         files, images = self._differing(gone)
         state = read_state(found.implementation, self.host, sockets)
         wanted = _as_found(found.service)
@@ -390,7 +415,7 @@ class Setup:
         return answer
 
     def _diffs(self, planned: Plan) -> dict[str, str]:
-        """Return the diffs to show: no key in them, and of our own notes that they change."""
+        """Return the diffs to show: no secret in them, and of our own notes that they change."""
         keys = [self.omapi_key()]
         keys += [
             parse_key(f.text, f.path) for f in planned.files if f.path == self.key_path and f.text
@@ -404,6 +429,7 @@ class Setup:
                 shown[file.path] = "taken away" if file.text is None else "written"
                 continue
             diff = render_diff(file.path, planned.texts[file.path], file.text)
+            diff = conffiles.hide_passwords(diff)
             for key in keys:
                 diff = diff if key is None else diff.replace(key.secret, "***")
             shown[file.path] = diff
