@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from ..effects import Effects, FileState, Run
+from ..effects import Effects, FileState
 from ..errors import EffectError, RefusedError
 from ..files import put_files
 from ..host import Host
 from ..model import File
 from . import iscleases, kealeases
-from .database import describe, package_of, program_of, written
+from .database import describe, package_of, program_of, write_leases
 from .isc import LEASES as ISC_LEASES
 from .kea import LEASES as KEA_LEASES
 from .kea import standing_store, subnet_id
@@ -194,8 +194,7 @@ def carried(carry: Carry, host: Host) -> Effects[None]:
     if store.is_database:
         rows = [_row(lease, carry.config, carry.now) for lease in found.leases]
         program = program_of(store, host) or package_of(store)
-        for command in written(store, program, rows, [lease.address for lease in found.over]):
-            yield Run(command)
+        yield from write_leases(store, program, rows, [lease.address for lease in found.over])
     elif any(found):
         text = render_leases(found, carry.config, carry.now, host.read(KEA_LEASES) or "")
         file = File(KEA_LEASES, text, carry.owner.mode, owned=False)

@@ -21,6 +21,7 @@ from .model import (
     LEASE_STORES,
     LOAD_BALANCING,
     MEMFILE,
+    POSTGRESQL,
     PRIMARY,
     ROLES,
     SECONDARY,
@@ -209,13 +210,14 @@ def _leases(value: object, where: str) -> LeaseStore:
     host = block.get("host", "localhost")
     if not is_domain(host):
         raise InputError(f"{short(host)} is not a host", where=f"{where}:host")
-    if "replicated" not in block and not is_loopback(str(host)):
+    replicated = parse_bool(block.get("replicated", False), f"{where}:replicated")
+    if replicated and kind == POSTGRESQL and is_loopback(str(host)):
         raise InputError(
-            f"the database at {host} may be one for both members, or one for each: `replicated` "
-            "says so",
+            "PostgreSQL on each member has no replication in which both may write: no lease would "
+            "come to the other one",
             where=f"{where}:replicated",
-            way_out="`true`: both write to one, or to two that agree before either answers, and "
-            "leases are not exchanged; `false`: each has its own, and tells the other",
+            way_out="leave it out: the members tell each other; or name the one host whose "
+            "database both write to",
         )
     return LeaseStore(
         kind,
@@ -224,8 +226,24 @@ def _leases(value: object, where: str) -> LeaseStore:
         parse_int(block.get("port", 0), f"{where}:port", 0, 65535),
         words["user"],
         words["password"],
-        parse_bool(block.get("replicated", False), f"{where}:replicated"),
+        replicated,
     )
+
+
+def refuse_database_of_one(pair: Pair, where: str) -> None:
+    """Refuse one database for both that is on a member: without that one the other serves nobody.
+
+    :param where: pillar path of ``lease_database``.
+    :raises InputError: it is at an address of a member's.
+    """
+    for member in pair.members:
+        if pair.kea.leases.host == member.address:
+            raise InputError(
+                f"{member.address} is {member.name}'s own: while it is down "
+                f"{pair.peer_of(member).name} had no database, and would serve nobody",
+                where=f"{where}:host",
+                way_out="`localhost`: each member has its own; or a host that is neither",
+            )
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any, Final
 
+from ..effects import Effects, Run
 from ..errors import MALFORMED, EffectError, InputError
 from ..host import NOT_FOUND, TIMED_OUT, Host, Result
 from ..model import Command
@@ -295,14 +296,25 @@ def _pairs(digits: str) -> Iterator[str]:
     return (digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
-def written(
+def write_leases(
     store: LeaseStore, program: str, rows: Sequence[Mapping[str, object]], over: Iterable[str]
-) -> list[Command]:
-    """Return the commands that write leases over those of their addresses, and take others away.
+) -> Effects[None]:
+    """Write leases over those of their addresses, and take others away.
 
     :param rows: by the names of the columns, as in Kea's file.
     :param over: addresses that nobody holds any more.
+    :raises EffectError: the database does not take them.
     """
+    for asked in _written(store, program, rows, over):
+        told: Result = yield Run(asked, check=False)
+        if told.code:
+            said = f"does not take the leases that come along: {_said(told, store)}"
+            raise EffectError(said, where=describe(store))
+
+
+def _written(
+    store: LeaseStore, program: str, rows: Sequence[Mapping[str, object]], over: Iterable[str]
+) -> list[Command]:
     commands = []
     for at in range(0, len(rows), _AT_ONCE):
         commands.append(command(store, program, _upsert(store, rows[at : at + _AT_ONCE])))
