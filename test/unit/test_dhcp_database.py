@@ -264,6 +264,17 @@ def test_another_place_of_keas_leases_brings_them_along(host: SimHost, client: C
     assert "192.0.2.126,02:00:00:00:00:7e" in (host.files.read(LEASES) or "")
 
 
+@pytest.mark.parametrize("text", ["{} // not read", json.dumps({"Dhcp4": {"lease-database": {}}})])
+def test_what_somebody_elses_kea_has_in_its_file_comes_along(
+    host: SimHost, client: Client, text: str
+) -> None:
+    host.files.put(SERVERS["kea"].main, text)
+    row = f"192.0.2.126,02:00:00:00:00:7e,,600,1700000600,{SUBNET},0,0,,0,\n"
+    host.files.put(LEASES, f"{carry.COLUMNS}\n{row}")
+    assert f"1 leases out of {LEASES} come along" in bring(host, kea())["notes"]
+    assert MAC in client.written()[0]
+
+
 def test_leases_that_cannot_be_told_are_not_left_behind(host: SimHost, client: Client) -> None:
     assert bring(host, kea())["result"] is True
     client.answers["ORDER BY"] = Result(1, "", "ERROR 2002 (HY000): Can't connect\n")
@@ -309,6 +320,9 @@ def test_one_that_is_tried_again_by_itself_has_failed(host: SimHost) -> None:
     host.programs["systemctl"] = again
     with pytest.raises(VerifyError, match="it says why"):
         run(services.started(SERVERS["kea"], host), host.perform)
+    # It did not run before: nor does it a moment later.
+    run(services.put_back((services.State("kea"),), host), host.perform)
+    assert [e.command.argv[1] for e in host.log if isinstance(e, Run)][-1] == "stop"
 
 
 def test_no_answer_shows_a_password(host: SimHost, client: Client) -> None:

@@ -201,12 +201,16 @@ def carried(carry: Carry, host: Host) -> Effects[None]:
         yield from put_files((file,), {KEA_LEASES: carry.owner})
 
 
-def moved_from(text: str | None, config: DhcpConfig) -> LeaseStore | None:
+def moved_from(text: str | None, config: DhcpConfig, *, unknown: bool = False) -> LeaseStore | None:
     """Return where Kea has kept its leases until now; None: in the same place, or not known.
 
     :param text: of Kea's configuration as it stands, or None.
+    :param unknown: it is somebody else's, and may be of a form that is not read: then they are
+        in the file, where Kea has them unless told otherwise, and only a database lacks them.
     """
     before, store = standing_store(text), config.pair.kea.leases
+    if unknown:
+        before = (before or LeaseStore()) if store.is_database else None
     if before is None or before.place == store.place:
         return None
     return before
@@ -215,7 +219,7 @@ def moved_from(text: str | None, config: DhcpConfig) -> LeaseStore | None:
 def plan_carry(
     host: Host, config: DhcpConfig, now: float, owner: FileState, source: LeaseStore | None = None
 ) -> tuple[Carry, str]:
-    """Return what is to come along, and a sentence about it.
+    """Return what is to come along, and a sentence about it; of nothing of Kea's, none.
 
     :param source: see `held`.
     :raises RefusedError: what clients hold cannot be told.
@@ -229,11 +233,14 @@ def plan_carry(
             way_out="bring that database back and run again; where it is gone for good, apply "
             "ipalias.dhcp.clean and then this one, and Kea fetches what its peer has",
         ) from error
+    carry = Carry(config, now, owner, source)
+    if source is not None and not any(found):
+        return carry, ""
     whose = "of dhcpd's" if source is None else f"out of {place(source)}"
     told = f"{len(found.leases)} leases {whose} come along"
     if found.over:
         told += f", in place of {len(found.over)} that Kea had of before"
-    return Carry(config, now, owner, source), told
+    return carry, told
 
 
 def place(store: LeaseStore) -> str:

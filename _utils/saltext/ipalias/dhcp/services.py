@@ -272,6 +272,11 @@ def _has_failed(server: Server, host: Host) -> bool:
     """Tell whether a unit has failed; one that is to be tried again by itself among them."""
     if host.run(["systemctl", "is-failed", "--quiet", server.unit]).code == 0:
         return True
+    return _is_tried_again(server, host)
+
+
+def _is_tried_again(server: Server, host: Host) -> bool:
+    """Tell whether a unit that has ended waits for its next start, systemd.service(5) Restart."""
     told = host.run(["systemctl", "show", "--property=SubState", "--value", server.unit])
     return told.out.strip() == "auto-restart"
 
@@ -329,7 +334,11 @@ def put_back(states: tuple[State, ...], host: Host, *, live: bool = True) -> Eff
     failed: IpaliasError | None = None
     sockets = read_sockets(host) if live else []
     other = [
-        state for state in states if serving(SERVERS[state.implementation], sockets) != state.pids
+        state
+        for state in states
+        if serving(SERVERS[state.implementation], sockets) != state.pids
+        # It would come a moment later.
+        or (live and not state.pids and _is_tried_again(SERVERS[state.implementation], host))
     ]
     for state in states:
         server = SERVERS[state.implementation]

@@ -193,7 +193,7 @@ class Setup:
             refuse_drill(self.host)
             going, base = conffiles.absent(former, self.host), None
             notes += [RELEASES] if config.implementation == KEA else []
-        if former is not None and not unseen:
+        if config.implementation == KEA and not unseen:
             carry, said = self._carry(config, former)
             notes += said
         if base is None:
@@ -260,18 +260,20 @@ class Setup:
             return []
         return refuse_database(self.host, store, f"{config.where}:kea:lease_database", test=test)
 
-    def _carry(self, config: DhcpConfig, former: Found) -> tuple[Carry | None, list[str]]:
-        """Return which leases are to come along, and what is to be said of it."""
-        if config.implementation != KEA:
-            return None, []
+    def _carry(self, config: DhcpConfig, former: Found | None) -> tuple[Carry | None, list[str]]:
+        """Return which leases are to come along into Kea's, and what is to be said of it.
+
+        A Kea that served before us is asked for a database alone: its file is ours as well.
+        """
         source = None
-        if former.implementation == KEA:
-            source = moved_from(self.host.read(former.main), config)
+        if former is None or former.implementation == KEA:
+            main = SERVERS[KEA].main if former is None else former.main
+            source = moved_from(self.host.read(main), config, unknown=former is None)
             if source is None:
                 return None, []
         owner = conffiles.owner_of_leases(self.host)
         carry, said = plan_carry(self.host, config, self.clock(), owner, source)
-        return carry, [said]
+        return carry, [said] if said else []
 
     def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
         """Refuse what the server's own file declares as well, and ours is only included by."""
