@@ -169,7 +169,7 @@ class BsdSetup(Setup):
 
     def _change(self, planned: wan_apply.Plan) -> Effects[Verdict]:
         assert isinstance(planned, Plan)
-        settings = self._guarded_settings()
+        settings = self.guarded_settings()
         return apply(planned, self.host, settings, self.new_id(), self._purpose)
 
 
