@@ -262,18 +262,6 @@ class Setup(PillarRequest):
         return answer
 
 
-def make(**surroundings: Any) -> Setup:
-    """Return the request's engine for the system that it runs on.
-
-    :param surroundings: see `Setup`.
-    """
-    if surroundings["host"].system in BSD:
-        from .bsdsetup import BsdSetup
-
-        return BsdSetup(**surroundings)
-    return Setup(**surroundings)
-
-
 def _comment(planned: Plan, test: bool) -> str:
     if not planned.touches_host:
         return "Lines, routes, rules and NAT are as wanted"
