@@ -188,7 +188,9 @@ class Setup(PillarRequest):
         started_by = platforms.init(self.host.system, self.host.exists)
         started_by = started_by if started_by in start.INITS else ""
         files = [File(config_path(self.settings.paths), text or None, 0o600)]
-        files += start.service_files(started_by, config, self._program(config, test))
+        files += start.service_files(
+            started_by, config, self._program(start.VERB, config is not None and not test)
+        )
         beside, notes = networkd_files(self.host) if config is not None else ([], [])
         files += beside or [File(NETWORKD, None)]
         texts = {file.path: self.host.read(file.path) for file in files}
@@ -202,13 +204,15 @@ class Setup(PillarRequest):
             before, text, tuple(files), texts, tuple(kernel), started_by, idle, tuple(notes)
         )
 
-    def _program(self, config: WanConfig | None, test: bool) -> Program:
+    def _program(self, verb: str, fresh: bool) -> Program:
+        """Return what the frozen copy runs.
+
+        :param fresh: the copy is made current first; it may then lie elsewhere.
+        """
         paths = self.settings.paths
-        folder: str | None = None
-        if config is not None and not test:
-            folder = self.host.perform(Freeze())
+        folder: str | None = self.host.perform(Freeze()) if fresh else None
         frozen = folder.rsplit("/", 1)[0] if folder else paths.frozen
-        return Program(self.interpreter, frozen, paths.state, start.VERB, CURRENT)
+        return Program(self.interpreter, frozen, paths.state, verb, CURRENT)
 
     def _kernel(self, config: WanConfig | None, text: str, before: str) -> Sequence[str]:
         """Return what changes in the kernel, one sentence each."""
