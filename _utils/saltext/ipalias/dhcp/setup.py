@@ -43,6 +43,10 @@ RELEASES = (
     "The peer's release of Kea shows only when its Kea runs: both need one "
     "(`salt-run ipalias_dhcp.releases PRIMARY SECONDARY`)"
 )
+TOGETHER = (
+    "The other member is to be changed at once: after {seconds:g} s (`max_response_delay`) without "
+    "its answer a Kea gives out the whole pool, beside a dhcpd that does so too"
+)
 
 
 @dataclass
@@ -179,7 +183,8 @@ class Setup(PillarRequest):
             if config.implementation == KEA:
                 owner = conffiles.owner_of_leases(self.host)
                 carry, said = plan_carry(self.host, config, self.clock(), owner)
-                notes += [said, RELEASES]
+                seconds = config.pair.kea.max_response_delay
+                notes += [said, RELEASES, TOGETHER.format(seconds=seconds)]
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
