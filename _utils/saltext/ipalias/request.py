@@ -95,6 +95,8 @@ class Request:
 class _Block:
     """Hold a host and the pillar's block for it: what a request is made of at the least."""
 
+    # Apart, so that the block comes right behind the host: a dataclass has the fields of its
+    # last base first.
     host: Machine
     data: object = None
     root: str = "ipalias"
