@@ -174,6 +174,9 @@ def test_a_client_that_is_still_to_come_is_told(host: SimHost) -> None:
     assert any("is not looked at yet" in note for note in told["notes"])
     with pytest.raises(InputError, match="install mariadb-client and kea-admin"):
         bring(host, kea())
+    del host.programs["kea-dhcp4"]
+    told = bring(host, kea(), test=True)
+    assert any("is not looked at yet" in note for note in told["notes"])
 
 
 def test_a_hung_client_is_told_with_its_time(host: SimHost, client: Client) -> None:
