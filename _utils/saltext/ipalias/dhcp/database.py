@@ -85,7 +85,9 @@ def command(store: LeaseStore, program: str, sql: str) -> Command:
     argv, stdin = _mysql(store, program, sql) if store.kind == MYSQL else _psql(store, program, sql)
     if stdin is None:
         user = SERVERS[KEA].user
-        argv = ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *argv)
+        # libpq ends over a file that it may not see in the superuser's own folder.
+        apart = ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
+        argv = (*apart, "env", "HOME=/nonexistent", *argv)
     return Command(argv, stdin, _LONGEST, told=f"write leases into {describe(store)}")
 
 
