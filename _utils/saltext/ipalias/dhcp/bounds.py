@@ -169,9 +169,19 @@ def describe(config: DhcpConfig, client: Client = RFC2131) -> dict[str, object]:
             "clients needed": bound.clients,
             "why": list(bound.why),
         }
-    if config.implementation != ISC and not config.pair.kea.max_unacked_clients:
-        told["danger"] = (
+    if said := dangers(config):
+        told["danger"] = ". ".join(said)
+    return told
+
+
+def dangers(config: DhcpConfig) -> list[str]:
+    """Return what a pair of these numbers may do that a pair must not, a sentence each."""
+    if config.implementation == ISC:
+        return []
+    kea, said = config.pair.kea, []
+    if not kea.max_unacked_clients:
+        said.append(
             "max_unacked_clients 0: two living servers that do not hear each other both give "
             "out everything, and an address may be given twice"
         )
-    return told
+    return said
