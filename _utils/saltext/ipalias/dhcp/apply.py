@@ -21,7 +21,7 @@ from ..live import Snapshot
 from ..model import File
 from ..paths import ROUTE_PROTOCOL, Settings
 from ..recover import kept_routes
-from . import firewall
+from . import again, firewall
 from .carry import Carry, carried
 from .conffiles import Check, refusal
 from .kea import LEASES as KEA_LEASES
@@ -144,7 +144,7 @@ def _body(
     if plan.carry is not None:
         yield from carried(plan.carry, host)
     yield from put_files(plan.files, like)
-    if plan.rules:
+    if plan.rules or again.is_among([file.path for file in plan.files]):
         yield Run(systemctl("daemon-reload"))
     if plan.rules == "start":
         yield Run(systemctl("restart", firewall.UNIT_NAME))

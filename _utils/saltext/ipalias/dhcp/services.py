@@ -106,6 +106,8 @@ class State(NamedTuple):
 
 
 _MOMENT = re.compile(r"\b[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: \S+)?)")
+#: Sub-states of a service that has ended at its start; the last one from systemd 254 on.
+_FAILED = ("failed", "auto-restart", "auto-restart-queued")
 _USER = re.compile(r'\("([^"]*)",pid=(\d+)')
 
 
@@ -258,8 +260,7 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
         now: float = yield ReadClock()
         # Kea's own check passes over half of the hook's parameters, and a unit that has failed
         # serves no more: no reason to wait, for until the way back nobody is served.
-        failed = host.run(["systemctl", "is-failed", "--quiet", server.unit]).code == 0
-        if failed or now - began > STARTING:
+        if _has_failed(server, host) or now - began > STARTING:
             wanted = f" on {address}:{port}" if serving(server, sockets) else ""
             raise VerifyError(
                 f"was started and does not listen{wanted}: {last_words(server, host)}",
@@ -267,6 +268,12 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
                 way_out="everything was put back",
             )
         yield Pause(LOOK_AGAIN)
+
+
+def _has_failed(server: Server, host: Host) -> bool:
+    """Tell whether a unit has failed, also where systemd is about to start it again (`again`)."""
+    told = host.run(["systemctl", "show", "--property=SubState", "--value", server.unit])
+    return told.out.strip() in _FAILED
 
 
 def _restarted(server: Server, host: Host) -> Effects[None]:

@@ -24,6 +24,7 @@ from ..model import Alias, File
 from ..paths import Settings
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
+from .again import again_files
 from .apply import Plan, Wanted, apply, describe
 from .carry import Carry, plan_carry
 from .coming import addresses_of, coming_aliases, note
@@ -209,7 +210,7 @@ class Setup:
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
         ]
         rules = firewall.firewall_files(config, me, self.host)
-        listed = [*going.files, *servers.files, *rules, *ours]
+        listed = [*going.files, *servers.files, *again_files(config), *rules, *ours]
         files, images = self._differing(listed)
         own = attributes.differing(listed, images, servers.like, conffiles.made_by_us(base))
         changed = {file.path for file in files} & {file.path for file in servers.files}
@@ -303,7 +304,8 @@ class Setup:
         server = SERVERS[found.implementation]
         own = [File(self.places.found, None), File(self.key_path, None)]
         servers = conffiles.absent(found, self.host)
-        gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
+        rules = firewall.firewall_files(None, None, self.host)
+        gone = [*servers.files, *again_files(None), *rules, *own]
         files, images = self._differing(gone)
         state = read_state(found.implementation, self.host, sockets)
         wanted = _as_found(found.service)
