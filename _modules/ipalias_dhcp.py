@@ -592,18 +592,14 @@ def status(whole=False, log=None, pillar="ipalias"):
     """
     Show the pair as this member sees it, in sentences and the most important words.
 
-    Both sides' state, the last contact, which way between the ports is blocked, leases with their
-    balance, what the peer has not acknowledged, the skew of the two clocks, the age of the last
-    good drill, and the last lines of the log about the pair. What cannot be asked stands among
-    the problems. Which way is blocked is known for certain to the side that it begins on: ask
-    both.
+    What cannot be asked stands among the problems. Which way is blocked is known for certain to
+    the side that it begins on: ask both.
 
     whole
-        Show all that is known, as data for programs: both ways between the ports, each pool, the
-        lines of the log with what of them is a fault.
+        Show all that is known, as data for programs.
 
     log
-        How many lines of the log to show, up to 1000; without it the last 5, of the whole 20.
+        How many lines of the log to show, up to 1000; without it 5, of the whole 20.
 
     pillar
         Pillar path of the formula's block.
@@ -613,18 +609,12 @@ def status(whole=False, log=None, pillar="ipalias"):
     .. code-block:: bash
 
         salt 'dhcp*' ipalias_dhcp.status
-        salt dhcp1 ipalias_dhcp.status log=200
-        salt dhcp1 ipalias_dhcp.status whole=True --out=json
+        salt dhcp1 ipalias_dhcp.status whole=True log=200 --out=json
     """
     formula = _formula()
-    values, library = formula.library("values"), formula.library("dhcp.status")
-    whole = formula.call(values.parse_bool, whole, "whole")
-    lines = {}
-    if log is not None:
-        lines["lines"] = formula.call(values.parse_int, log, "log", 0, 1000)
+    tell = formula.call(formula.library("dhcp.status").parse_telling, whole, log)
     side, places = _side(pillar)
-    reading = formula.call(formula.library("dhcp.reading").read, *side, **places)
-    return formula.call(library.rows if whole else library.short, reading, **lines)
+    return tell(formula.call(formula.library("dhcp.reading").read, *side, **places))
 
 
 def partner_down(pillar="ipalias", although_host_answers=False, by_policy=False, test=None):

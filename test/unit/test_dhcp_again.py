@@ -9,6 +9,8 @@ import pytest
 from rig.simdhcp import block, linux, running, setup
 from rig.simhost import SimHost
 from saltext.ipalias.dhcp import again
+from saltext.ipalias.dhcp.backup import backup
+from saltext.ipalias.dhcp.restore import restore
 from saltext.ipalias.dhcp.services import SERVERS, STARTING
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import EffectError, VerifyError
@@ -87,3 +89,41 @@ def test_a_start_that_has_failed_is_not_waited_for_though_another_one_comes(stat
     with pytest.raises(VerifyError, match="was started and does not listen"):
         setup(host, KEA).managed()
     assert host.net.now - began < STARTING and host.files.read(again.PATH) is None
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_one_that_is_started_again_and_again_ends_with_the_change_that_brought_it(
+    there: bool,
+) -> None:
+    host = linux()
+    setup(host, KEA if there else ISC).managed()
+    if there:
+        host.run(["systemctl", "stop", UNIT])
+    instead(host, "restart", Result(0, "", ""))
+    host.stored["substate"] = "auto-restart"
+    host.log.clear()
+    with pytest.raises(VerifyError):
+        setup(host, {**KEA, "authoritative": False}).managed()
+    told = commands(host)[commands(host).index(f"systemctl restart {UNIT}") :]
+    # What was ours before goes on being tried: its address may still come.
+    assert (f"systemctl stop {UNIT}" in told) is not there
+    assert (host.files.read(again.PATH) is not None) is there
+
+
+def test_a_backup_is_not_put_under_a_kea_that_is_started_again_meanwhile() -> None:
+    host = linux()
+    setup(host, KEA).managed()
+    backup(setup(host, KEA))
+    setup(host, {**KEA, "authoritative": False}).managed()
+    host.run(["systemctl", "stop", UNIT])
+    host.stored["substate"] = "auto-restart"
+    host.log.clear()
+    assert restore(setup(host, KEA), what="configuration")["result"] is True
+    told = commands(host)
+    assert told.index(f"systemctl stop {UNIT}") < told.index(f"systemctl --no-block start {UNIT}")
+    host.stored["substate"] = "dead"
+    setup(host, {**KEA, "authoritative": False}).managed()
+    host.run(["systemctl", "stop", UNIT])
+    host.log.clear()
+    assert restore(setup(host, KEA), what="configuration")["result"] is True
+    assert not any("start" in command for command in commands(host)), "it was stopped by hand"

@@ -69,7 +69,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     yield from attempt(steps.after, problems)
     yield from attempt(monitor.after, problems)
     if record.dhcp is not None:
-        yield from _restore_dhcp(record.dhcp, record.files, host, problems, live=live)
+        yield from _restore_dhcp(record.dhcp, record, host, problems, live=live)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
@@ -118,15 +118,16 @@ def _restore_wan(part: WanPart, host: Host) -> Effects[None]:
 
 
 def _restore_dhcp(
-    part: DhcpPart, files: Collection[str], host: Host, problems: list[str], *, live: bool
+    part: DhcpPart, record: Record, host: Host, problems: list[str], *, live: bool
 ) -> Effects[None]:
     """Bring DHCP servers, and the table for their ports, back to what they were."""
     from .dhcp import again, aside, firewall, services
 
     if part.rules:
         yield from attempt(firewall.back(ruled=part.ruled, wait=live), problems)
-    elif again.is_among(files):
-        yield from attempt([services.systemctl("daemon-reload")], problems)
+    if again.is_among(record.files):
+        before = record.files[again.PATH]
+        yield from attempt(again.back(before, part.servers, wait=live), problems)
     states = tuple(services.State(*row) for row in part.servers)
     if part.aside:
         leases = aside.Aside(part.aside, part.mark)

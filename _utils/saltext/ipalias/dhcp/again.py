@@ -10,11 +10,12 @@ what a signal has ended stays down, for its peer serves, and whoever looks shall
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
-from ..model import File
+from ..effects import FileState
+from ..model import Command, File
 from .model import KEA, DhcpConfig
-from .services import SERVERS
+from .services import SERVERS, systemctl
 
 PATH = f"/etc/systemd/system/{SERVERS[KEA].unit}.d/ipalias.conf"
 #: Seconds from the end of one start to the next: soon for a client, and not too often for a log.
@@ -41,3 +42,20 @@ def is_among(files: Collection[str]) -> bool:
     :param files: paths of those that change.
     """
     return PATH in files
+
+
+def back(
+    before: FileState | None, servers: Iterable[tuple[str, tuple[int, ...], bool]], *, wait: bool
+) -> list[Command]:
+    """Return commands by which systemd reads its units anew once the drop-in is as it was.
+
+    :param before: the drop-in as it was; None: there was none.
+    :param servers: see `journal.DhcpPart`.
+    :param wait: False in a boot.
+    """
+    reload = systemctl("daemon-reload")
+    served = any(pids for name, pids, _ in servers if name == KEA)
+    if before is not None or served:
+        return [reload]
+    # One that could not start would be started again, by whatever is its configuration by then.
+    return [systemctl("stop", SERVERS[KEA].unit, wait=wait), reload]

@@ -106,8 +106,8 @@ class State(NamedTuple):
 
 
 _MOMENT = re.compile(r"\b[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: \S+)?)")
-#: Sub-states of a service that has ended at its start; the last one from systemd 254 on.
-_FAILED = ("failed", "auto-restart", "auto-restart-queued")
+#: Sub-states of a service that is started again after a pause; the second from systemd 254 on.
+_AGAIN = ("auto-restart", "auto-restart-queued")
 _USER = re.compile(r'\("([^"]*)",pid=(\d+)')
 
 
@@ -271,9 +271,18 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
 
 
 def _has_failed(server: Server, host: Host) -> bool:
-    """Tell whether a unit has failed, also where systemd is about to start it again (`again`)."""
+    """Tell whether a unit has failed, also where systemd is about to start it again."""
+    return _sub_state(server, host) in ("failed", *_AGAIN)
+
+
+def is_started_again(server: Server, host: Host) -> bool:
+    """Tell whether a server that does not run is about to be started again (`again`)."""
+    return _sub_state(server, host) in _AGAIN
+
+
+def _sub_state(server: Server, host: Host) -> str:
     told = host.run(["systemctl", "show", "--property=SubState", "--value", server.unit])
-    return told.out.strip() in _FAILED
+    return told.out.strip()
 
 
 def _restarted(server: Server, host: Host) -> Effects[None]:

@@ -6,8 +6,11 @@ is a list of sentences under a key that sorts first, and the log under one that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from ..values import parse_bool, parse_int
 from ..wan.history import clock_text
 from . import logs
 from .glance import glance
@@ -35,6 +38,19 @@ _SHORT = {
     "peer": ("name", "state", "says", "last contact", "hears us"),
     "ports": ("blocked",),
 }
+
+
+def parse_telling(whole: object, log: object) -> Callable[[Reading], dict[str, Any]]:
+    """Return how a reading is told to who asks.
+
+    :param whole: `rows`, else `short`.
+    :param log: lines of the log, up to what is looked through; None: as many as usual.
+    :raises InputError: neither can be meant.
+    """
+    tell = rows if parse_bool(whole, "whole") else short
+    if log is None:
+        return tell
+    return partial(tell, lines=parse_int(log, "log", 0, logs.LOOKED_THROUGH))
 
 
 def short(reading: Reading, lines: int = FEW) -> dict[str, Any]:
