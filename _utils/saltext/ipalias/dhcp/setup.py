@@ -26,6 +26,7 @@ from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
 from .again import again_files
 from .apply import Plan, Wanted, apply, describe
+from .bounds import dangers
 from .carry import Carry, plan_carry
 from .coming import addresses_of, coming_aliases, note
 from .conffiles import Files, Found
@@ -177,7 +178,7 @@ class Setup:
         :raises RefusedError: another program has a port of ours.
         """
         server = SERVERS[config.implementation]
-        notes = firewall.firewall_notes(config, me, self.host)
+        notes = [*firewall.firewall_notes(config, me, self.host), *dangers(config)]
         installed = self._installed(config, me, test)
         if not installed:
             notes.append(f"{server.package} is not installed yet: its own check is still to come")
