@@ -20,7 +20,7 @@ __virtualname__ = "ipalias_wan"
 
 def __virtual__():
     try:
-        _formula().imported("wan.setup")
+        _formula().imported("wan.systems")
     except (ImportError, OSError) as error:
         return False, f"ipalias: {error}"
     return __virtualname__
@@ -47,7 +47,7 @@ def _setup(pillar):
     block = formula.pillar_at(pillar)
     if not isinstance(block, dict):
         raise CommandExecutionError(f"{pillar}: is not a mapping")
-    library = formula.library("wan.setup")
+    library = formula.library("wan.systems")
     return library.make(data=block, root=pillar, **formula.surroundings())
 
 

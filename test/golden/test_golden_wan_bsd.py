@@ -21,7 +21,7 @@ from rig import ifstated, simfreewan, simopenwan
 from rig.simhost import SimHost
 from rig.simnet import SimAddress
 from saltext.ipalias.effects import Run
-from saltext.ipalias.wan.setup import make
+from saltext.ipalias.wan.systems import make
 
 HERE = Path(__file__).with_name("wan_bsd")
 CASES = sorted(path.parent for path in HERE.glob("*/case.json"))

@@ -149,11 +149,7 @@ SABOTAGES: dict[int, Sabotage] = {
         "",
         "namespaces",
         "test=True is not asked for before the change is made",
-        (
-            "tuning.py",
-            "        if plan.touches_host and not test:\n            settings, perform",
-            "        if plan.touches_host:\n            settings, perform",
-        ),
+        ("request.py", "        elif change is not None:\n", "        if change is not None:\n"),
     ),
     601: broken(
         "",

@@ -171,7 +171,7 @@ class BootedHost(SaltMinion):
         for unit in units:
             self.run(["systemctl", "enable", unit])
 
-    def boot(self, timeout: float = 90.0) -> None:
+    def boot(self, timeout: float = 180.0) -> None:
         """Boot, and wait until systemd has started what it shall and the addresses are there.
 
         :raises AssertionError: with the end of the console when that does not happen.
@@ -272,7 +272,7 @@ class BootedHost(SaltMinion):
         done = self.run(["systemctl", "--failed", "--plain", "--no-legend"])
         return [line.split()[0] for line in done.out.splitlines()]
 
-    def halt(self, timeout: float = 60.0) -> None:
+    def halt(self, timeout: float = 180.0) -> None:
         """Shut down in order, as ``poweroff`` does."""
         assert self._supervisor
         os.kill(self._leader, signal.SIGRTMIN + 3)
@@ -295,7 +295,7 @@ class BootedHost(SaltMinion):
         if supervisor:
             supervisor.end()
 
-    def reboot(self, timeout: float = 90.0) -> None:
+    def reboot(self, timeout: float = 180.0) -> None:
         """Halt, and boot again from the same files."""
         self.halt()
         self.boot(timeout)

@@ -44,7 +44,7 @@ class Machine:
         self,
         argv: Sequence[str],
         stdin: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
         check: bool = True,
         env: Mapping[str, str] | None = None,
     ) -> Result:
@@ -117,7 +117,7 @@ class Machine:
             for found in self.addresses(interface, links=True)
         )
 
-    def await_addresses(self, *addresses: str, timeout: float = 30.0) -> None:
+    def await_addresses(self, *addresses: str, timeout: float = 120.0) -> None:
         """Wait until addresses are live and usable."""
         for address in addresses:
             wait_until(

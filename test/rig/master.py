@@ -79,7 +79,7 @@ def install_minion(host: BootedHost, master: str) -> None:
     host.run(["systemctl", "daemon-reload"])
 
 
-def salt(master: NetHost, *words: str, timeout: float = 60.0) -> str:
+def salt(master: NetHost, *words: str, timeout: float = 180.0) -> str:
     """Run ``salt '*'`` on the master and return what it says."""
     argv = [*command("salt_main"), "-c", CONFIG, "--out=json", "--static", "*", *words]
     return master.run(argv, timeout=timeout, check=False, env=interpreter()[1]).out
@@ -97,6 +97,6 @@ def await_minion(master: NetHost, host: BootedHost) -> None:
     wait_until(
         lambda: f'"{host.name}": true' in salt(master, "-t", "5", "test.ping"),
         "the minion to answer its master",
-        timeout=90,
+        timeout=180,
         step=0.2,
     )

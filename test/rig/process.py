@@ -82,7 +82,7 @@ def run(
     argv: Sequence[str],
     stdin: str | None = None,
     *,
-    timeout: float = 60.0,
+    timeout: float = 180.0,
     check: bool = True,
     env: Mapping[str, str] | None = None,
 ) -> Result:
@@ -123,7 +123,7 @@ def run(
 
 
 def wait_until(
-    condition: Callable[[], Value | None], what: str, *, timeout: float = 30.0, step: float = 0.02
+    condition: Callable[[], Value | None], what: str, *, timeout: float = 120.0, step: float = 0.02
 ) -> Value:
     """Return the first true value of a condition.
 

@@ -133,6 +133,7 @@ def test_one_implementation_takes_the_place_of_the_other(host: SimHost) -> None:
     setup(host).managed()
     answer = setup(host, block(implementation="kea")).managed()
     assert answer["changes"]["service"] == {ISC: "stopped", KEA_UNIT: "started"}
+    assert any("other member is to be changed at once: after 60 s" in n for n in answer["notes"])
     assert host.files.read("/etc/dhcp/dhcpd.conf") == MAIN
     node = host.files.nodes["/etc/kea/kea-dhcp4.conf"]
     assert (node.mode, node.gid) == (0o640, 105)

@@ -10,7 +10,7 @@ import pytest
 from rig import simfreewan, simopenwan
 from rig.bsdlines import block
 from rig.simmachine import Machine
-from saltext.ipalias.wan.setup import make
+from saltext.ipalias.wan.systems import make
 
 SYSTEMS = {"openbsd": simopenwan, "freebsd": simfreewan}
 TARGETS = {"wan1": {"203.0.113.1", "203.0.113.2"}, "wan3": {"203.0.113.21"}}

@@ -17,7 +17,7 @@ from saltext.ipalias.host import Result
 from saltext.ipalias.wan import bsdstatus, freebsd, ifstated
 from saltext.ipalias.wan.bsdsetup import BsdSetup
 from saltext.ipalias.wan.config import parse_wan
-from saltext.ipalias.wan.setup import make
+from saltext.ipalias.wan.systems import make
 
 _ids = itertools.count(1)
 NAT = {"networks": ["192.0.2.0/24"]}

@@ -23,7 +23,7 @@ from saltext.ipalias.errors import (
 )
 from saltext.ipalias.wan import bsdstatus
 from saltext.ipalias.wan.bsdsetup import BsdSetup
-from saltext.ipalias.wan.setup import make
+from saltext.ipalias.wan.systems import make
 
 _ids = itertools.count(1)
 NAT = {"networks": ["192.0.2.0/24"]}

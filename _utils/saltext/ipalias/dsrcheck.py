@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -16,6 +14,8 @@ from .errors import InputError
 from .host import SYSTEMS, Host
 from .live import Snapshot
 from .model import MAX_PREFIX
+from .procnet import parse_address
+from .request import Answer
 from .values import parse_int, short
 from .vips import held
 
@@ -26,7 +26,6 @@ _TABLES = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 _MINION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}")
 #: Longest comment of a prober that is told.
 _LONGEST = 2000
-Answer = dict[str, Any]
 
 
 def check(dsr: Dsr) -> Answer:
@@ -142,7 +141,7 @@ def read_services(host: Host, vips: Sequence[str]) -> list[Answer]:
             if len(words) < 4 or words[3] != state:
                 continue
             digits, _, port = words[1].rpartition(":")
-            bound = _address(digits)
+            bound = parse_address(digits)
             for vip in vips:
                 # A socket on :: takes IPv4 as well, unless it was told not to.
                 any_of = ("::",) if ":" in vip else ("0.0.0.0", "::")
@@ -157,18 +156,6 @@ def read_services(host: Host, vips: Sequence[str]) -> list[Answer]:
                     )
     unique = {tuple(row.values()): row for row in rows}
     return list(unique.values())
-
-
-def _address(digits: str) -> str:
-    """Return an address of proc_net_tcp(5): words of 32 bits in the machine's byte order."""
-    words = [bytes.fromhex(digits[at : at + 8]) for at in range(0, len(digits), 8)]
-    if sys.byteorder == "little":
-        words = [word[::-1] for word in words]
-    data = b"".join(words)
-    if len(data) == 4:
-        return str(ipaddress.IPv4Address(data))
-    six = ipaddress.IPv6Address(data)
-    return str(six.ipv4_mapped or six)
 
 
 # What a prober is asked, and what it said

@@ -8,11 +8,11 @@ from typing import Any
 
 from .dsr import parse_vips
 from .effects import Probe
-from .engine import Machine
 from .errors import InputError, RefusedError
 from .host import SYSTEMS
 from .live import Link, Snapshot, tools
 from .probe import render_probe
+from .request import Machine
 from .values import parse_interface
 
 #: Rounds of each form of the question, and seconds to listen after each.

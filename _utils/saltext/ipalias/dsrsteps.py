@@ -26,6 +26,7 @@ from .live import Snapshot, tools
 from .model import Command
 from .pillar import Config
 from .plan import Plan
+from .request import nothing
 from .silence import Silence, Wish
 from .targets import vips_target
 from .transaction import write_ledger
@@ -66,7 +67,7 @@ class Dsr:
         """
         config = self.config()
         if not (config.vips or self._is_something_left()):
-            return {"result": True, "changes": {}, "notes": [], "comment": "No VIP is wanted"}
+            return nothing("No VIP is wanted")
         with self.engine.lock("ipalias_dsr.managed", test):
             if config.vips:
                 self._add(config, test)

@@ -17,7 +17,8 @@ from .model import Alias
 from .owner import resolve_default
 from .pillar import DEFAULT, Announce, Config, InterfaceConfig, interface_names
 from .plan import Plan
-from .surroundings import Answer, Machine, Surroundings
+from .request import Answer, Machine
+from .surroundings import Surroundings
 from .values import is_interface, parse_interface
 
 __all__ = ["Answer", "Engine", "Machine", "refuse_unprivileged"]

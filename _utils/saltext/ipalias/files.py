@@ -104,6 +104,35 @@ def write_state(paths: Paths, path: str, text: str) -> Effects[None]:
     yield from write_file(path, text, 0o600, None)
 
 
+def read_planned(path: str, text: str | None) -> Effects[FileState | None]:
+    """Read a file that a change will write, for the way back.
+
+    :param text: what it was when the change was planned; None: it was not there.
+    :raises EffectError: it is no longer that.
+    """
+    state: FileState | None = yield ReadFile(path)
+    if (state.text if state is not None else None) != text:
+        raise EffectError(
+            "changed while the change was being planned",
+            where=path,
+            way_out="run again; nothing was changed",
+        )
+    return state
+
+
+def read_images(
+    files: Iterable[File], texts: Mapping[str, str | None]
+) -> Effects[dict[str, FileState | None]]:
+    """Read each file that a change will write; see `read_planned`.
+
+    :param texts: what they were when it was planned.
+    """
+    images: dict[str, FileState | None] = {}
+    for file in files:
+        images[file.path] = yield from read_planned(file.path, texts[file.path])
+    return images
+
+
 def put_files(files: Iterable[File], images: Mapping[str, FileState | None]) -> Effects[None]:
     """Write or remove each file; a foreign one keeps mode, owner and attributes."""
     folders: dict[str, bool] = {}
@@ -136,6 +165,17 @@ def _edited(
         for file in files
         if not file.owned and (image := images[file.path]) is not None and file.text is not None
     ]
+
+
+def read_originals(
+    files: Iterable[File], images: Mapping[str, FileState | None], paths: Paths
+) -> Effects[dict[str, FileState | None]]:
+    """Read, for the way back, what `keep_originals` will write: originals and their index."""
+    kept = originals(files, images, paths)
+    found: dict[str, FileState | None] = {}
+    for path in (*kept, *((paths.index,) if kept else ())):
+        found[path] = yield ReadFile(path)
+    return found
 
 
 def keep_originals(

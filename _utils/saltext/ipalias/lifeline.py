@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -12,6 +11,7 @@ from .errors import RefusedError
 from .host import Host
 from .paths import Paths
 from .plan import Plan
+from .procnet import parse_address
 
 _ESTABLISHED = "01"
 #: Kernel tables of TCP connections, proc_net_tcp(5).
@@ -31,19 +31,9 @@ def parse_connections(text: str) -> list[tuple[str, str, int]]:
         words = line.split()
         if len(words) > 3 and words[3] == _ESTABLISHED:
             local, remote = words[1].rsplit(":", 1)[0], words[2].rsplit(":", 1)
-            found.append((_address(local), _address(remote[0]), int(remote[1], 16)))
+            both = parse_address(local), parse_address(remote[0])
+            found.append((*both, int(remote[1], 16)))
     return found
-
-
-def _address(digits: str) -> str:
-    words = [bytes.fromhex(digits[start : start + 8]) for start in range(0, len(digits), 8)]
-    if sys.byteorder == "little":
-        words = [word[::-1] for word in words]
-    data = b"".join(words)
-    if len(data) == 4:
-        return str(ipaddress.IPv4Address(data))
-    six = ipaddress.IPv6Address(data)
-    return str(six.ipv4_mapped or six)
 
 
 #: ``192.0.2.2.51234`` (BSD, Solaris), ``192.0.2.2:51234`` and ``[2001:db8::2]:51234`` (Windows).

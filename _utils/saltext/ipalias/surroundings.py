@@ -1,4 +1,4 @@
-"""What a request has around it, whatever its verb: reading, locking, showing, carrying out.
+"""What a request about aliases has around it, whatever its verb: reading, planning, carrying out.
 
 Plain data goes in and comes out, because no class survives a reload of the library.
 """
@@ -6,32 +6,30 @@ Plain data goes in and comes out, because no class survives a reload of the libr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from . import restarts
 from .backends import load
 from .checks import patience
 from .difference import cap
-from .effects import Effect, ReadLive, Unlink, run
+from .effects import ReadLive, Unlink, run
 from .errors import EffectError, InputError, RefusedError
 from .files import write_state
-from .guarded import settle
 from .host import Host, Overlay
 from .ledger import Ledger, parse_ledger
 from .lifeline import refuse_cuts, refuse_pair, refuse_used
 from .live import Snapshot
 from .model import File, Wanted
 from .owner import choose, require_link
-from .paths import Paths, Settings
 from .pillar import AUTO, DEFAULT, Config, InterfaceConfig, parse_pillar
 from .plan import Plan, activation_of, describe, make_plan
+from .request import Answer, PillarRequest
 from .situation import Situation, Target
 from .transaction import apply, final_ledger, write_ledger
 
-Answer = dict[str, Any]
 #: Files that a comment names, and faults of the pillar; the rest is counted.
 MAX_NAMED = 20
 MAX_FAULTS = 3
@@ -39,42 +37,18 @@ MAX_FAULTS = 3
 MAX_KEPT = 100
 
 
-class Machine(Host, Protocol):
-    """A host that can also be changed."""
-
-    def perform(self, effect: Effect) -> Any:
-        """Perform one effect."""
-
-
 @dataclass
-class Surroundings:
+class Surroundings(PillarRequest):
     """Hold a request's surroundings.
 
-    :param data: pillar block ``ipalias`` as Salt gives it.
-    :param root: pillar path of that block.
-    :param locked: gives the lock of this host for a purpose.
-    :param new_id: gives an id for a journal entry.
     :param forced: addresses to be taken away even if this host is reached by them, an account
         of a control panel uses them, or its DHCP server.
     :param whole: the pillar's block and its path, where `data` was given in place of it.
     """
 
-    host: Machine
-    data: object = None
-    root: str = "ipalias"
-    settings: Settings = field(default_factory=Settings)
-    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
-    new_id: Callable[[], str] = lambda: "0"
     forced: frozenset[str] = frozenset()
     whole: tuple[object, str] | None = None
-    _purpose: str = ""
-    _settled: list[str] = field(default_factory=list)
-    _faults: list[str] = field(default_factory=list)
-
-    @property
-    def paths(self) -> Paths:
-        """Return where our state lies."""
-        return self.settings.paths
+    _faults: list[str] = field(default_factory=list, init=False)
 
     # -- reading ------------------------------------------------------------------------
 
@@ -177,17 +151,6 @@ class Surroundings:
             return replace(settings, backend=AUTO)
         return settings
 
-    @contextmanager
-    def lock(self, purpose: str, test: bool) -> Iterator[None]:
-        """Hold the lock, and first put back what an earlier run left unfinished."""
-        self._purpose = purpose
-        if test:
-            yield
-            return
-        with self.locked(purpose):
-            self._settled = run(settle(self.host, self.paths), self.host.perform)
-            yield
-
     def carry_out(
         self,
         plans: Sequence[Plan],
@@ -250,13 +213,10 @@ class Surroundings:
             guard=config.guard,
         )
         change = apply(plans, self.host, settings, self.new_id(), self._purpose, forget)
-        verdict = run(change, self.host.perform)
-        notes = list(verdict.notes)
-        if verdict.waiting:
-            touched = sum(len(p.live_add) + len(p.recreate) + len(p.live_remove) for p in plans)
-            seconds = f"{patience(config.guard, touched):g} s"
-            notes.append(f"It is undone in {seconds} unless `ipalias.confirm` comes first")
-        return notes
+        touched = sum(len(p.live_add) + len(p.recreate) + len(p.live_remove) for p in plans)
+        seconds = f"{patience(config.guard, touched):g} s"
+        undone = f"It is undone in {seconds} unless `ipalias.confirm` comes first"
+        return self.make(change, undone)
 
     def _notes(self, plan: Plan, todo: Sequence[Plan]) -> list[str]:
         """Return what the operator should know of one plan."""

@@ -25,7 +25,7 @@ from .effects import (
     Unlink,
 )
 from .errors import EffectError, VerifyError
-from .files import keep_originals, originals, put_files, write_state
+from .files import keep_originals, originals, put_files, read_planned, write_state
 from .guarded import Verdict, guarded
 from .host import Host, Result
 from .journal import Part, Record
@@ -140,16 +140,8 @@ def take_images(plans: Sequence[Plan]) -> Effects[dict[str, FileState | None]]:
     images: dict[str, FileState | None] = {}
     for plan in plans:
         for file in plan.files:
-            if file.path in images:
-                continue
-            state: FileState | None = yield ReadFile(file.path)
-            images[file.path] = state
-            if (state.text if state is not None else None) != plan.before[file.path]:
-                raise EffectError(
-                    "changed while the change was being planned",
-                    where=file.path,
-                    way_out="run again; nothing was changed",
-                )
+            if file.path not in images:
+                images[file.path] = yield from read_planned(file.path, plan.before[file.path])
     return images
 
 

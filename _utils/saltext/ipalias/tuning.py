@@ -8,20 +8,18 @@ back what was there before.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import ledger, platforms, sysctl
 from .bootunit import Program
-from .difference import cap
-from .effects import Freeze, ReadLive, run
-from .engine import Answer, Machine
+from .effects import Effects, Freeze, ReadLive, run
 from .errors import EffectError, InputError
 from .frozen import CURRENT
-from .guarded import settle
-from .paths import Settings
+from .guarded import Verdict
+from .request import Answer, Request
 from .silence import linux
 from .sysctl import report, same_value, service
 from .sysctl.apply import apply, write_entries
@@ -94,24 +92,17 @@ def _silencing(entries: Entries) -> dict[str, str]:
 
 
 @dataclass
-class Tuner:
-    """Hold a request's surroundings; they are those of `engine.Engine`.
+class Tuner(Request):
+    """Hold a request's surroundings.
 
     :param settings: `guard` and `master` decide over dead man and votes.
-    :param locked: gives the lock of this host for a purpose; it is taken by each method, so
-        the caller must not hold it.
+    :param locked: it is taken by each method, so the caller must not hold it.
     :param interpreter: the Python that the listener runs under.
     :param form: how changes are said, where a system has a second way (`sysctl.FORMS`).
     """
 
-    host: Machine
-    settings: Settings = field(default_factory=Settings)
-    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
-    new_id: Callable[[], str] = lambda: "0"
     interpreter: str = sys.executable
     form: str = ""
-    _purpose: str = ""
-    _settled: list[str] = field(default_factory=list)
 
     @property
     def store(self) -> sysctl.Store:
@@ -133,7 +124,7 @@ class Tuner:
         :raises VerifyError: a value did not read back, or a vote went against it; undone.
         """
         asked = {setting.key: setting for setting in settings}
-        with self._lock(f"ipalias_sysctl.present ({wanted_by})", test):
+        with self.lock(f"ipalias_sysctl.present ({wanted_by})", test):
             return self._carry_out(lambda known: known, asked, wanted_by, test)
 
     def managed(
@@ -146,7 +137,7 @@ class Tuner:
             left = [k for k, e in known.items() if wanted_by in e.wanted_by and k not in asked]
             return given_up(known, left, wanted_by)
 
-        with self._lock(f"ipalias_sysctl.managed ({wanted_by})", test):
+        with self.lock(f"ipalias_sysctl.managed ({wanted_by})", test):
             return self._carry_out(without, asked, wanted_by, test)
 
     def absent(
@@ -162,7 +153,7 @@ class Tuner:
             mine = [key for key, entry in known.items() if wanted_by in entry.wanted_by]
             return given_up(known, mine if listed is None else listed, wanted_by)
 
-        with self._lock(f"ipalias_sysctl.absent ({wanted_by})", test):
+        with self.lock(f"ipalias_sysctl.absent ({wanted_by})", test):
             return self._carry_out(without, {}, wanted_by, test, listed or ())
 
     def clean(self, *, wanters: Iterable[str] = (HAND, PILLAR), test: bool = False) -> Answer:
@@ -174,7 +165,7 @@ class Tuner:
                 known = given_up(known, list(known), who)
             return known
 
-        with self._lock("ipalias_sysctl.clean", test):
+        with self.lock("ipalias_sysctl.clean", test):
             return self._carry_out(without, {}, HAND, test)
 
     def effective(self, keys: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -220,17 +211,6 @@ class Tuner:
 
     # -- what requests share ------------------------------------------------------------
 
-    @contextmanager
-    def _lock(self, purpose: str, test: bool) -> Iterator[None]:
-        """Hold the lock, and first put back what an earlier run left unfinished."""
-        self._purpose = purpose
-        if test:
-            yield
-            return
-        with self.locked(purpose):
-            self._settled = run(settle(self.host, self.settings.paths), self.host.perform)
-            yield
-
     def _carry_out(
         self,
         without: Callable[[Entries], Entries],
@@ -268,21 +248,15 @@ class Tuner:
             for key in named
             if key in plan.after
         ]
-        changes, _ = cap(report.changes(plan))
-        answer: Answer = {"result": True, "changes": changes, "notes": notes}
-        if plan.touches_host and not test:
-            settings, perform = self.settings, self.host.perform
-            change = apply(
-                plan, self.host, self.store, settings, self.new_id(), self._purpose, started_by
-            )
-            verdict = run(change, perform)
-            notes += verdict.notes
-            if verdict.waiting:
-                notes.append("It is undone unless `ipalias.confirm` comes in time")
-        elif not test:
+
+        def change() -> Effects[Verdict]:
+            host, settings, ident = self.host, self.settings, self.new_id()
+            return apply(plan, host, self.store, settings, ident, self._purpose, started_by)
+
+        changing = change if plan.touches_host else None
+        answer = self.answer(report.changes(plan), notes, changing, test)
+        if not (plan.touches_host or test):
             run(write_entries(plan.after, self.settings), self.host.perform)
-        if test and plan.touches_host:
-            answer["result"] = None
         told = report.comment(plan, test=test, stored=self.store.STORED)
         answer["comment"] = ". ".join([told, *notes])
         return answer

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ..effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink
 from ..errors import EffectError
-from ..files import keep_originals, originals, place_file, put_files
+from ..files import keep_originals, place_file, put_files, read_images, read_originals
 from ..guarded import Verdict, guarded
 from ..host import Host, Result
 from ..journal import DhcpPart, Record
@@ -94,21 +94,10 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
     :raises VerifyError: it does not come to listen, or a vote went against it; undone.
     """
     before: Snapshot = yield ReadLive()
-    images: dict[str, FileState | None] = {}
-    for file in plan.files:
-        state: FileState | None = yield ReadFile(file.path)
-        images[file.path] = state
-        if (state.text if state is not None else None) != plan.texts[file.path]:
-            raise EffectError(
-                "changed while the change was being planned",
-                where=file.path,
-                way_out="run again; nothing was changed",
-            )
+    images = yield from read_images(plan.files, plan.texts)
     candidates = plan.check.files if plan.check is not None else ()
     beside: dict[str, FileState | None] = {file.path: None for file in candidates}
-    kept = originals(plan.files, images, settings.paths)
-    for path in (*kept, *((settings.paths.index,) if kept else ())):
-        beside[path] = yield ReadFile(path)
+    beside |= yield from read_originals(plan.files, images, settings.paths)
     if plan.carry is not None:
         beside[KEA_LEASES] = yield ReadFile(KEA_LEASES)
     record = Record(

@@ -167,19 +167,12 @@ def read(
     :param ask: the own server is asked for its word though all seems well.
     :param ask_with_peer: so where the peer's port answers, and not for as long as it does not.
     """
-    problems: list[str] = []
     other = config.pair.peer_of(me)
     begun = boot_clock()
     patience = min(patience, config.limits.silence * SHARE)
     outward = peer.ask_port(me.address, other.address, other.port, patience)
     took = boot_clock() - begun
-    try:
-        sessions: Sequence[segments.Session] | None = peer.read_sessions()
-    except IpaliasError as error:
-        sessions = None
-        problems.append(error.text())
-    ago = None if since.reached is None else begun - since.reached
-    ways = peer.judge(me, other, outward, sessions, ago)
+    ways, problems = _ways(me, other, outward, since, begun)
     base = Reading(time.time(), begun, config, me, Side(), Side(), "", ways)
     # A question a second is too much: Kea logs each, in the log where its own words are looked
     # for, and dhcpd keeps 200 bytes of each OMAPI session for good (seen with 4.4.3-P1).
@@ -192,27 +185,49 @@ def read(
     if base.peer_hears is False:
         word = f"{other.name} to {me.name} ({me.address}:{me.port}): it says that it gets no answer"
         ways = ways._replace(inward=peer.SILENT, blocked=(*ways.blocked, word))
-    alive = _alive(me, other, outward, ways, took)
-    answers = outward.kind == segments.OPEN
+    reading = replace(
+        base,
+        ways=ways,
+        alive=_alive(me, other, outward, ways, took),
+        problems=(*problems, *base.problems),
+    )
+    handed = _handed(reading, since, begun, amiss)
+    reading = replace(reading, clock=boot_clock(), since=handed)
+    return _read_rest(host, reading, state, leases) if whole else reading
+
+
+def _ways(
+    me: Member, other: Member, outward: Reply, since: Since, begun: float
+) -> tuple[Ways, list[str]]:
+    """Return both ways to the peer, and why the kernel does not tell of its sessions."""
+    problems: list[str] = []
+    try:
+        sessions: Sequence[segments.Session] | None = peer.read_sessions()
+    except IpaliasError as error:
+        sessions = None
+        problems.append(error.text())
+    ago = None if since.reached is None else begun - since.reached
+    return peer.judge(me, other, outward, sessions, ago), problems
+
+
+def _handed(reading: Reading, since: Since, begun: float, amiss: float | None) -> Since:
+    """Return what a look hands on to the next one.
+
+    :param since: of the look before.
+    :param begun: when this look began.
+    """
+    ways = reading.ways
+    answers = ways.outward.kind == segments.OPEN
     deaf = since.deaf if answers else None
-    if base.asked and answers:
-        deaf = _first(deaf, begun) if base.peer_hears is False else None
-    handed = Since(
+    if reading.asked and answers:
+        deaf = _first(deaf, begun) if reading.peer_hears is False else None
+    return Since(
         reached=begun if ways.inward == segments.OPEN else since.reached,
-        silent=None if answers or alive else _first(since.silent, begun),
+        silent=None if answers or reading.alive else _first(since.silent, begun),
         alone=_first(since.alone, begun) if answers and ways.inward == peer.SILENT else None,
         amiss=amiss,
         deaf=deaf,
     )
-    reading = replace(
-        base,
-        clock=boot_clock(),
-        ways=ways,
-        alive=alive,
-        since=handed,
-        problems=(*problems, *base.problems),
-    )
-    return _read_rest(host, reading, state, leases) if whole else reading
 
 
 def _first(before: float | None, now: float) -> float:

@@ -23,6 +23,7 @@ from ..live import Snapshot
 from ..model import File
 from ..paths import ROUTE_PROTOCOL
 from ..recover import kept_routes
+from ..request import told
 from ..values import choice, plain
 from . import iscleases
 from .apply import ask_server
@@ -234,10 +235,9 @@ def _carry_out(setup: Setup, plan: _Plan, clock: Callable[[], float]) -> list[st
         yield from _put(setup, plan, images, clock)
 
     _, verdict = run(guarded(record, body(), before, host, settings), host.perform)
-    if verdict.waiting:
-        return [*verdict.notes, "It is undone unless `ipalias.confirm` comes in time"]
-    run(forget(plan.aside, host), host.perform)
-    return list(verdict.notes)
+    if not verdict.waiting:
+        run(forget(plan.aside, host), host.perform)
+    return told(verdict)
 
 
 def _put(

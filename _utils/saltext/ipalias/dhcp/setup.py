@@ -7,21 +7,18 @@ secondary without its primary waits for it, and both find to `normal` when the o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import platforms
-from ..checks import parse_guard
-from ..difference import cap, render_diff
-from ..effects import FileState, ReadFile, ReadLive, run
-from ..engine import Answer, Machine
+from ..difference import render_diff
+from ..effects import Effects, FileState, ReadFile, ReadLive
 from ..errors import InputError, UnsupportedError
-from ..guarded import settle
+from ..guarded import Verdict
 from ..live import Snapshot
 from ..model import Alias, File
-from ..paths import Settings
+from ..request import Answer, PillarRequest, nothing
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
 from .again import again_files
@@ -48,28 +45,23 @@ RELEASES = (
     "The peer's release of Kea shows only when its Kea runs: both need one "
     "(`salt-run ipalias_dhcp.releases PRIMARY SECONDARY`)"
 )
+TOGETHER = (
+    "The other member is to be changed at once: after {seconds:g} s (`max_response_delay`) without "
+    "its answer a Kea gives out the whole pool, beside a dhcpd that does so too"
+)
 
 
 @dataclass
-class Setup:
-    """Hold a request's surroundings; they are those of `engine.Engine`.
+class Setup(PillarRequest):
+    """Hold a request's surroundings.
 
-    :param data: pillar block ``ipalias`` as Salt gives it.
-    :param root: pillar path of that block.
     :param minion: this minion's id.
     """
 
-    host: Machine
-    data: object = None
-    root: str = "ipalias"
     minion: str = ""
-    settings: Settings = field(default_factory=Settings)
-    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
-    new_id: Callable[[], str] = lambda: "0"
     new_key: Callable[[], OmapiKey] = make_key
     clock: Callable[[], float] = time.time
     ask_peer: Asking = keactl.ask_peer
-    _settled: list[str] = field(default_factory=list)
 
     # -- requests -----------------------------------------------------------------------
 
@@ -82,13 +74,13 @@ class Setup:
         """
         if mapping(self.data, self.root).get("dhcp") is None:
             if self.found() is None:
-                return _nothing("The pillar has no `dhcp`")
+                return nothing("The pillar has no `dhcp`")
             raise InputError(
                 "there is no `dhcp`, and this host is a member of a pair",
                 where=self.root,
                 way_out="take it away by the state ipalias.dhcp.clean",
             )
-        with self._lock("ipalias_dhcp.apply", test):
+        with self.lock("ipalias_dhcp.apply", test):
             snapshot: Snapshot = self.host.perform(ReadLive())
             coming: list[Alias] = []
             try:
@@ -108,8 +100,8 @@ class Setup:
     def absent(self, *, test: bool = False) -> Answer:
         """Take our configuration away; what was there before is back, and leases stay."""
         if self.host.system != "linux" or self.found() is None:
-            return _nothing("Nothing of ours is concerned")
-        with self._lock("ipalias_dhcp.clean", test):
+            return nothing("Nothing of ours is concerned")
+        with self.lock("ipalias_dhcp.clean", test):
             return self._carry_out(self._removal(), test)
 
     # -- reading ------------------------------------------------------------------------
@@ -193,7 +185,8 @@ class Setup:
             if config.implementation == KEA:
                 owner = conffiles.owner_of_leases(self.host)
                 carry, said = plan_carry(self.host, config, self.clock(), owner)
-                notes += [said, RELEASES]
+                seconds = config.pair.kea.max_response_delay
+                notes += [said, RELEASES, TOGETHER.format(seconds=seconds)]
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
@@ -352,22 +345,6 @@ class Setup:
 
     # -- what requests share ------------------------------------------------------------
 
-    @contextmanager
-    def _lock(self, purpose: str, test: bool) -> Iterator[None]:
-        """Hold the lock, and first put back what an earlier run left unfinished."""
-        self._purpose = purpose
-        if test:
-            yield
-            return
-        with self.locked(purpose):
-            self._settled = run(settle(self.host, self.settings.paths), self.host.perform)
-            yield
-
-    def guarded_settings(self) -> Settings:
-        """Return how a change is carried out, with the guard of the pillar's block."""
-        block = mapping(self.data, self.root)
-        return replace(self.settings, guard=parse_guard(block.get("guard"), f"{self.root}:guard"))
-
     def _carry_out(self, planned: Plan, test: bool) -> Answer:
         """Show a change (`test`) or make it, and answer with plain data."""
         said = [*self._settled, *planned.notes]
@@ -377,18 +354,12 @@ class Setup:
             changes["files"] = dict(diffs)
         if planned.services:
             changes["service"] = dict(planned.services)
-        short, _ = cap(changes)
-        answer: Answer = {"result": True, "changes": short, "notes": said}
-        if planned.touches_host and not test:
-            effects = apply(
-                planned, self.host, self.guarded_settings(), self.new_id(), self._purpose
-            )
-            verdict = run(effects, self.host.perform)
-            said += verdict.notes
-            if verdict.waiting:
-                said.append("It is undone unless `ipalias.confirm` comes in time")
-        if test and planned.touches_host:
-            answer["result"] = None
+
+        def change() -> Effects[Verdict]:
+            settings = self.guarded_settings()
+            return apply(planned, self.host, settings, self.new_id(), self._purpose)
+
+        answer = self.answer(changes, said, change if planned.touches_host else None, test)
         answer["comment"] = ". ".join([describe(planned, test), *said])
         return answer
 
@@ -424,7 +395,3 @@ def make(**surroundings: Any) -> Setup:
 def _as_found(state: State) -> Wanted:
     runs = bool(state.pids)
     return Wanted(state.implementation, runs, state.enabled, anew=runs)
-
-
-def _nothing(comment: str) -> Answer:
-    return {"result": True, "changes": {}, "notes": [], "comment": comment}

@@ -16,11 +16,11 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from ..effects import FileState, ReadFile, Unlink, run
-from ..engine import Machine
 from ..errors import MALFORMED, IpaliasError
 from ..files import write_file
 from ..host import Host
 from ..processes import boot_clock
+from ..request import Machine
 from . import watching
 from .model import DhcpConfig, Member
 from .reading import Since

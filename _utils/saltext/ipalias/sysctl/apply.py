@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from .. import restarts
 from ..effects import Effects, FileState, ReadFile, ReadLive
-from ..errors import EffectError, VerifyError
-from ..files import keep_originals, originals, put_files, write_state
+from ..errors import VerifyError
+from ..files import keep_originals, put_files, read_images, read_originals, write_state
 from ..guarded import Verdict, guarded
 from ..host import Host
 from ..journal import Record
@@ -40,21 +40,11 @@ def apply(
         against it; likewise undone.
     """
     before: Snapshot = yield ReadLive()
-    images: dict[str, FileState | None] = {}
-    for file in plan.files:
-        state: FileState | None = yield ReadFile(file.path)
-        images[file.path] = state
-        if (state.text if state is not None else None) != plan.texts[file.path]:
-            raise EffectError(
-                "changed while the change was being planned",
-                where=file.path,
-                way_out="run again; nothing was changed",
-            )
-    ours: dict[str, FileState | None] = {}
+    images = yield from read_images(plan.files, plan.texts)
     paths = settings.paths
-    kept = originals(plan.files, images, paths)
-    for path in (paths.sysctl, *kept, *((paths.index,) if kept else ())):
-        ours[path] = yield ReadFile(path)
+    ours: dict[str, FileState | None] = {}
+    ours[paths.sysctl] = yield ReadFile(paths.sysctl)
+    ours |= yield from read_originals(plan.files, images, paths)
     units: dict[str, FileState | None] = {}
     moves = plan.starts or plan.stops
     for path in service.files_of(started_by) if moves else ():

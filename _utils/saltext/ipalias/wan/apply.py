@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..effects import Effects, FileState, ReadFile, ReadLive, SetWan
 from ..errors import EffectError, VerifyError
-from ..files import put_files
+from ..files import put_files, read_planned
 from ..guarded import Verdict, guarded
 from ..host import Host
 from ..journal import Record, WanPart
@@ -56,15 +56,10 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
     before: Snapshot = yield ReadLive()
     images: dict[str, FileState | None] = {}
     for path in (*(file.path for file in plan.files), *start.paths_of(plan.started_by)):
-        state: FileState | None = yield ReadFile(path)
-        images[path] = state
-        known = plan.texts.get(path)
-        if path in plan.texts and (state.text if state is not None else None) != known:
-            raise EffectError(
-                "changed while the change was being planned",
-                where=path,
-                way_out="run again; nothing was changed",
-            )
+        if path in plan.texts:
+            images[path] = yield from read_planned(path, plan.texts[path])
+        else:
+            images[path] = yield ReadFile(path)
     record = Record(
         ident,
         purpose,

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..bootunit import Program
-from ..effects import Effects, FileState, Freeze, ReadFile, ReadLive, Run
+from ..effects import Effects, FileState, ReadLive, Run
 from ..errors import EffectError, RefusedError, VerifyError
-from ..files import keep_originals, originals, put_files
-from ..frozen import CURRENT
+from ..files import keep_originals, put_files, read_images, read_originals
 from ..guarded import Verdict, guarded
 from ..host import Host, Result
 from ..journal import Record, WanPart
@@ -109,7 +107,7 @@ class BsdSetup(Setup):
         old = self._stored()
         machine = ""
         if config is not None:
-            machine = ifstated.render(config, dialect.commands(self._note_program(test)))
+            machine = ifstated.render(config, dialect.commands(self._program(VERB, not test)))
         files = [File(config_path(self.settings.paths), text or None, 0o600)]
         files.append(File(dialect.IFSTATED, machine or None, 0o644))
         beside, notes = dialect.boot_files(host, config, old.config if old is not None else None)
@@ -139,12 +137,6 @@ class BsdSetup(Setup):
             ),
         )
 
-    def _note_program(self, test: bool) -> Program:
-        paths = self.settings.paths
-        folder: str | None = None if test else self.host.perform(Freeze())
-        frozen = folder.rsplit("/", 1)[0] if folder else paths.frozen
-        return Program(self.interpreter, frozen, paths.state, VERB, CURRENT)
-
     def owners(self) -> list[dict[str, Any]]:
         """Return a row for each default route, with the line whose it is."""
         snapshot: Snapshot = self.host.perform(ReadLive())
@@ -169,7 +161,7 @@ class BsdSetup(Setup):
 
     def _change(self, planned: wan_apply.Plan) -> Effects[Verdict]:
         assert isinstance(planned, Plan)
-        settings = self._guarded_settings()
+        settings = self.guarded_settings()
         return apply(planned, self.host, settings, self.new_id(), self._purpose)
 
 
@@ -210,20 +202,8 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
     :raises VerifyError: ifstated does not run, a route is missing, or a vote went against it.
     """
     before: Snapshot = yield ReadLive()
-    images: dict[str, FileState | None] = {}
-    for file in plan.files:
-        state: FileState | None = yield ReadFile(file.path)
-        images[file.path] = state
-        if (state.text if state is not None else None) != plan.texts[file.path]:
-            raise EffectError(
-                "changed while the change was being planned",
-                where=file.path,
-                way_out="run again; nothing was changed",
-            )
-    kept = originals(plan.files, images, settings.paths)
-    ours: dict[str, FileState | None] = {}
-    for path in (*kept, *((settings.paths.index,) if kept else ())):
-        ours[path] = yield ReadFile(path)
+    images = yield from read_images(plan.files, plan.texts)
+    ours = yield from read_originals(plan.files, images, settings.paths)
     record = Record(
         ident,
         purpose,

@@ -10,24 +10,21 @@ takes no lock, and what it does is never put back by a change (`paths.ROUTE_PROT
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
 
 from .. import platforms
 from ..bootunit import Program
-from ..checks import parse_guard
-from ..difference import cap, render_diff
-from ..effects import Effects, Freeze, ReadLive, ReadWan, run
-from ..engine import Answer, Machine
+from ..difference import render_diff
+from ..effects import Effects, Freeze, ReadLive, ReadWan
 from ..errors import InputError, IpaliasError, UnsupportedError
 from ..frozen import CURRENT
-from ..guarded import Verdict, settle
+from ..guarded import Verdict
 from ..live import Snapshot
 from ..model import File
-from ..paths import Settings
+from ..request import Answer, PillarRequest, nothing
 from ..tuning import WAN, Setting, Tuner
 from ..values import mapping
 from . import start
@@ -46,22 +43,13 @@ from .stored import config_path, parse_config, render_config
 
 
 @dataclass
-class Setup:
-    """Hold a request's surroundings; they are those of `engine.Engine`.
+class Setup(PillarRequest):
+    """Hold a request's surroundings.
 
-    :param data: pillar block ``ipalias`` as Salt gives it.
-    :param root: pillar path of that block.
     :param interpreter: the Python that the monitor runs under.
     """
 
-    host: Machine
-    data: object = None
-    root: str = "ipalias"
-    settings: Settings = field(default_factory=Settings)
-    locked: Callable[[str], AbstractContextManager[None]] = lambda purpose: nullcontext()
-    new_id: Callable[[], str] = lambda: "0"
     interpreter: str = sys.executable
-    _settled: list[str] = field(default_factory=list)
 
     # -- requests -----------------------------------------------------------------------
 
@@ -75,7 +63,7 @@ class Setup:
         """
         block = mapping(self.data, self.root).get("wan")
         if block is None and not self._text():
-            return _nothing("The pillar has no `wan`")
+            return nothing("The pillar has no `wan`")
         config = self.config()
         text = self._render(block)
         # Whatever is refused is refused before the settings are touched.
@@ -94,7 +82,7 @@ class Setup:
     def absent(self, *, test: bool = False) -> Answer:
         """Take everything of ours away: service, kernel, files, then the settings."""
         if self.host.system not in ("linux", *BSD):
-            return _nothing("Nothing of ours is concerned")
+            return nothing("Nothing of ours is concerned")
         answer = self.bring(None, "", test=test)
         tuned = self._tuner().absent(None, wanted_by=WAN, test=test)
         return _joined(answer, tuned)
@@ -107,7 +95,7 @@ class Setup:
         :param config: None: everything goes.
         :param text: of it, see `stored`.
         """
-        with self._lock(f"ipalias_wan.{'apply' if config else 'clean'}", test):
+        with self.lock(f"ipalias_wan.{'apply' if config else 'clean'}", test):
             return self._carry_out(self._plan(config, text, test), notes, test)
 
     def owners(self) -> list[dict[str, Any]]:
@@ -200,7 +188,9 @@ class Setup:
         started_by = platforms.init(self.host.system, self.host.exists)
         started_by = started_by if started_by in start.INITS else ""
         files = [File(config_path(self.settings.paths), text or None, 0o600)]
-        files += start.service_files(started_by, config, self._program(config, test))
+        files += start.service_files(
+            started_by, config, self._program(start.VERB, config is not None and not test)
+        )
         beside, notes = networkd_files(self.host) if config is not None else ([], [])
         files += beside or [File(NETWORKD, None)]
         texts = {file.path: self.host.read(file.path) for file in files}
@@ -214,13 +204,15 @@ class Setup:
             before, text, tuple(files), texts, tuple(kernel), started_by, idle, tuple(notes)
         )
 
-    def _program(self, config: WanConfig | None, test: bool) -> Program:
+    def _program(self, verb: str, fresh: bool) -> Program:
+        """Return what the frozen copy runs.
+
+        :param fresh: the copy is made current first; it may then lie elsewhere.
+        """
         paths = self.settings.paths
-        folder: str | None = None
-        if config is not None and not test:
-            folder = self.host.perform(Freeze())
+        folder: str | None = self.host.perform(Freeze()) if fresh else None
         frozen = folder.rsplit("/", 1)[0] if folder else paths.frozen
-        return Program(self.interpreter, frozen, paths.state, start.VERB, CURRENT)
+        return Program(self.interpreter, frozen, paths.state, verb, CURRENT)
 
     def _kernel(self, config: WanConfig | None, text: str, before: str) -> Sequence[str]:
         """Return what changes in the kernel, one sentence each."""
@@ -244,23 +236,8 @@ class Setup:
 
     # -- what requests share ------------------------------------------------------------
 
-    @contextmanager
-    def _lock(self, purpose: str, test: bool) -> Iterator[None]:
-        """Hold the lock, and first put back what an earlier run left unfinished."""
-        self._purpose = purpose
-        if test:
-            yield
-            return
-        with self.locked(purpose):
-            self._settled = run(settle(self.host, self.settings.paths), self.host.perform)
-            yield
-
-    def _guarded_settings(self) -> Settings:
-        block = mapping(self.data, self.root)
-        return replace(self.settings, guard=parse_guard(block.get("guard"), f"{self.root}:guard"))
-
     def _tuner(self) -> Tuner:
-        settings = self._guarded_settings()
+        settings = self.guarded_settings()
         return Tuner(self.host, settings, self.locked, self.new_id, self.interpreter)
 
     def _settings_back(self, former: WanConfig | None) -> None:
@@ -269,7 +246,7 @@ class Setup:
         self._tuner().managed(settings, wanted_by=WAN)
 
     def _change(self, planned: Plan) -> Effects[Verdict]:
-        settings = self._guarded_settings()
+        settings = self.guarded_settings()
         return apply(planned, self.host, settings, self.new_id(), self._purpose)
 
     def _carry_out(self, planned: Plan, notes: Sequence[str], test: bool) -> Answer:
@@ -283,33 +260,10 @@ class Setup:
             changes["kernel"] = {"changed": list(planned.kernel)}
         if planned.idle:
             changes["service"] = {start.NAME: "started"}
-        short, _ = cap(changes)
-        answer: Answer = {"result": True, "changes": short, "notes": said}
-        if planned.touches_host and not test:
-            verdict = run(self._change(planned), self.host.perform)
-            said += verdict.notes
-            if verdict.waiting:
-                said.append("It is undone unless `ipalias.confirm` comes in time")
-        if test and planned.touches_host:
-            answer["result"] = None
+        change = (lambda: self._change(planned)) if planned.touches_host else None
+        answer = self.answer(changes, said, change, test)
         answer["comment"] = _comment(planned, test)
         return answer
-
-
-def make(**surroundings: Any) -> Setup:
-    """Return the request's engine for the system that it runs on.
-
-    :param surroundings: see `Setup`.
-    """
-    if surroundings["host"].system in BSD:
-        from .bsdsetup import BsdSetup
-
-        return BsdSetup(**surroundings)
-    return Setup(**surroundings)
-
-
-def _nothing(comment: str) -> Answer:
-    return {"result": True, "changes": {}, "notes": [], "comment": comment}
 
 
 def _comment(planned: Plan, test: bool) -> str:
