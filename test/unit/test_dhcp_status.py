@@ -147,3 +147,9 @@ def test_keas_words_are_its_own() -> None:
         "192.0.2.0/24: 30 of 100 leased, 40 free",
         "2 clients that dhcp2 has not acknowledged",
     ]
+
+
+def test_what_the_numbers_may_do_is_seen_at_a_glance() -> None:
+    last = status.short(kea(kea={"max_unacked_clients": 0}))["at a glance"][-1]
+    assert last.startswith("max_unacked_clients 0: two living servers")
+    assert status.short(kea())["at a glance"][-1] == "good drill 2 days ago"
