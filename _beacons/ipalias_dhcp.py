@@ -16,7 +16,8 @@ The tag is ``salt/beacon/MINION/ipalias_dhcp/KIND/alert`` or ``…/clear``, and 
 ``blocked``
     the peer is there, and one way between the two ports is blocked
 ``dead``
-    the peer has been silent as long as the pillar's ``partner_down`` wants
+    the peer has been silent as long as the pillar's ``partner_down`` wants; told again and again,
+    for an event can be lost and a reaction refused
 ``skew``, ``balance``, ``pool``, ``log``, ``drill``
     the clocks differ; free addresses are shared out badly; a pool is nearly exhausted; the log
     has faults of the pair; there was no good drill for long

@@ -588,15 +588,18 @@ def _side(pillar):
     return (setup.host, config, me), {"state": setup.settings.paths.state}
 
 
-def status(pillar="ipalias"):
+def status(whole=False, log=None, pillar="ipalias"):
     """
-    Show the pair as this member sees it.
+    Show the pair as this member sees it, in sentences and the most important words.
 
-    Both sides' state, the last contact, both ways between the ports and which one is blocked,
-    leases free, backup and active with their balance, what the peer has not acknowledged, the
-    skew of the two clocks, the last lines of the log about the pair, and the age of the last
-    good drill. What cannot be asked stands among the problems. Which way is blocked is known
-    for certain to the side that it begins on: ask both.
+    What cannot be asked stands among the problems. Which way is blocked is known for certain to
+    the side that it begins on: ask both.
+
+    whole
+        Show all that is known, as data for programs.
+
+    log
+        How many lines of the log to show, up to 1000; without it 5, of the whole 20.
 
     pillar
         Pillar path of the formula's block.
@@ -606,11 +609,12 @@ def status(pillar="ipalias"):
     .. code-block:: bash
 
         salt 'dhcp*' ipalias_dhcp.status
+        salt dhcp1 ipalias_dhcp.status whole=True log=200 --out=json
     """
     formula = _formula()
+    tell = formula.call(formula.library("dhcp.status").parse_telling, whole, log)
     side, places = _side(pillar)
-    reading = formula.call(formula.library("dhcp.reading").read, *side, **places)
-    return formula.call(formula.library("dhcp.status").rows, reading)
+    return tell(formula.call(formula.library("dhcp.reading").read, *side, **places))
 
 
 def partner_down(pillar="ipalias", although_host_answers=False, by_policy=False, test=None):

@@ -15,12 +15,28 @@ The drill of a DHCP pair, as a schedule of the master's has it (``/etc/salt/mast
 """
 
 import contextlib
+import importlib.util
+import os
 import time
 
 import salt.client
-from salt.exceptions import CommandExecutionError, SaltException
+from salt.exceptions import SaltException
 
 __virtualname__ = "ipalias"
+
+
+def _shared():
+    """Return what our runners share; the loader passes over its name, so it lies beside us."""
+    path = os.path.join(os.path.dirname(__file__), "_ipalias.py")
+    spec = importlib.util.spec_from_file_location("ipalias_runners", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_ipalias = _shared()
+#: Raised at the first sign that a drill is not as it shall be, and of bad arguments.
+Trouble = _ipalias.Trouble
 
 #: Seconds within which a minion answers, beyond what its own work takes.
 ANSWER = 20
@@ -32,14 +48,11 @@ SPARE = 45
 TRIES = 5
 
 
-class Trouble(Exception):
-    """Raise at the first sign that the drill is not as it shall be."""
-
-
 def __virtual__():
     return __virtualname__
 
 
+@_ipalias.answered
 def dhcp_drill(
     members, client=None, interface=None, stop=None, limit=300, pillar="ipalias", test=False
 ):
@@ -83,15 +96,23 @@ def dhcp_drill(
     """
     members = _two(members)
     if stop is not None and stop not in members:
-        raise CommandExecutionError(f"stop: {stop} is not among {', '.join(members)}")
+        raise Trouble(f"stop: {stop} is not among the members; give {' or '.join(members)}")
+    for name, value in (("client", client), ("interface", interface)):
+        if value is not None and not _is_name(value):
+            raise Trouble(
+                f"{name}: {str(value)[:80]!r} is no name of one; leave it out, or mend it"
+            )
     if client in members and client == stop:
-        raise CommandExecutionError(f"client: {client} is the one that is stopped")
+        raise Trouble(
+            f"client: {client} is the one that is stopped; give a third minion of the segment"
+        )
     if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 60 <= limit <= 3600:
-        raise CommandExecutionError("limit: give 60 to 3600 seconds")
+        raise Trouble(f"limit: {str(limit)[:80]!r} is not 60 to 3600, in seconds and as a number")
     drill = Drill(_Minions(pillar), _progress, members, client, interface, limit)
     return drill.look(stop) if test else drill.hold(stop)
 
 
+@_ipalias.answered
 def dhcp_conflicts(members, grace=None, pillar="ipalias"):
     """
     Look through both members' lease files for what a pair must never do.
@@ -116,21 +137,29 @@ def dhcp_conflicts(members, grace=None, pillar="ipalias"):
     """
     one, other = _two(members)
     minions = _Minions(pillar)
-    try:
-        peer = minions.asked(other, "ipalias_dhcp.leases", 30)
-        told = minions.asked(one, "ipalias_dhcp.conflicts", 60, peer=peer, grace=grace)
-    except Trouble as error:
-        raise CommandExecutionError(str(error)) from error
+    peer = minions.asked(other, "ipalias_dhcp.leases", 30)
+    told = minions.asked(one, "ipalias_dhcp.conflicts", 60, peer=peer, grace=grace)
     return {**told, "retcode": 0 if told["result"] else 1}
 
 
 def _two(members):
     """Return the minion ids of two members."""
-    if isinstance(members, str):
-        members = [word.strip() for word in members.split(",") if word.strip()]
-    if not isinstance(members, list) or len(set(map(str, members))) != 2:
-        raise CommandExecutionError("members: give the minion ids of the two servers of the pair")
-    return members
+    two = [word.strip() for word in members.split(",")] if isinstance(members, str) else members
+    if (
+        not isinstance(two, list)
+        or not all(_is_name(member) for member in two)
+        or len(two) != 2
+        or two[0] == two[1]
+    ):
+        raise Trouble(
+            f"members: {str(members)[:80]!r} is not the minion ids of the two servers of a pair; "
+            "give them with a comma between: dhcp1,dhcp2"
+        )
+    return two
+
+
+def _is_name(value):
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 
 
 class Drill:

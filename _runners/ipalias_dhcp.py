@@ -6,14 +6,28 @@ itself how long it has been alone, and a witness, which the pillar names and whi
 member that is left while it does not reach the other one.
 """
 
+import importlib.util
 import logging
+import os
 
-import salt.exceptions
 import salt.utils.event
 
 log = logging.getLogger(__name__)
 
 __virtualname__ = "ipalias_dhcp"
+
+
+def _shared():
+    """Return what our runners share; the loader passes over its name, so it lies beside us."""
+    path = os.path.join(os.path.dirname(__file__), "_ipalias.py")
+    spec = importlib.util.spec_from_file_location("ipalias_runners", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_ipalias = _shared()
+Trouble = _ipalias.Trouble
 
 KEA = "kea-dhcp4-server"
 #: Seconds that a minion has for its answer: Kea itself asks its silent peer for ten.
@@ -24,6 +38,7 @@ def __virtual__():
     return __virtualname__
 
 
+@_ipalias.answered
 def react(minion, kind, what, text):
     """
     Report an event of a minion's beacon; for ``dead``, do what its pillar wants of a reaction.
@@ -46,7 +61,7 @@ def react(minion, kind, what, text):
     report = {"minion": minion, "kind": kind, "what": what, "text": text}
     if (kind, what) == ("dead", "alert"):
         try:
-            report["partner down"] = partner_down(minion)
+            report["partner down"] = _declared(minion)
         except Exception as error:
             report["partner down"] = {"done": False, "because": str(error)[:600]}
     level = logging.INFO if what == "clear" else logging.WARNING
@@ -57,6 +72,7 @@ def react(minion, kind, what, text):
     return report
 
 
+@_ipalias.answered
 def partner_down(minion):
     """
     Have a member declare its peer dead, as its pillar allows it and a witness confirms it.
@@ -70,6 +86,15 @@ def partner_down(minion):
 
         salt-run ipalias_dhcp.partner_down dhcp1
     """
+    try:
+        done = _declared(minion)
+    except Trouble as error:
+        done = _refused(str(error))
+    return {**done, "retcode": 0 if done["done"] else 1}
+
+
+def _declared(minion):
+    """Return what became of a peer that a member is to declare dead; see `partner_down`."""
     policy = _ask(minion, "ipalias_dhcp.policy")
     if not policy["after"] or not policy["witness"]:
         return _refused("the pillar's partner_down names no time or no witness")
@@ -89,6 +114,7 @@ def partner_down(minion):
     return {"done": done["result"] is True, "because": done["comment"], "notes": done["notes"]}
 
 
+@_ipalias.answered
 def releases(primary, secondary):
     """
     Look whether both members have, or would install, the same release of Kea.
@@ -116,13 +142,11 @@ def releases(primary, secondary):
     shown = ", ".join(f"{member}: {found[member] or 'none'}" for member in members)
     same = len({tuple(found[member].split(".")[:2]) for member in members}) == 1
     if not same or not all(found.values()):
-        # Not by an exception: who asks would get Salt's own stack, and the words at its end.
-        __context__["retcode"] = 1
         because = (
             f"{KEA} of one release is wanted on both members ({shown}): take members of one "
             "Debian release, or `implementation: isc`, whose releases understand each other"
         )
-        return {"result": False, "comment": because, "releases": found}
+        return {"result": False, "comment": because, "releases": found, "retcode": 1}
     return {"result": True, "comment": f"{KEA} of one release ({shown})", "releases": found}
 
 
@@ -131,7 +155,7 @@ def _texts(minions, function, *args):
     told = __salt__["salt.execute"](minions, function, arg=args, timeout=PATIENCE, tgt_type="list")
     if not isinstance(told, dict) or set(told) != set(minions):
         silent = sorted(set(minions) - set(told or ()))
-        raise salt.exceptions.SaltRunnerError(f"{function}: no answer of {', '.join(silent)}")
+        raise Trouble(f"{', '.join(silent)}: no answer to {function}; see `salt-run manage.status`")
     return {minion: str(answer or "") for minion, answer in told.items()}
 
 
@@ -139,7 +163,7 @@ def _listens(member):
     """Return whether a member says that its server listens; one that says nothing does not."""
     try:
         return _ask(member, "ipalias_dhcp.status")["me"]["listening"] is True
-    except (RuntimeError, KeyError, TypeError):
+    except (Trouble, KeyError, TypeError):
         return False
 
 
@@ -154,7 +178,8 @@ def _ask(minion, function, *args, **kwargs):
     )
     answer = told.get(minion) if isinstance(told, dict) else None
     if not isinstance(answer, dict):
-        raise RuntimeError(f"{minion}: {function}: {str(answer)[:300] if answer else 'no answer'}")
+        said = f"{function}: {str(answer)[:300]}" if answer else f"no answer to {function}"
+        raise Trouble(f"{minion}: {said}")
     return answer
 
 

@@ -52,12 +52,16 @@ def test_every_function_explains_its_arguments(minion):
 
 
 def test_a_server_that_does_not_run_is_told_and_no_error(member):
-    row = member.call("ipalias_dhcp.status")
+    short = member.call("ipalias_dhcp.status")
+    row = member.call("ipalias_dhcp.status", whole=True)
+    assert short["me"].items() <= row["me"].items() and short["at a glance"]
     assert (row["me"]["name"], row["me"]["state"]) == ("minion", "unknown")
     assert (row["peer"]["name"], row["peer"]["address"]) == ("other", PEER)
     assert any("dhcpd does not answer" in problem for problem in row["problems"])
     [way] = [way for way in row["ports"]["blocked"] if way.startswith("minion to other")]
     assert PEER in way and row["leases"][0]["total"] == 100
+    assert "perhaps" in member.refusal("ipalias_dhcp.status", whole="perhaps")
+    assert "log" in member.refusal("ipalias_dhcp.status", log=1001)
 
 
 def test_the_policy_names_both_members_for_the_witness(member):

@@ -52,8 +52,8 @@ class Watched:
         for name in self.salt.names:
             self.await_state(name, "normal")
 
-    def status(self, name: str) -> Any:
-        return self.salt.salt(name, "ipalias_dhcp.status")
+    def status(self, name: str, *words: str) -> Any:
+        return self.salt.salt(name, "ipalias_dhcp.status", *words)
 
     def await_state(self, name: str, state: str, timeout: float = 90.0) -> None:
         wait_until(
@@ -90,7 +90,7 @@ def watched() -> Iterator[Watched]:
 
 
 def test_the_journal_of_a_real_system_is_read(watched: Watched) -> None:
-    row = watched.status(watched.first)
+    row = watched.status(watched.first, "whole=True")
     assert row["problems"] == [] and row["ports"]["blocked"] == []
     texts = [line["text"] for line in row["log"]]
     assert any("Both servers normal" in text for text in texts), texts

@@ -171,6 +171,26 @@ def test_a_server_that_dies_at_its_start_is_put_back(booted: Boot) -> None:
     assert not pid_of(host, "kea")
 
 
+def test_an_address_that_comes_later_than_kea_keeps_it_down_no_longer(booted: Boot) -> None:
+    host, unit = booted("trixie", "networkd"), SERVERS["kea"].unit
+    ours = ["192.0.2.77/24", "dev", "eth0"]
+    host.run(["ip", "address", "add", *ours])
+    block = pillar(host, "kea")
+    block["ipalias"]["dhcp"]["pair"]["members"]["dhcp1"]["address"] = "192.0.2.77"
+    assert call(host, "ipalias.dhcp", block)["result"] is True
+    # As a boot has it, where the address comes by whatever is slower than Kea.
+    host.run(["systemctl", "stop", unit])
+    host.run(["ip", "address", "delete", *ours])
+    host.run(["systemctl", "start", unit])
+    shown = ["systemctl", "show", "--property=SubState,NRestarts", "--value", unit]
+    wait_until(lambda: "auto-restart" in host.run(shown).out, "the end of a start in vain")
+    host.run(["ip", "address", "add", *ours])
+    wait_until(lambda: pid_of(host, "kea"), "Kea by itself")
+    # What a signal has ended is the peer's to take over from, and for somebody to look at.
+    host.run(["pkill", "-KILL", "-x", PROGRAMS["kea"]])
+    wait_until(lambda: "failed" in host.run(shown).out, "a unit that stays as it was ended")
+
+
 def test_a_port_in_use_is_refused_before_anything_is_written(booted: Boot) -> None:
     host = booted("bookworm", "networkd")
     before = files_of(host)

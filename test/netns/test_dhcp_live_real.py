@@ -430,6 +430,31 @@ def test_a_peer_of_kea_that_is_not_heard_says_so(kea_pair: Pair) -> None:
     assert any(way.startswith("dhcp2 to dhcp1") and "gets no answer" in way for way in ways)
 
 
+def test_a_peer_that_has_just_fallen_silent_is_not_fetched_from(kea_pair: Pair) -> None:
+    """Its port still answers; who asks it for its leases would hear no client for ten seconds."""
+    one, path = kea_pair.side("dhcp1"), kea_pair.side("dhcp1").config.pair.kea.control_socket
+    memory = watch(one)["memory"] | {"looked": boot_clock(), "debt": [True, 0.0, boot_clock()]}
+    heard = lambda: keactl.parse_status(keactl.ask(path, "status-get"), path).partner  # noqa: E731
+    wait_until(lambda: heard() == "load-balancing", "dhcp1 to have heard of it", step=0.2)
+    fetches = lambda: (one.folder / "log").read_text().count("HA_SYNC_START")  # noqa: E731
+    before = fetches()
+    kea_pair.drop("dhcp2", f"ip saddr {one.me.address} tcp dport 647 tcp flags & syn == 0")
+    reading = one.look()
+    assert (reading.own.word, reading.partner.word) == ("normal", "normal"), "by its last word"
+    assert (reading.ways.outward.kind, reading.peer_said) == ("open", False)
+    told = watch(one, memory)
+    assert told["memory"]["debt"][0] is True and "leases/alert" not in said(told)
+    assert fetches() == before
+    kea_pair.drop("dhcp2", "")
+
+    def fetched() -> bool:
+        nonlocal told
+        told = watch(one, told["memory"])
+        return "leases/clear" in said(told)
+
+    wait_until(fetched, "the leases to be fetched", step=0.5)
+
+
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_one_that_its_peer_does_not_reach_fetches_what_that_gave_out_alone(
     suite: str, tmp_path: Path

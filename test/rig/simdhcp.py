@@ -163,8 +163,6 @@ class Systemctl(Program):
         assert server is not None, argv
         enabled: list[str] = host.stored["enabled"]
         match verb:
-            case "is-failed":
-                return Result(1, "", "")
             case "is-enabled":
                 return Result(0 if unit in enabled else 1, "", "")
             case "enable" if unit not in enabled:
@@ -173,6 +171,8 @@ class Systemctl(Program):
                 host.stored["enabled"] = [name for name in enabled if name != unit]
             case "stop":
                 run_by(host, server.unit, None)
+            case "show" if "--property=SubState" in argv:
+                return Result(0, f"{host.stored.get('substate', 'running')}\n", "")
             case "show":
                 return Result(0, "start-limit-hit\n" if self._held(unit) else "success\n", "")
             case "reset-failed":

@@ -11,13 +11,16 @@ import pytest
 from rig.dhcppair import LEAST, changed
 from saltext.ipalias.dhcp.bounds import (
     CUT,
+    HEARTBEAT_TIMEOUT,
     KILL,
     REACTION,
     RFC2131,
     Bound,
     Client,
+    dangers,
     describe,
     next_message,
+    patience_of_standby,
     steady,
     takeover_bound,
 )
@@ -133,6 +136,25 @@ def test_the_danger_of_no_unacked_clients_is_told() -> None:
     block = changed(LEAST, implementation="kea", kea={"max_unacked_clients": 0})
     assert "given twice" in str(describe(parse_dhcp(block))["danger"])
     assert "danger" not in describe(parse_dhcp(changed(LEAST, implementation="kea")))
+
+
+@pytest.mark.parametrize(("profile", "patient"), [("guide", 129.0), ("short", 30.0)])
+def test_a_standby_that_is_not_patient_enough_for_a_living_primary_is_told_of(
+    profile: str, patient: float
+) -> None:
+    def said(**kea: Any) -> list[str]:
+        more = {"profile": profile, "kea": {"mode": "hot-standby", **kea}}
+        return dangers(parse_dhcp(changed(LEAST, implementation="kea", **more)))
+
+    [danger] = said()
+    assert f"from {patient:g} s on" in danger and "give out the same pool" in danger
+    assert said(max_ack_delay=patient) == [] != said(max_ack_delay=patient - 1)
+    # The primary answers nobody for so long, and a client's next message comes later still.
+    numbers = parse_dhcp(changed(LEAST, implementation="kea", profile=profile)).pair.kea
+    deaf = numbers.heartbeat_delay + numbers.max_response_delay + HEARTBEAT_TIMEOUT
+    assert deaf < patience_of_standby(numbers, steady(1.0)) < deaf + 3 < patient
+    assert ["max_unacked_clients 0" in text for text in said(max_unacked_clients=0)] == [True]
+    assert said(mode="load-balancing") == []
 
 
 def test_what_is_promised_is_plain_data() -> None:

@@ -89,6 +89,20 @@ def test_a_server_that_ran_before_us_runs_again_by_its_own_files(host: SimHost) 
     assert different(before, host) == {} and running(host, ISC) == MAIN
 
 
+def test_numbers_that_may_give_one_address_twice_are_told_of_with_each_run(host: SimHost) -> None:
+    for kea, word in (
+        ({"max_unacked_clients": 0}, "max_unacked_clients 0: two living servers"),
+        ({"mode": "hot-standby"}, "hot-standby with max_ack_delay 10 s: two living servers"),
+        ({}, ""),
+    ):
+        made = setup(host, block(implementation="kea", kea=kea))
+        for told in (made.managed(test=True), made.managed(), made.managed()):
+            assert ("may be given twice" in told["comment"] or "may both" in told["comment"]) is (
+                word != ""
+            )
+            assert word in told["comment"]
+
+
 def test_edits_of_others_stay(host: SimHost) -> None:
     setup(host).managed()
     main = host.files.read("/etc/dhcp/dhcpd.conf") or ""

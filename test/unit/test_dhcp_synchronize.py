@@ -22,19 +22,31 @@ from saltext.ipalias.errors import EffectError, RefusedError
 BLOCK: dict[str, Any] = pair_block("kea", ["192.0.2.10", "192.0.2.20"], profile="guide", whole=True)
 
 
+OPEN, GONE = Reply("open", 0.001), Reply("silent", said="no answer in 2 s")
+
+
 class Asked:
     """The server's word, and what it was told."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[tuple[str, str]] = []
         self.own = self.partner = Side(NORMAL, "load-balancing")
-        self.said = ""
+        self.said, self.peer_said = "", True
+        #: The peer's port, right before; how often it was asked.
+        self.port, self.last_looks = OPEN, 0
         monkeypatch.setattr(module, "read", self.read)
+        monkeypatch.setattr(module.peer, "ask_port", self.ask_port)
         monkeypatch.setattr(module.keactl, "synchronize", lambda *words: self.told.append(words))
 
     def read(self, *args: Any, **keys: Any) -> Any:
         assert keys["ask"], "a state that was read a while ago is none"
-        return SimpleNamespace(said=self.said, own=self.own, partner=self.partner)
+        return SimpleNamespace(
+            said=self.said, own=self.own, partner=self.partner, peer_said=self.peer_said
+        )
+
+    def ask_port(self, *words: Any) -> Reply:
+        self.last_looks += 1
+        return self.port
 
     def call(self, block: dict[str, Any] = BLOCK, **keys: Any) -> Any:
         config = parse_dhcp(block)
@@ -74,6 +86,17 @@ def test_a_server_that_does_not_answer_is_told(asked: Asked) -> None:
         asked.call()
 
 
+def test_a_peer_that_is_gone_by_now_keeps_nobody_waiting(asked: Asked) -> None:
+    """Kea serves nobody while it waits for a peer to be still, ten seconds long."""
+    asked.port = GONE
+    with pytest.raises(RefusedError, match="dhcp2 does not answer now"):
+        asked.call()
+    asked.port, asked.peer_said = OPEN, False
+    with pytest.raises(RefusedError, match="dhcp2 does not answer now"):
+        asked.call()
+    assert asked.told == []
+
+
 def test_dhcpd_and_a_database_bring_their_leases_themselves(asked: Asked) -> None:
     isc = {key: value for key, value in BLOCK.items() if key != "whole"}
     assert "itself" in asked.call({**isc, "implementation": "isc"})["comment"]
@@ -83,7 +106,6 @@ def test_dhcpd_and_a_database_bring_their_leases_themselves(asked: Asked) -> Non
 
 # --- by itself, as a look of the beacon does it -----------------------------------------------
 
-OPEN, GONE = Reply("open", 0.001), Reply("silent", said="no answer in 2 s")
 NORMAL_SIDE = Side(NORMAL, "load-balancing")
 
 
@@ -120,6 +142,8 @@ def seen(block: dict[str, Any] = BLOCK, **other: Any) -> Reading:
         {"called": 61.0},
         {"called": 61.0, "asked": False},
         {"inward": "idle", "called": None, "since": Since(reached=939.0)},
+        # Its kernel answers, and it does not: what is normal is what was heard of it before.
+        {"peer_said": False},
     ],
 )
 def test_what_may_be_missing_is_fetched_once_when_both_are_normal_again(
@@ -132,6 +156,23 @@ def test_what_may_be_missing_is_fetched_once_when_both_are_normal_again(
     assert [partner for _, partner in asked.told] == ["dhcp2"]
     assert paid == module.Payment(None, done="dhcp1 has fetched the leases of dhcp2")
     assert module.pay(seen(), paid.debt) == module.Payment(None) and len(asked.told) == 1
+
+
+def test_a_cut_in_the_middle_of_a_look_is_seen_right_before_the_fetch(asked: Asked) -> None:
+    asked.port = GONE
+    left = module.pay(seen(clock=1000.0), module.Debt(seen=True))
+    assert left == module.Payment(module.Debt(True, 0.0, 1000.0)) and asked.told == []
+    asked.port = OPEN
+    assert module.pay(seen(clock=1001.0), left.debt).done and asked.last_looks == 2
+    assert module.pay(seen(clock=1002.0), None).debt is None and asked.last_looks == 2
+
+
+def test_one_that_is_stopped_is_not_asked_with_each_look_for_good() -> None:
+    """Its port answers for as long as its host lives."""
+    debt = module.pay(seen(peer_said=False, clock=1000.0), None).debt
+    for clock in (1030.0, 1070.0):
+        debt = module.pay(seen(peer_said=False, clock=clock), debt).debt
+    assert not module.is_pressing(debt, parse_dhcp(BLOCK), 1071.0)
 
 
 def test_what_was_before_the_first_look_is_not_known_so_leases_are_fetched_without_a_word(

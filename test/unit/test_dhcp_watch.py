@@ -166,11 +166,42 @@ def test_dead_is_said_when_the_policys_time_has_passed_and_never_without_one() -
     plain = parse_dhcp(block("isc", ["192.0.2.2", "192.0.2.3"]))
     assert "dead/alert" not in said(SILENT, replace(long, config=plain))
     assert "dead/clear" in said(long, replace(long, own=Side(PARTNER_DOWN, "partner-down", NOW)))
-    # A reaction that was refused gets another try, and a third one after as long again.
-    ages = (61.0, 119.0, 121.0, 239.0, 241.0)
-    looks = [replace(long, since=Since(None, SILENT.clock - n), cut_for=n) for n in ages]
-    found = [said(before, now) for before, now in zip([long, *looks], looks, strict=False)]
-    assert found == [[], [], ["dead/alert"], [], ["dead/alert"]]
+
+
+def lasting(seconds: float, **more: Any) -> Reading:
+    """Return a look at a peer that has been dead for so long, by both counts."""
+    since = Since(None, SILENT.clock - seconds)
+    return replace(SILENT, since=since, cut_for=seconds, **more)
+
+
+def told_at(after: float, until: int, step: float = 5.0) -> list[float]:
+    """Return when a death was told, seconds from when it may be, with looks each `step`."""
+    before = watch.conditions(lasting(after - step), LIMITS)
+    found = []
+    for number in range(int(until / step) + 1):
+        now = lasting(after + number * step)
+        conditions = watch.conditions(now, LIMITS, before)
+        tags = [event["tag"] for event in watch.changes(before, conditions, now)]
+        assert tags in ([], ["dead/alert"])
+        found += [number * step] * len(tags)
+        before = conditions
+    return found
+
+
+def test_a_death_is_said_again_for_an_event_may_be_lost_and_no_more_once_acted_on() -> None:
+    # Each minute for ten minutes, and each five minutes for as long as it lasts.
+    often = [60.0 * n for n in range(11)]
+    assert told_at(60.0, 1800) == [*often, 900.0, 1200.0, 1500.0, 1800.0]
+    day = told_at(60.0, 86400)
+    assert 86400 - day[-1] < 300 and len(day) < 300
+    # Not by a look that does not ask this member's own server: it may be partner-down by now.
+    before = watch.conditions(lasting(60.0), LIMITS)
+    quick = lasting(500.0, asked=False, own=Side(), whole=False)
+    assert watch.changes(before, watch.conditions(quick, LIMITS, before), quick) == []
+    acted = lasting(61.0, own=Side(PARTNER_DOWN, "partner-down", NOW))
+    assert "dead/clear" in said(lasting(60.0), acted)
+    later = lasting(5000.0, own=acted.own)
+    assert said(acted, later) == []
 
 
 @pytest.mark.parametrize(
@@ -414,6 +445,27 @@ def test_a_no_of_the_peers_host_is_no_proof_to_who_asks_by_hand(
     assert declare(although_host_answers=True)["result"] is None
     with pytest.raises(RefusedError, match="60 s are wanted"):
         declare(by_policy=True)
+
+
+def test_a_death_that_is_told_twice_is_acted_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two masters, or of two events at once; the beacon tells it again and again."""
+    states = [replace(lasting(90.0), alive=False)]
+    declared: list[str] = []
+
+    def declare(host: Any, config: Any, state: str) -> str:
+        declared.append(state)
+        states.append(replace(SILENT, own=Side(PARTNER_DOWN, "partner-down", NOW)))
+        return "partner-down"
+
+    monkeypatch.setattr(partnerdown, "read", lambda *words, **more: states[-1])
+    monkeypatch.setattr(partnerdown, "answers_at_all", lambda source, target: False)
+    monkeypatch.setattr(partnerdown, "read_lasted", lambda *words: 90.0)
+    monkeypatch.setattr(partnerdown, "_declare", declare)
+    react = partial(partnerdown.partner_down, SimHost(), CONFIG, SILENT.me, by_policy=True)
+    first, second = react(), react()
+    assert first["changes"] and declared == ["/var/lib/ipalias"]
+    assert (second["result"], second["changes"]) == (True, {})
+    assert second["comment"] == "dhcp1 is partner-down already"
 
 
 def test_that_its_host_answers_can_be_overruled_and_that_its_port_does_cannot() -> None:

@@ -123,10 +123,11 @@ def _restore_dhcp(
     """Bring DHCP servers, and the table for their ports, back to what they were."""
     from .dhcp import aside, firewall, restarting, services
 
-    if restarting.DROPIN in record.files:
-        yield from attempt([services.systemctl("daemon-reload")], problems)
     if part.rules:
         yield from attempt(firewall.back(ruled=part.ruled, wait=live), problems)
+    if restarting.is_among(record.files):
+        before = record.files[restarting.DROPIN]
+        yield from attempt(restarting.back(before, part.servers, wait=live), problems)
     states = tuple(services.State(*row) for row in part.servers)
     if part.aside:
         leases = aside.Aside(part.aside, part.mark)

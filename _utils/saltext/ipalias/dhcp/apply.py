@@ -21,12 +21,11 @@ from ..live import Snapshot
 from ..model import File
 from ..paths import ROUTE_PROTOCOL, Settings
 from ..recover import kept_routes
-from . import firewall
+from . import firewall, restarting
 from .carry import Carry, carried
 from .conffiles import Check, refusal
 from .kea import LEASES as KEA_LEASES
 from .model import KEA
-from .restarting import DROPIN
 from .services import SERVERS, State, read_sockets, serving, started, stopped, systemctl
 
 
@@ -137,7 +136,7 @@ def _body(
             yield from stopped(SERVERS[KEA], host)
         yield from carried(plan.carry, host)
     yield from put_files(plan.files, like)
-    if plan.rules or any(file.path == DROPIN for file in plan.files):
+    if plan.rules or restarting.is_among([file.path for file in plan.files]):
         yield Run(systemctl("daemon-reload"))
     if plan.rules == "start":
         yield Run(systemctl("restart", firewall.UNIT_NAME))

@@ -26,7 +26,7 @@ import math
 from dataclasses import dataclass
 
 from ..values import span
-from .model import ISC, DhcpConfig, KeaSettings
+from .model import HOT_STANDBY, ISC, DhcpConfig, KeaSettings
 
 KILL = "kill"
 CUT = "cut"
@@ -169,9 +169,37 @@ def describe(config: DhcpConfig, client: Client = RFC2131) -> dict[str, object]:
             "clients needed": bound.clients,
             "why": list(bound.why),
         }
-    if config.implementation != ISC and not config.pair.kea.max_unacked_clients:
-        told["danger"] = (
+    if said := dangers(config):
+        told["danger"] = ". ".join(said)
+    return told
+
+
+def dangers(config: DhcpConfig) -> list[str]:
+    """Return what a pair of these numbers may do that a pair must not, a sentence each."""
+    if config.implementation == ISC:
+        return []
+    kea = config.pair.kea
+    if not kea.max_unacked_clients:
+        return [
             "max_unacked_clients 0: two living servers that do not hear each other both give "
             "out everything, and an address may be given twice"
-        )
-    return told
+        ]
+    patient = patience_of_standby(kea)
+    if kea.mode == HOT_STANDBY and kea.max_ack_delay < patient:
+        return [
+            f"hot-standby with max_ack_delay {span(kea.max_ack_delay)}: two living servers that do "
+            "not hear each other may both give out the same pool, for the standby counts clients "
+            f"that wait for the primary; from {span(patient)} on it counts none of those"
+        ]
+    return []
+
+
+def patience_of_standby(kea: KeaSettings, client: Client = RFC2131) -> float:
+    """Return the `max_ack_delay` from which on a standby takes no living primary for dead.
+
+    A primary that does not hear its standby acknowledges nothing until it counts it as lost, which
+    hangs on no client (`HAService::shouldPartnerDown`). The standby sees clients wait meanwhile;
+    the last that it hears of one is its next message, which the primary answers.
+    """
+    deaf = kea.max_response_delay + kea.heartbeat_delay + HEARTBEAT_TIMEOUT + REACTION
+    return float(math.ceil(next_message(deaf, client)))

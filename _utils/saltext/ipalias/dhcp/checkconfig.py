@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import IpaliasError, UnsupportedError
-from .bounds import describe
+from .bounds import dangers, describe
 from .conffiles import Check, check_command, main_path, refusal
 from .firewall import firewall_notes
 from .kea import uncarried
@@ -41,7 +41,7 @@ def check_config(setup: Setup) -> dict[str, Any]:
     problems += ports["blocked"]
     if config.implementation == KEA:
         problems += _versions(setup, config, me)
-    notes = firewall_notes(config, me, setup.host)
+    notes = [*firewall_notes(config, me, setup.host), *dangers(config)]
     if config.implementation == KEA:
         notes += uncarried(config)
         if config.pair.kea.leases.replicated:

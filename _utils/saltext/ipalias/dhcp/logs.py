@@ -142,7 +142,7 @@ def last(lines: Sequence[LogLine], count: int = TOLD) -> list[LogLine]:
         if kept and kept[-1].shape == line.shape:
             kept.pop()
         kept.append(line)
-    return kept[-count:]
+    return kept[-count:] if count else []
 
 
 def faults_since(lines: Iterable[LogLine], moment: float) -> list[LogLine]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from ..errors import MALFORMED, IpaliasError
+from ..errors import MALFORMED, IpaliasError, RefusedError
 from ..host import Host
 from ..processes import boot_clock
 from . import keactl, logs, model, omapi, peer, segments
@@ -90,6 +90,8 @@ class Reading:
     :param said: why that is missing; empty: it is there.
     :param peer_hears: whether the peer's own server says that it reaches this one; None: it cannot
         be asked, as ISC's cannot.
+    :param peer_said: whether the peer's own server answered at all, be it that it refused; None:
+        likewise.
     :param unacked: updates that the peer has not acknowledged (ISC), or clients (Kea).
     :param cut_for: for how long the own server has been without its peer, as it counts (seconds).
     :param alive: whether the peer's host answers anything; None: not asked, for its port does.
@@ -109,6 +111,7 @@ class Reading:
     ways: Ways
     asked: bool = False
     peer_hears: bool | None = None
+    peer_said: bool | None = None
     unacked: int | None = None
     cut_for: float | None = None
     alive: bool | None = None
@@ -291,10 +294,12 @@ def _own_kea(base: Reading) -> Reading:
         word = keactl.ask_peer(other.address, other.port, "status-get", SERVER)
         theirs = keactl.parse_status(word, where)
     except IpaliasError as error:
-        return replace(reading, problems=(error.text(),))
+        # What this side has of it stays, which is as old as the last heartbeat.
+        answered = isinstance(error, RefusedError)
+        return replace(reading, problems=(error.text(),), peer_said=answered)
     # Its own word: what this side has of it is as old as the last heartbeat.
     side = Side(keactl.word_of(theirs.local, theirs.interrupted), theirs.local)
-    return replace(reading, partner=side, peer_hears=not theirs.interrupted)
+    return replace(reading, partner=side, peer_hears=not theirs.interrupted, peer_said=True)
 
 
 def _read_rest(host: Host, reading: Reading, state: str, leases: str) -> Reading:

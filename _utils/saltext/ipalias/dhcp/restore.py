@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..difference import render_diff
-from ..effects import Effects, FileState, ReadFile, ReadLive, SyncFolder, run
+from ..effects import Effects, FileState, ReadFile, ReadLive, Run, SyncFolder, run
 from ..errors import InputError, RefusedError
 from ..files import place_file, put_files
 from ..guarded import guarded
@@ -48,12 +48,14 @@ from .omapikey import parse_key
 from .services import (
     SERVERS,
     State,
+    is_started_again,
     read_sockets,
     read_state,
     refuse_drill,
     serving,
     started,
     stopped,
+    systemctl,
 )
 from .setup import Setup
 
@@ -254,7 +256,8 @@ def _put(
 ) -> Effects[None]:
     """Stop, keep what there is, put the backup in its place, start."""
     server, host = SERVERS[plan.found.implementation], setup.host
-    if plan.state.pids:
+    waits = is_started_again(server, host)
+    if plan.state.pids or waits:
         yield from stopped(server, host)
     name = new_name(host, setup.places.backups, clock())
     yield from make(setup, plan.found, name, clock(), f"before {plan.chosen.name} was put back")
@@ -268,6 +271,8 @@ def _put(
     yield from put_files(plan.files, {**images, **plan.like})
     if plan.state.pids and not serving(server, read_sockets(host)):
         yield from started(server, host)
+    elif waits:
+        yield Run(systemctl("start", server.unit, wait=False))
 
 
 def _answer(plan: _Plan, what: str, notes: list[str], *, test: bool) -> dict[str, Any]:

@@ -106,6 +106,8 @@ class State(NamedTuple):
 
 
 _MOMENT = re.compile(r"\b[A-Z][a-z]{2} (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: \S+)?)")
+#: Sub-states of a service that is started again after a pause; the second from systemd 254 on.
+_AGAIN = ("auto-restart", "auto-restart-queued")
 _USER = re.compile(r'\("([^"]*)",pid=(\d+)')
 
 
@@ -269,16 +271,18 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
 
 
 def _has_failed(server: Server, host: Host) -> bool:
-    """Tell whether a unit has failed; one that is to be tried again by itself among them."""
-    if host.run(["systemctl", "is-failed", "--quiet", server.unit]).code == 0:
-        return True
-    return _is_tried_again(server, host)
+    """Tell whether a unit has failed, also where systemd is about to start it again."""
+    return _sub_state(server, host) in ("failed", *_AGAIN)
 
 
-def _is_tried_again(server: Server, host: Host) -> bool:
-    """Tell whether a unit that has ended waits for its next start, systemd.service(5) Restart."""
+def is_started_again(server: Server, host: Host) -> bool:
+    """Tell whether a server that does not run is about to be started again (`restarting`)."""
+    return _sub_state(server, host) in _AGAIN
+
+
+def _sub_state(server: Server, host: Host) -> str:
     told = host.run(["systemctl", "show", "--property=SubState", "--value", server.unit])
-    return told.out.strip() == "auto-restart"
+    return told.out.strip()
 
 
 def _restarted(server: Server, host: Host) -> Effects[None]:
@@ -334,11 +338,7 @@ def put_back(states: tuple[State, ...], host: Host, *, live: bool = True) -> Eff
     failed: IpaliasError | None = None
     sockets = read_sockets(host) if live else []
     other = [
-        state
-        for state in states
-        if serving(SERVERS[state.implementation], sockets) != state.pids
-        # It would come a moment later.
-        or (live and not state.pids and _is_tried_again(SERVERS[state.implementation], host))
+        state for state in states if serving(SERVERS[state.implementation], sockets) != state.pids
     ]
     for state in states:
         server = SERVERS[state.implementation]

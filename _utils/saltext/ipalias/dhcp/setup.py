@@ -22,6 +22,7 @@ from ..request import Answer, PillarRequest, nothing
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply, describe
+from .bounds import dangers
 from .carry import Carry, moved_from, plan_carry
 from .coming import addresses_of, coming_aliases, note
 from .conffiles import Files, Found
@@ -171,7 +172,7 @@ class Setup(PillarRequest):
         :raises RefusedError: another program has a port of ours.
         """
         server = SERVERS[config.implementation]
-        notes = firewall.firewall_notes(config, me, self.host)
+        notes = [*firewall.firewall_notes(config, me, self.host), *dangers(config)]
         installed = self._installed(config, me, test)
         if not installed:
             notes.append(f"{server.package} is not installed yet: its own check is still to come")

@@ -1,11 +1,19 @@
-"""What a pair is, for people and for orchestration: a `Reading` as plain data."""
+"""What a pair is, for people and for orchestration: a `Reading` as plain data.
+
+Salt's outputter of an answer sorts its keys and leaves lists as they are. So what is wanted first
+is a list of sentences under a key that sorts first, and the log under one that sorts last.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from ..values import parse_bool, parse_int
 from ..wan.history import clock_text
 from . import logs
+from .glance import glance
 from .logs import LogLine
 from .model import ISC, Member
 from .pools import Pool
@@ -21,15 +29,58 @@ _INWARD = {
 }
 
 
-def rows(reading: Reading) -> dict[str, Any]:
+AT_A_GLANCE = "at a glance"
+#: Lines of the log in a short answer.
+FEW = 5
+#: Of `rows`, what a short answer has: what of a member changes, and which way is blocked.
+_SHORT = {
+    "me": ("name", "state", "says", "listening"),
+    "peer": ("name", "state", "says", "last contact", "hears us"),
+    "ports": ("blocked",),
+}
+
+
+def parse_telling(whole: object, log: object) -> Callable[[Reading], dict[str, Any]]:
+    """Return how a reading is told to who asks.
+
+    :param whole: `rows`, else `short`.
+    :param log: lines of the log, up to what is looked through; None: as many as usual.
+    :raises InputError: neither can be meant.
+    """
+    tell = rows if parse_bool(whole, "whole") else short
+    if log is None:
+        return tell
+    return partial(tell, lines=parse_int(log, "log", 0, logs.LOOKED_THROUGH))
+
+
+def short(reading: Reading, lines: int = FEW) -> dict[str, Any]:
+    """Return what is wanted first: sentences, what of `rows` changes, and the end of the log.
+
+    :param lines: of the log, at most.
+    """
+    whole = rows(reading, 0)
+    listed = {key: {name: whole[key][name] for name in names} for key, names in _SHORT.items()}
+    said = [f"{clock_text(line.time)} {line.text}" for line in logs.last(reading.log, lines)]
+    return {
+        AT_A_GLANCE: whole[AT_A_GLANCE],
+        **listed,
+        "problems": whole["problems"],
+        "what the log says": said,
+    }
+
+
+def rows(reading: Reading, lines: int = logs.TOLD) -> dict[str, Any]:
     """Return what is known of the pair from this side.
 
     ``state`` is one of `model.STATES` on both sides, ``says`` the server's own word for it;
     times are in seconds.
+
+    :param lines: of the log, at most.
     """
     ways = reading.ways
     isc = reading.config.implementation == ISC
     return {
+        AT_A_GLANCE: glance(reading),
         "pair": reading.config.pair.name,
         "implementation": reading.config.implementation,
         "me": {**_member(reading.me, reading.own, reading.time), "listening": ways.listening},
@@ -49,7 +100,7 @@ def rows(reading: Reading) -> dict[str, Any]:
         "unacked updates" if isc else "unacked clients": reading.unacked,
         "clock skew": {"seconds": reading.skew.ahead, "by": reading.skew.by},
         "drill": _drill(reading.drill, reading.time),
-        "log": [_line(line) for line in logs.last(reading.log)],
+        "log": [_line(line) for line in logs.last(reading.log, lines)],
         "problems": list(reading.problems),
     }
 

@@ -12,6 +12,11 @@ again (58 of 58, 2.6). By its own look at the other one all is well meanwhile.
 And a primary that is alone, in either mode, asks nobody when the other one comes, who may have
 leases that it has not: those of a dhcpd that has served for longer there (`carry`).
 
+A Kea that fetches hears nobody until it has an answer: a cut in that moment costs its clients ten
+seconds (``TIMEOUT_DEFAULT_HTTP_CLIENT_REQUEST`` of its request to be still; ``max-period`` is for
+the peer alone, and ``sync-timeout`` for the leases that follow). So the peer's own server must
+have spoken in this very look, and its port is asked once more right before.
+
 It costs little to fetch what is there already, so each member does it whenever both are normal
 after one of them was not, or the other one has not called for a while, and after the start of
 whoever watches, for what was before is not known.
@@ -23,7 +28,7 @@ from typing import Any, Final, NamedTuple
 
 from ..errors import EffectError, IpaliasError, RefusedError
 from ..host import Host
-from . import keactl, model
+from . import keactl, model, peer
 from .model import ISC, DhcpConfig, Member
 from .reading import FRESH, Reading, read
 from .segments import OPEN
@@ -31,6 +36,8 @@ from .watch import Condition
 
 #: Seconds until it is tried again after it has failed.
 AGAIN: Final = 10.0
+#: Seconds that the peer's port has to answer right before: one lost segment is no cut.
+LAST_LOOK: Final = 1.0
 
 
 class Debt(NamedTuple):
@@ -96,11 +103,13 @@ def pay(reading: Reading, debt: Debt | None) -> Payment:
     # Also where this server has not found it yet: what it is a moment later is not seen.
     if reading.ways.outward.kind != OPEN or _uncalled(reading):
         return Payment(Debt(True, again, reading.clock))
-    if reading.asked and not _normal(reading):
+    if reading.asked and (reading.peer_said is False or not _normal(reading)):
         return Payment(Debt(True, again, debt.since if debt and debt.seen else reading.clock))
     if debt is None or not reading.asked or reading.clock < debt.again:
         return Payment(debt)
     kea, other = reading.config.pair.kea, reading.peer
+    if not _still_answers(reading.me, other):
+        return Payment(Debt(True, again, reading.clock))
     try:
         keactl.synchronize(kea.control_socket, other.name)
     except IpaliasError as error:
@@ -122,6 +131,11 @@ def _uncalled(reading: Reading) -> bool:
     if reading.ways.inward != OPEN and reading.since.reached is not None:
         called = reading.clock - reading.since.reached
     return called is not None and limit < called < limit + FRESH
+
+
+def _still_answers(me: Member, other: Member) -> bool:
+    """Tell whether the peer's port answers now: a look can be seconds old by its end."""
+    return peer.ask_port(me.address, other.address, other.port, LAST_LOOK).kind == OPEN
 
 
 def _normal(reading: Reading) -> bool:
@@ -157,6 +171,12 @@ def synchronize(
             f"{reading.partner.state or 'unknown'}: they are at it themselves",
             where=f"{config.where}:pair",
             way_out="wait until both are normal, and ask again",
+        )
+    if reading.peer_said is False or not _still_answers(me, other):
+        raise RefusedError(
+            f"{other.name} does not answer now: {me.name} would serve nobody while it waits for it",
+            where=f"{other.address}:{other.port}",
+            way_out="wait until it answers, and ask again",
         )
     if not test:
         keactl.synchronize(config.pair.kea.control_socket, other.name)

@@ -5,7 +5,6 @@ Pure: two readings in, events out. What a reading does not know stays as it was.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +45,8 @@ _SETTLED: Final = 60.0
 _ALONE: Final = 100.0
 #: Free addresses by which two sides must differ at least: of three, one and two are no fault.
 _DIFFERENCE: Final = 3
+#: Seconds after which a death is said again, for as long as it is told often, and later on.
+_OFTEN, _TOLD_OFTEN, _SELDOM = 60.0, 600.0, 300.0
 
 
 class Condition(NamedTuple):
@@ -173,8 +174,10 @@ def _blocked(reading: Reading, former: Conditions) -> Condition | None:
 def _dead(reading: Reading, former: Conditions) -> Condition | None:
     """Return that the silence has lasted as long as the policy wants, if there is one.
 
-    Not before the server's own count has too: the reaction would be refused. One that was, by a
-    witness or a clock, gets another try each time that the silence has doubled.
+    Not before the server's own count has too: the reaction would be refused. And again and again:
+    an event is lost where the minion is not connected or the master is being restarted, and no
+    other one would come; a reaction that was refused, by a witness or a clock, gets another try.
+    It ends by what it leads to: a member that has declared its peer dead is not interrupted.
     """
     policy = reading.config.partner_down
     if not policy.after or reading.since.silent is None or reading.alive:
@@ -185,10 +188,16 @@ def _dead(reading: Reading, former: Conditions) -> Condition | None:
     if lasted < policy.after or reading.own.word != model.INTERRUPTED:
         return None
     return Condition(
-        f"dead {math.frexp(lasted / policy.after)[1]}",
+        f"dead {_turn(lasted - policy.after)}",
         f"{reading.peer.name} has been silent for {lasted:.0f} s, "
         f"and {reading.me.name} is {reading.own.state}",
     )
+
+
+def _turn(seconds: float) -> int:
+    """Return how often a death has been said when it has lasted for so long."""
+    often = min(seconds, _TOLD_OFTEN) // _OFTEN
+    return int(often + max(0.0, seconds - _TOLD_OFTEN) // _SELDOM)
 
 
 def _skew(reading: Reading, limit: float, former: Conditions) -> Condition | None:
