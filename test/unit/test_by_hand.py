@@ -17,10 +17,12 @@ from saltext.ipalias import surroundings
 from saltext.ipalias.effects import Effect, Rename
 from saltext.ipalias.engine import Answer
 from saltext.ipalias.errors import EffectError, InputError, RefusedError
+from saltext.ipalias.host import Result
 from saltext.ipalias.ledger import ORIGIN_HAND, Entry
 from saltext.ipalias.model import Alias
 from saltext.ipalias.pillar import parse_pillar
 from saltext.ipalias.report import diff_rows, situations
+from saltext.ipalias.request import UNDONE
 from saltext.ipalias.restore import restore
 from saltext.ipalias.situation import Situation
 from saltext.ipalias.targets import removed_target
@@ -251,6 +253,41 @@ def test_what_somebody_else_has_edited_since_is_not_undone_with_it(test: bool) -
     assert f"{ONE}/32" in live(made)
     made.files.put(path, ours)
     assert rollback(engine(made), test=test)["result"] is (None if test else True)
+
+
+# What becomes of a change is told
+
+
+def restored(made: SimHost, asked: Any) -> Answer:
+    return restore(asked, None)
+
+
+def restarted(made: SimHost, asked: Any) -> Answer:
+    return restart(asked, name="eth0", scope="network")
+
+
+@pytest.mark.parametrize("verb", [restored, restarted])
+def test_a_change_by_hand_says_what_its_guard_says(verb: Callable[..., Answer]) -> None:
+    made = ifupdown()
+    made.programs["systemctl"] = lambda argv, stdin: Result(0, "", "")
+    add(made, None, ONE)
+    made.guard_works = False
+    made.votes = lambda check: "no answer"
+    said = verb(made, engine(made))["comment"]
+    assert "no dead man on this platform" in said
+    assert "failed before the change and does not vote: no answer" in said
+    assert "ipalias.confirm" not in said
+
+
+@pytest.mark.parametrize("verb", [restored, restarted])
+def test_a_change_by_hand_that_waits_says_so(verb: Callable[..., Answer]) -> None:
+    made = ifupdown()
+    made.programs["systemctl"] = lambda argv, stdin: Result(0, "", "")
+    add(made, None, ONE)
+    asked = engine(made)
+    asked.settings = replace(asked.settings, confirm=True)
+    assert UNDONE in verb(made, asked)["comment"]
+    confirm(engine(made))
 
 
 def test_what_waits_is_undone_whatever_somebody_else_has_edited() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from .backends import load
 from .backup import Original, parse_index, render_index
 from .difference import render_diff
-from .effects import Effects, FileState, ReadFile, ReadLive, run
+from .effects import Effects, FileState, ReadFile, ReadLive
 from .engine import Engine
 from .errors import InputError, IpaliasError, RefusedError
 from .files import write_file, write_state
@@ -82,16 +82,16 @@ def _restore_files(
     texts = _chosen(engine, index, path, force)
     _refuse_loud(engine, texts)
     diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
-    left = _left_live(engine, texts) if texts else []
+    said = _left_live(engine, texts) if texts else []
     if texts and not test:
-        run(_guarded(engine, index, texts), engine.host.perform)
+        said += engine.make(_guarded(engine, index, texts))
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
     if test and diffs:
         comment = f"Would put back {', '.join(diffs)}"
     return {
         "result": None if test and diffs else True,
         "changes": {"files": diffs} if diffs else {},
-        "comment": ". ".join([comment, *left]),
+        "comment": ". ".join([comment, *said]),
     }
 
 

@@ -15,7 +15,7 @@ from .difference import render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
-from .guarded import forget_older, guarded, take_back
+from .guarded import Verdict, forget_older, guarded, take_back
 from .host import SYSTEMS
 from .journal import COMMITTED, FIRING, OPEN, WAITING, Part, Record, parse_record
 from .ledger import parse_ledger
@@ -64,8 +64,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         notes = engine.notes()
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
-            change = _restarted(situation, commands, engine, settings, scope)
-            notes += run(change, engine.host.perform)
+            notes += engine.make(_restarted(situation, commands, engine, settings, scope))
     verb = "Would run" if test else "Ran"
     listed = "; ".join(f"`{line}`" for line in said) or "nothing: aliases need no restart here"
     return {
@@ -81,8 +80,8 @@ def _restarted(
     engine: Engine,
     settings: Settings,
     scope: str,
-) -> Effects[list[str]]:
-    """Run commands as one change; return what the operator should know."""
+) -> Effects[Verdict]:
+    """Run commands as one change; what fell with them is in the notes."""
     before, done = situation.snapshot, {situation.interface}
     everywhere = scope == restarts.NETWORK
     foreign, quiet = what_owner_lacks(situation)
@@ -105,7 +104,7 @@ def _restarted(
     body = _restart_body(situation, commands, everywhere)
     lost, verdict = yield from guarded(record, body, before, engine.host, settings)
     more = [f"and {len(lost) - MOST_LOST} more"] if len(lost) > MOST_LOST else []
-    return [*verdict.notes, *lost[:MOST_LOST], *more]
+    return replace(verdict, notes=(*verdict.notes, *lost[:MOST_LOST], *more))
 
 
 def _restart_body(
