@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from .backends import load
-from .backup import Original, parse_index, render_index
+from .backup import Original, digest, parse_index, render_index
 from .difference import render_diff
 from .effects import Effects, FileState, ReadFile, ReadLive
 from .engine import Engine
@@ -160,7 +160,8 @@ def _guarded(engine: Engine, index: dict[str, Original], texts: dict[str, str]) 
     for path in (*texts, engine.paths.index):
         files[path] = yield ReadFile(path)
     before: Snapshot = yield ReadLive()
-    record = Record(engine.new_id(), "ipalias.restore", files=files)
+    written = {path: digest(text) for path, text in texts.items()}
+    record = Record(engine.new_id(), "ipalias.restore", files=files, written=written)
     body = _put_back(engine.paths, index, texts)
     settings = replace(engine.settings, guard=engine.config_or_none().guard)
     _, verdict = yield from guarded(record, body, before, engine.host, settings)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import restarts
-from .backup import parse_index
+from .backup import digest, parse_index
 from .difference import render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
@@ -204,15 +204,33 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 
 
 def _refuse_edited(engine: Engine, record: Record) -> None:
-    """Refuse to undo a change of a file that somebody else has edited since: it would go too."""
+    """Refuse to undo a change of a file that somebody else has edited since: it would go too.
+
+    A file of ours has no original that could tell: the change itself has what it wrote. One
+    of an earlier version has not, and then only the originals tell.
+    """
     index = parse_index(engine.host.read(engine.paths.index), engine.paths.index)
-    for path in record.files:
-        text = engine.host.read(path) if path in index else None
-        if text is not None and not index[path].is_ours(text):
+    for path, image in record.files.items():
+        text = engine.host.read(path)
+        if text == (None if image is None else image.text):
+            # It is back already, whoever did that: nothing can be lost.
+            continue
+        if text is not None and path in index:
+            # What the owner's tool made of it in the change is noted there alone.
+            ours = index[path].is_ours(text)
+        else:
+            now = None if text is None else digest(text)
+            ours = record.written.get(path, now) == now
+        if not ours:
+            way_out = "`ipalias.remove`, or the pillar, takes back what is ours alone"
+            if path in record.owned:
+                way_out = "keep what is theirs elsewhere: each change of ours writes this file anew"
             raise RefusedError(
-                "somebody else changed this file after us; their edits would be lost",
+                "somebody else changed this file after us; their edits would be lost"
+                if text is not None
+                else "somebody else took this file away after us; it would come back",
                 where=path,
-                way_out="`ipalias.remove`, or the pillar, takes back what is ours alone",
+                way_out=way_out,
             )
 
 

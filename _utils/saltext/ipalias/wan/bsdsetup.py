@@ -12,7 +12,7 @@ from typing import Any
 
 from ..effects import Effects, FileState, ReadLive, Run
 from ..errors import EffectError, RefusedError, VerifyError
-from ..files import keep_originals, put_files, read_images, read_originals
+from ..files import digests, keep_originals, put_files, read_images, read_originals
 from ..guarded import Verdict, guarded
 from ..host import Host, Result
 from ..journal import Record, WanPart
@@ -209,6 +209,7 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
         purpose,
         files={**images, **ours},
         owned=tuple(file.path for file in plan.files if file.owned),
+        written=digests(plan.files),
         routes=kept_routes(before, before.by_link, ""),
         wan=WanPart(plan.before, plan.after, plan.started_by),
     )
