@@ -21,6 +21,7 @@ from .ledger import Ledger
 from .live import Snapshot
 from .paths import Paths
 from .restore_store import kept_stores, restore_store
+from .restore_vips import refuse_answered, said_of_coming
 from .surroundings import MAX_NAMED
 from .tuning import Tuner
 from .values import plain
@@ -81,8 +82,10 @@ def _restore_files(
     """Put files back."""
     texts = _chosen(engine, index, path, force)
     _refuse_loud(engine, texts)
+    if texts:
+        refuse_answered(engine, texts, index)
     diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
-    said = _left_live(engine, texts) if texts else []
+    said = [*_left_live(engine, texts), *_coming(engine, texts)] if texts else []
     if texts and not test:
         said += engine.make(_guarded(engine, index, texts))
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
@@ -113,6 +116,11 @@ def _left_live(engine: Engine, texts: Mapping[str, str]) -> list[str]:
                 f" {name}, which its next change writes into its files again"
             )
     return said
+
+
+def _coming(engine: Engine, texts: Mapping[str, str]) -> list[str]:
+    """Return, a sentence each, what the files set again and the kernel does not have."""
+    return said_of_coming(engine, texts, list(engine.ledger().interfaces), engine.snapshot())
 
 
 def _set_by_files(host: Host, interface: str, ledger: Ledger) -> set[str]:
