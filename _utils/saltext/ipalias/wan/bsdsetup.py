@@ -47,9 +47,6 @@ class BsdSetup(Setup):
         """Return how this system does it."""
         return bsdroutes.load(self.host.system)
 
-    def _refuse_system(self) -> None:
-        """Refuse nothing: who made this knows the system."""
-
     def _render(self, block: object) -> str:
         stored = self._stored()
         if stored is not None:
@@ -65,7 +62,6 @@ class BsdSetup(Setup):
         return [Setting(key, value, config.where) for key, value in self.dialect.settings(config)]
 
     def _checked(self, config: WanConfig, text: str) -> list[str]:
-        """Refuse what this host cannot do; return what there is to know."""
         dialect, host = self.dialect, self.host
         refuse_inexpressible(config)
         dialect.refuse(host, config)
