@@ -41,7 +41,8 @@ def restore(
     :param path: one file, or what is kept of a store; None for all.
     :param force: put back even where somebody else changed it after us.
     :raises InputError: no original of that path is kept.
-    :raises RefusedError: foreign edits would be lost.
+    :raises RefusedError: foreign edits would be lost, or an address would come back that this
+        host answers for (`restore_vips`).
     """
     with engine.lock("ipalias.restore", test):
         index, stores = originals(engine), kept_stores(engine)
