@@ -14,9 +14,24 @@ ipalias-dhcp-package-quiet:
         - fun: pkg.version
           args: [{{ server["package"] }}]
 
+{%- set kind = salt["pillar.get"]("ipalias:dhcp:kea:lease_database:type", "") | string %}
+{%- set database = server.get("databases", {}).get(kind) %}
 ipalias-dhcp-package:
   pkg.installed:
     - name: {{ server["package"] }}
+{%- if database %}
+    # With what looks into the database, by which its tables are made as well.
+    - pkgs:
+        - {{ server["package"] }}
+        - {{ server["admin"] }}
+{%- set there = [] %}
+{%- for program in database["programs"] if salt["cmd.has_exec"](program) %}
+{%- do there.append(program) %}
+{%- endfor %}
+{%- if not there %}
+        - {{ database["package"] }}
+{%- endif %}
+{%- endif %}
 
 # Behind the package and whatever became of it: a mask that stays would keep the next run's
 # server from starting.

@@ -75,6 +75,12 @@ SABOTAGES: dict[int, Sabotage] = {
         "dhcpd's leases stay where they are",
         ("dhcp/apply.py", "        yield from carried(plan.carry, host)\n", "        pass\n"),
     ),
+    107: broken(
+        "trixie",
+        "kea-postgresql",
+        "a database is taken to replicate, whatever the block says",
+        ("dhcp/kea.py", "if kea.leases.replicated else {}", "if kea.leases.is_database else {}"),
+    ),
     201: broken(
         "",
         "pytest",

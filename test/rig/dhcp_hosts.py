@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from rig.dhcp_databases import Database
 from rig.dhcp_leasefiles import parse_isc, parse_kea
 from rig.host import BootedHost
 from rig.netns import CHECKOUT, NetHost, Segment
@@ -74,6 +75,8 @@ class Member:
     def __init__(self, host: BootedHost, implementation: str) -> None:
         self.host, self.implementation = host, implementation
         self.address = f"{NETWORK}.{host.number}"
+        #: Where its Kea has its leases; None: in a file.
+        self.database: Database | None = None
 
     @property
     def name(self) -> str:
@@ -129,6 +132,8 @@ class Member:
 
     def leases(self) -> dict[str, str]:
         """Return hardware addresses by the addresses that are in use, as its file has them."""
+        if self.database is not None:
+            return self.database.leases()
         path = LEASES[self.implementation]
         if self.implementation == "kea":
             # Kea tidies the file up into others: the older first, see its manual, "lfc-interval".
@@ -176,6 +181,7 @@ class DhcpHosts:
 
     :param suites: Debian releases of the primary and of the secondary.
     :param source: checkout that the members run.
+    :param more: packages that the members have beside the usual ones.
     :param keys: of the pillar's block, other than usual; ``pair`` is merged.
     """
 
@@ -186,10 +192,11 @@ class DhcpHosts:
         suites: Sequence[str],
         implementation: str,
         source: Path = CHECKOUT,
+        more: Sequence[str] = (),
         **keys: Any,
     ) -> None:
         self.segment, self.implementation = segment, implementation
-        made = [stack.enter_context(BootedHost(suite, segment)) for suite in suites]
+        made = [stack.enter_context(BootedHost(suite, segment, more=more)) for suite in suites]
         for host in made:
             host.checkout_from = source
             SETUPS["networkd"](host)

@@ -93,7 +93,7 @@ _KEA: dict[str, Any] = {
     "control_socket": "/run/kea/kea4-ctrl-socket",
     "lease_database": {
         **{"type": "mysql", "name": "kea", "host": "db.example", "port": 3306},
-        **{"user": "kea", "password": "example"},
+        **{"user": "kea", "password": "example", "replicated": True},
     },
 }
 WHOLE = (_FULL, {**_FULL, "implementation": "kea", "kea": _KEA})

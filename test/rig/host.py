@@ -78,6 +78,7 @@ class BootedHost(SaltMinion):
     :param suite: ``bookworm`` or ``trixie``.
     :param number: N of the addresses 192.0.2.N and 2001:db8::N its set-up gives it.
     :param dad: True for duplicate address detection as the kernel does it by default.
+    :param more: packages beside those that each root has, see `ensure_root`.
     """
 
     python = "/usr/bin/python3"
@@ -92,6 +93,7 @@ class BootedHost(SaltMinion):
         *,
         dad: bool = False,
         snapshot: Snapshot | None = None,
+        more: Sequence[str] = (),
     ) -> None:
         self.suite = suite
         self.segment = segment
@@ -107,7 +109,7 @@ class BootedHost(SaltMinion):
         #: Addresses `boot` waits for; a set-up adds those it configures.
         self.awaited: list[str] = []
         self._dad = dad
-        self._lower = [*(snapshot.layers if snapshot else []), ensure_root(suite)]
+        self._lower = [*(snapshot.layers if snapshot else []), ensure_root(suite, more)]
         self._holder: Holder | None = None
         self._supervisor: Running | None = None
         self._leader = 0

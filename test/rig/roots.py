@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SUITES = ("bookworm", "trixie")
@@ -39,6 +39,9 @@ PACKAGES = [
 #: Packages that lie in the root as files too, with an index: what installs one finds it here.
 ARCHIVE = "/srv/archive"
 ARCHIVED = ("isc-dhcp-server", "kea-dhcp4-server")
+
+#: What Kea can keep its leases in, for what asks for it alone: a third more to build and to store.
+DATABASES = ("kea-admin", "mariadb-server", "postgresql")
 
 #: Raise when `_prepare` changes, so that older roots are not taken for new ones.
 FORMAT = 5
@@ -73,26 +76,30 @@ def cache() -> Path:
     return Path(os.environ.get("IPALIAS_CACHE", "/var/cache/ipalias-test"))
 
 
-def root_path(suite: str) -> Path:
+def root_path(suite: str, more: Sequence[str] = ()) -> Path:
     """Return where the root of a suite lies, or will lie.
 
     The package list is part of the name: a longer list never meets a root without it.
+
+    :param more: packages beside those that each root has.
     """
     if suite not in SUITES:
         raise ValueError(f"{suite}: not one of {', '.join(SUITES)}")
-    key = hashlib.sha256("\n".join([str(FORMAT), *sorted(PACKAGES)]).encode()).hexdigest()
+    listed = sorted([*PACKAGES, *more])
+    key = hashlib.sha256("\n".join([str(FORMAT), *listed]).encode()).hexdigest()
     return cache() / f"{suite}-{key[:12]}"
 
 
-def ensure_root(suite: str) -> Path:
+def ensure_root(suite: str, more: Sequence[str] = ()) -> Path:
     """Return the root of a suite, building it if need be.
 
     Built beside its place and renamed, under a lock: a build that was killed leaves nothing
     that looks finished, and workers side by side build once.
 
+    :param more: packages beside those that each root has.
     :raises RuntimeError: when it cannot be built, with the end of what the builder said.
     """
-    root = root_path(suite)
+    root = root_path(suite, more)
     if root.is_dir():
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +110,7 @@ def ensure_root(suite: str) -> Path:
             shutil.rmtree(stale)
         build = Path(tempfile.mkdtemp(prefix=f"{root.name}.build-", dir=root.parent))
         try:
-            _bootstrap(suite, build)
+            _bootstrap(suite, build, [*PACKAGES, *more])
             _prepare(build)
             build.chmod(0o755)
             build.rename(root)
@@ -120,7 +127,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _bootstrap(suite: str, build: Path) -> None:
+def _bootstrap(suite: str, build: Path, packages: Sequence[str]) -> None:
     argv = [
         "mmdebstrap",
         "--quiet",
@@ -133,7 +140,7 @@ def _bootstrap(suite: str, build: Path) -> None:
         "--skip=check/empty",
         # While there are still sources and a network in it.
         f"--customize-hook=set -e; {_ARCHIVE.format(folder=ARCHIVE, names=' '.join(ARCHIVED))}",
-        f"--include={','.join(PACKAGES)}",
+        f"--include={','.join(packages)}",
         suite,
         str(build),
         *_mirror(),

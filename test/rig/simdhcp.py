@@ -20,7 +20,7 @@ from saltext.ipalias.errors import EffectError
 from saltext.ipalias.host import Result
 
 #: `away` and not `clean`, for the tests of each sync take minutes of one as long as this.
-SCENES = ("first", "other", "away", "switch")
+SCENES = ("first", "other", "away", "switch", "store")
 #: The table, among what runs.
 RULES = "table"
 #: When the timer of a drill is over.
@@ -41,6 +41,7 @@ MEMBERS = {
     "dhcp1": {"address": "192.0.2.2", "port": 647, "role": "primary"},
     "dhcp2": {"address": "192.0.2.3", "port": 647, "role": "secondary"},
 }
+DATABASE = {"type": "mysql", "name": "kea", "user": "kea", "password": "example"}
 BLOCK: dict[str, Any] = {
     "implementation": "isc",
     "pair": {"name": "pair1", "members": MEMBERS},
@@ -285,16 +286,30 @@ def bring(data: dict[str, Any] | None) -> Callable[[SimHost], Answer]:
     return request
 
 
+def has_database(host: SimHost) -> None:
+    """Give a host a client of a database that has Kea's tables and takes everything."""
+
+    def answer(argv: Sequence[str], stdin: str | None) -> Result:
+        return Result(0, "22\t2\n" if "schema_version" in " ".join(argv) else "", "")
+
+    host.programs["mariadb"] = answer
+    host.programs["kea-dhcp4"] = lambda argv, stdin: Result(0, "- MySQL backend 22.2, x\n", "")
+
+
 def scene_of(name: str) -> tuple[SimHost, Callable[[SimHost], Answer]]:
     """Return a host as it is before a change of its configuration, and the request for it."""
     host = linux()
     request = bring(block())
+    if name == "store":
+        has_database(host)
+        request = bring(block(implementation="kea"))
     if name != "first":
         request(host)
         others: dict[str, dict[str, Any] | None] = {
             "away": None,
             "other": block(whole=True, firewall=True, authoritative=False),
             "switch": block(implementation="kea"),
+            "store": block(implementation="kea", kea={"lease_database": DATABASE}),
         }
         request = bring(others[name])
     host.log.clear()

@@ -216,11 +216,11 @@ def test_what_keas_clean_up_works_on_is_in_the_backup() -> None:
     assert kealeases.parse_file(text, KEA).problems == ()
 
 
-def test_leases_in_a_database_are_told() -> None:
+def test_leases_that_are_not_there_are_told() -> None:
     host = member("kea")
     host.files.drop(KEA)
     answer = backup.backup(engine(host, "kea"), clock=lambda: MOMENT)
-    assert "leases in a database are kept by the database's own means" in answer["comment"]
+    assert "kea-leases4.csv is not there: it has no leases" in answer["comment"]
     [made] = backup.kept(host, FOLDER)
     assert [file.part for file in made.files] == ["configuration"]
 

@@ -234,10 +234,3 @@ def test_rows_are_such_as_kea_takes(
     assert cells["client_id"] == client and bool(cells["hwaddr"]) == (not state)
     assert cells["hwaddr"] == mac or not mac
     assert int(cells["expire"]) - lasts in (1_700_000_000, int(NOW))
-
-
-def test_a_database_gets_none(host: SimHost) -> None:
-    database = {"type": "mysql", "name": "kea", "user": "kea"}
-    told = change_over(host, kea={"lease_database": database})
-    assert any("database" in note for note in told["notes"])
-    assert host.files.read(KEA_LEASES) is None

@@ -240,6 +240,14 @@ KEA: dict[str, tuple[dict[str, Any], str]] = {
         "ipalias:dhcp:kea:max_response_delay: the peer counts as silent after 10 s",
     ),
     "a database without a name": ({"kea": {"lease_database": {"type": "mysql"}}}, "`name` is"),
+    "both on PostgreSQL of their own": (
+        {"kea": {"lease_database": {"type": "postgresql", "name": "k", "replicated": True}}},
+        "ipalias:dhcp:kea:lease_database:replicated: PostgreSQL on each member has no replication",
+    ),
+    "a database on a member": (
+        {"kea": {"lease_database": {"type": "mysql", "name": "kea", "host": "192.0.2.20"}}},
+        "lease_database:host: 192.0.2.20 is dhcp2's own: while it is down dhcp1 had no database",
+    ),
     "a database's word for a file": ({"kea": {"lease_database": {"user": "kea"}}}, "in a file"),
 }
 

@@ -18,7 +18,7 @@ from saltext.ipalias.dhcp.config import parse_dhcp
 from saltext.ipalias.dhcp.conflicts import Held, find
 from saltext.ipalias.dhcp.leases import parse_told, render_told
 from saltext.ipalias.dhcp.model import Lease, LeaseFile
-from saltext.ipalias.errors import InputError, UnsupportedError
+from saltext.ipalias.errors import EffectError, InputError
 
 CONFIG = parse_dhcp(GUIDE)
 KEA = parse_dhcp(changed(GUIDE, implementation="kea"))
@@ -268,6 +268,9 @@ class Files:
     def exists(self, path: str) -> bool:
         return path in self.files
 
+    def which(self, name: str) -> None:
+        return None
+
 
 def test_each_servers_own_file_is_read() -> None:
     host = Files()
@@ -288,10 +291,10 @@ def test_a_file_that_is_not_there_is_told(config: Any) -> None:
     assert [problem.split(": ")[1] for problem in file.problems] == ["is not there"]
 
 
-def test_a_database_has_no_file() -> None:
+def test_a_database_that_cannot_be_asked_is_told() -> None:
     store = replace(KEA.pair.kea.leases, kind="mysql")
     config = replace(KEA, pair=replace(KEA.pair, kea=replace(KEA.pair.kea, leases=store)))
-    with pytest.raises(UnsupportedError, match="mysql"):
+    with pytest.raises(EffectError, match=r"lease_database: .*mariadb-client is not installed"):
         leases.read_side(Files(), config)  # type: ignore[arg-type]
 
 

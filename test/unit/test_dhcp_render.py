@@ -294,15 +294,19 @@ def test_a_subnets_number_is_not_its_place() -> None:
     assert len(set(numbers[0].values())) == 2
 
 
-def test_leases_in_a_database_replicate_themselves() -> None:
-    whole, _ = both(kea__lease_database={"type": "mysql", "name": "kea", "port": 3307})
+def test_leases_in_a_database_are_told_to_the_peer_unless_that_replicates() -> None:
+    store = {"type": "mysql", "name": "kea", "port": 3307}
+    whole, _ = both(kea__lease_database=store)
     assert whole["lease-database"] == {
         "type": "mysql",
         "name": "kea",
         "host": "localhost",
         "port": 3307,
     }
-    assert relationship(whole)["sync-leases"] is False
+    told = {"send-lease-updates", "sync-leases"}
+    assert not told & relationship(whole).keys()
+    for whole in both(kea__lease_database={**store, "replicated": True}):
+        assert {relationship(whole)[key] for key in told} == {False}
 
 
 def test_what_kea_has_not_is_told() -> None:

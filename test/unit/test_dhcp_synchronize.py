@@ -39,7 +39,7 @@ class Asked:
     def call(self, block: dict[str, Any] = BLOCK, **keys: Any) -> Any:
         config = parse_dhcp(block)
         if keys.pop("database", False):
-            kea = replace(config.pair.kea, leases=LeaseStore(kind="mysql"))
+            kea = replace(config.pair.kea, leases=LeaseStore(kind="mysql", replicated=True))
             config = replace(config, pair=replace(config.pair, kea=kea))
         return module.synchronize(SimHost(), config, config.pair.members[0], **keys)
 
@@ -189,12 +189,15 @@ def test_a_fetch_that_fails_is_a_fault_and_is_tried_again_later(
 def test_only_keas_that_keep_their_own_leases_owe_any(asked: Asked) -> None:
     isc = {key: value for key, value in BLOCK.items() if key != "whole"} | {"implementation": "isc"}
     standby = {**BLOCK, "kea": {"mode": "hot-standby"}}
-    database = {**BLOCK, "kea": {"lease_database": {"type": "mysql", "name": "kea", "user": "kea"}}}
+    store = {"type": "mysql", "name": "kea", "user": "kea"}
+    each = {**BLOCK, "kea": {"lease_database": store}}
+    database = {**BLOCK, "kea": {"lease_database": {**store, "replicated": True}}}
     for block in (isc, database):
         for reading in (seen(block, outward=GONE), seen(block)):
             assert module.pay(reading, module.Debt(seen=True)) == module.Payment(None)
     assert asked.told == []
     assert module.pay(seen(standby), module.Debt(seen=True)).done and len(asked.told) == 1
+    assert module.pay(seen(each), module.Debt(seen=True)).done and len(asked.told) == 2
 
 
 def test_a_look_remembers_what_is_owed_and_says_what_became_of_it(

@@ -32,6 +32,7 @@ OUR_FOLDERS = (
     "/sysinit.target.d",
     "/multi-user.target.d",
     "/networkd.conf.d",
+    "/kea-dhcp4-server.service.d",
     "/ipalias/wan",
     "/ipalias/dhcp",
 )

@@ -69,7 +69,7 @@ def recover(record: Record, host: Host, *, live: bool = True) -> Effects[list[st
     yield from attempt(steps.after, problems)
     yield from attempt(monitor.after, problems)
     if record.dhcp is not None:
-        yield from _restore_dhcp(record.dhcp, host, problems, live=live)
+        yield from _restore_dhcp(record, record.dhcp, host, problems, live=live)
     # Behind the kernel: a tool that hangs must not keep the host cut off.
     for part, _, change in backward:
         yield from _noted(_validate(part, change, host, problems), problems)
@@ -117,10 +117,14 @@ def _restore_wan(part: WanPart, host: Host) -> Effects[None]:
         raise EffectError("; ".join(refused[:5]), where="kernel")
 
 
-def _restore_dhcp(part: DhcpPart, host: Host, problems: list[str], *, live: bool) -> Effects[None]:
+def _restore_dhcp(
+    record: Record, part: DhcpPart, host: Host, problems: list[str], *, live: bool
+) -> Effects[None]:
     """Bring DHCP servers, and the table for their ports, back to what they were."""
-    from .dhcp import aside, firewall, services
+    from .dhcp import aside, firewall, restarting, services
 
+    if restarting.DROPIN in record.files:
+        yield from attempt([services.systemctl("daemon-reload")], problems)
     if part.rules:
         yield from attempt(firewall.back(ruled=part.ruled, wait=live), problems)
     states = tuple(services.State(*row) for row in part.servers)

@@ -1,5 +1,5 @@
 """The checks of a DHCP pair; importing this package registers all of them."""
 
-from proof.checks_dhcp import apart, crashes, drills, paper, takeover, together
+from proof.checks_dhcp import apart, crashes, drills, paper, stores, takeover, together
 
-__all__ = ["apart", "crashes", "drills", "paper", "takeover", "together"]
+__all__ = ["apart", "crashes", "drills", "paper", "stores", "takeover", "together"]

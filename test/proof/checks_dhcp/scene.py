@@ -11,6 +11,7 @@ from proof.registry import Case, demand
 from proof.stage import Stage
 from rig.dhcp_hosts import DhcpHosts, Member
 from rig.process import wait_until
+from rig.roots import DATABASES
 from saltext.ipalias.dhcp.config import parse_dhcp
 from saltext.ipalias.dhcp.model import HOT_STANDBY, DhcpConfig
 
@@ -31,6 +32,8 @@ PAIRS = [
 STANDBY = "standby"
 #: All of them, with both modes of Kea's.
 MODES = [*PAIRS, Case("bookworm", f"kea-{STANDBY}"), Case("trixie", f"kea-{STANDBY}")]
+#: Words of a case for where Kea has its leases.
+STORES = ("mysql", "postgresql")
 #: Clients that are there from the beginning, and that come while one server serves alone.
 FIRST = range(1, 201)
 NEW = range(401, 451)
@@ -52,9 +55,12 @@ def pair(stage: Stage, **keys: Any) -> Iterator[DhcpHosts]:
     told = {"profile": profile or "short", **keys}
     if profile == STANDBY:
         told |= {"profile": "short", "kea": {"mode": HOT_STANDBY}}
+    more = DATABASES if profile in STORES else ()
+    if more:
+        told["profile"] = "short"
     with ExitStack() as stack:
         suites = SUITES[stage.case.suite]
-        yield DhcpHosts(stack, stage.segment, suites, implementation, stage.source, **told)
+        yield DhcpHosts(stack, stage.segment, suites, implementation, stage.source, more, **told)
 
 
 @contextmanager

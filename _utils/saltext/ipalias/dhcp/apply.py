@@ -3,7 +3,7 @@
 The server is asked about its new files while the old ones are in their place and it serves by
 them; what it refuses has cost nothing. Then the files are replaced, and only a server whose
 text has changed, or that does not run, is started anew. Leases are never touched, but for Kea's
-before its first start where it takes dhcpd's place.
+where it takes dhcpd's place, or has another store than before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from . import firewall
 from .carry import Carry, carried
 from .conffiles import Check, refusal
 from .kea import LEASES as KEA_LEASES
+from .model import KEA
+from .restarting import DROPIN
 from .services import SERVERS, State, read_sockets, serving, started, stopped, systemctl
 
 
@@ -139,9 +141,11 @@ def _body(
     for wanted in going:
         yield from stopped(SERVERS[wanted.implementation], host)
     if plan.carry is not None:
+        if serving(SERVERS[KEA], read_sockets(host)):
+            yield from stopped(SERVERS[KEA], host)
         yield from carried(plan.carry, host)
     yield from put_files(plan.files, like)
-    if plan.rules:
+    if plan.rules or any(file.path == DROPIN for file in plan.files):
         yield Run(systemctl("daemon-reload"))
     if plan.rules == "start":
         yield Run(systemctl("restart", firewall.UNIT_NAME))

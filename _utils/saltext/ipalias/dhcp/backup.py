@@ -229,10 +229,11 @@ def _read(setup: Setup, found: Found) -> Effects[list[tuple[str, str, FileState 
 
     rows: list[tuple[str, str, FileState | None]] = []
     main = lease_paths(found.implementation)[0]
+    text: str | None = None
     if found.implementation == ISC:
         text = read(main)
         text = None if text is None else iscleases.without_tail(text)
-    else:
+    elif not in_database(setup.host, found):
         texts = kealeases.read_texts(main, read)
         text = kealeases.merge(texts) if texts else None
     like = states.get(main) or next(iter(states.values()), None)
@@ -252,11 +253,21 @@ def configuration_paths(setup: Setup, found: Found) -> list[str]:
     return [found.main, conffiles.OWN, conffiles.ISC_DEFAULTS, setup.key_path]
 
 
+def in_database(host: Host, found: Found) -> bool:
+    """Tell whether a server has its leases in a database; a file of before it is nobody's."""
+    if found.implementation == ISC:
+        return False
+    store = kea.standing_store(host.read(found.main))
+    return store is not None and store.is_database
+
+
 def _without_leases(setup: Setup, found: Found) -> list[str]:
+    if in_database(setup.host, found):
+        return ["The leases are in a database, and are kept by the database's own means"]
     paths = lease_paths(found.implementation)
     if any(setup.host.exists(path) for path in paths):
         return []
-    return [f"{paths[0]} is not there: leases in a database are kept by the database's own means"]
+    return [f"{paths[0]} is not there: it has no leases"]
 
 
 # -- what there is ---------------------------------------------------------------------------

@@ -1,8 +1,11 @@
-"""Bring dhcpd's leases along where Kea takes its place.
+"""Bring leases along where Kea takes dhcpd's place, or keeps its leases elsewhere from now on.
 
-A server that knows nothing of what clients hold gives some of it out again. So what dhcpd has
-written until its end comes into Kea's lease file, before Kea is started: active leases in the
-block's subnets, behind what Kea has there of a time before, for later rows win. Columns as Kea
+A server that knows nothing of what clients hold gives some of it out again. So what the one before
+has written until its end comes into Kea's lease file or database, before Kea is started: active
+leases in the block's subnets. Of an address, or a client, of which both know something, the later
+lease counts.
+
+In a file they come behind what Kea has there of a time before, for later rows win. Columns as Kea
 2.2 has them (Kea ARM, "Memfile - Basic Storage for Leases") where the file has none of its own;
 later releases add theirs when they read it.
 """
@@ -14,14 +17,17 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 from ..effects import Effects, FileState
+from ..errors import EffectError, RefusedError
 from ..files import put_files
 from ..host import Host
 from ..model import File
 from . import iscleases, kealeases
+from .database import describe, package_of, program_of, write_leases
 from .isc import LEASES as ISC_LEASES
 from .kea import LEASES as KEA_LEASES
-from .kea import subnet_id
-from .model import ACTIVE, MEMFILE, DhcpConfig, Lease
+from .kea import standing_store, subnet_id
+from .leases import read_store
+from .model import ACTIVE, DhcpConfig, Lease, LeaseStore
 
 COLUMNS = (
     "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,"
@@ -39,31 +45,37 @@ _DECLINED = 1
 class Carried(NamedTuple):
     """Hold what Kea is to know.
 
-    :param leases: of dhcpd's, held by clients.
-    :param over: Kea's own that are none any more, by what dhcpd has written since.
+    :param leases: those that come, held by clients.
+    :param over: of where they come that are none any more, by what has been written since.
     """
 
     leases: tuple[Lease, ...]
     over: tuple[Lease, ...] = ()
 
 
-def held(host: Host, config: DhcpConfig, now: float) -> Carried:
-    """Return dhcpd's leases that clients hold, in subnets of the block, and what they replace.
+def held(host: Host, config: DhcpConfig, now: float, source: LeaseStore | None = None) -> Carried:
+    """Return the leases that clients hold, in subnets of the block, and what they replace.
 
-    Kea may have served here before: its last word on an address counts where it is the later one.
+    Kea may have served by its store before: its last word on an address counts where it is the
+    later one.
 
     :param now: seconds since 1970.
+    :param source: where Kea has kept its leases until now; None: they are dhcpd's.
+    :raises EffectError: a database does not tell its leases.
     """
-    file = iscleases.parse_file(host.read(ISC_LEASES) or "", ISC_LEASES)
+    where = f"{config.where}:kea:lease_database"
+    if source is None:
+        file = iscleases.parse_file(host.read(ISC_LEASES) or "", ISC_LEASES)
+    else:
+        file = read_store(host, source, f"the one before {where}")
     theirs = {
         address: lease
         for address, lease in file.last().items()
         if _client(lease) and _network(config, address)
     }
-    texts = kealeases.read_texts(KEA_LEASES, host.read)
     before = {
         address: lease
-        for address, lease in kealeases.parse_files(texts, KEA_LEASES).last().items()
+        for address, lease in read_store(host, config.pair.kea.leases, where).last().items()
         if _holds(lease, now)
     }
     came = [
@@ -162,30 +174,75 @@ class Carry(NamedTuple):
 
     :param now: seconds since 1970.
     :param owner: mode and owner of Kea's file.
+    :param source: where Kea has kept its leases until now; None: they are dhcpd's.
     """
 
     config: DhcpConfig
     now: float
     owner: FileState
+    source: LeaseStore | None = None
 
 
 def carried(carry: Carry, host: Host) -> Effects[None]:
-    """Write Kea's lease file; dhcpd has ended, Kea has not begun."""
-    found = held(host, carry.config, carry.now)
-    if any(found):
+    """Write Kea's lease file or database; who served before has ended, Kea has not begun.
+
+    What comes into a database stays there though the change be undone: of an address the later
+    lease counts the next time as well.
+    """
+    found = held(host, carry.config, carry.now, carry.source)
+    store = carry.config.pair.kea.leases
+    if store.is_database:
+        rows = [_row(lease, carry.config, carry.now) for lease in found.leases]
+        program = program_of(store, host) or package_of(store)
+        yield from write_leases(store, program, rows, [lease.address for lease in found.over])
+    elif any(found):
         text = render_leases(found, carry.config, carry.now, host.read(KEA_LEASES) or "")
         file = File(KEA_LEASES, text, carry.owner.mode, owned=False)
         yield from put_files((file,), {KEA_LEASES: carry.owner})
 
 
+def moved_from(text: str | None, config: DhcpConfig, *, unknown: bool = False) -> LeaseStore | None:
+    """Return where Kea has kept its leases until now; None: in the same place, or not known.
+
+    :param text: of Kea's configuration as it stands, or None.
+    :param unknown: it is somebody else's, and may be of a form that is not read: then they are
+        in the file, where Kea has them unless told otherwise, and only a database lacks them.
+    """
+    before, store = standing_store(text), config.pair.kea.leases
+    if unknown:
+        before = (before or LeaseStore()) if store.is_database else None
+    if before is None or before.place == store.place:
+        return None
+    return before
+
+
 def plan_carry(
-    host: Host, config: DhcpConfig, now: float, owner: FileState
-) -> tuple[Carry | None, str]:
-    """Return what is to come along when dhcpd goes and Kea comes, and a sentence about it."""
-    if config.pair.kea.leases.kind != MEMFILE:
-        return None, "dhcpd's leases are not brought into the database: clients renew theirs"
-    found = held(host, config, now)
-    told = f"{len(found.leases)} leases of dhcpd's come along"
+    host: Host, config: DhcpConfig, now: float, owner: FileState, source: LeaseStore | None = None
+) -> tuple[Carry, str]:
+    """Return what is to come along, and a sentence about it; of nothing of Kea's, none.
+
+    :param source: see `held`.
+    :raises RefusedError: what clients hold cannot be told.
+    """
+    try:
+        found = held(host, config, now, source)
+    except EffectError as error:
+        raise RefusedError(
+            f"what clients hold would be unknown to Kea: {error.what}",
+            where=error.where,
+            way_out="bring that database back and run again; where it is gone for good, apply "
+            "ipalias.dhcp.clean and then this one, and Kea fetches what its peer has",
+        ) from error
+    carry = Carry(config, now, owner, source)
+    if source is not None and not any(found):
+        return carry, ""
+    whose = "of dhcpd's" if source is None else f"out of {place(source)}"
+    told = f"{len(found.leases)} leases {whose} come along"
     if found.over:
         told += f", in place of {len(found.over)} that Kea had of before"
-    return Carry(config, now, owner), told
+    return carry, told
+
+
+def place(store: LeaseStore) -> str:
+    """Return which store it is, for a message."""
+    return describe(store) if store.is_database else KEA_LEASES

@@ -16,6 +16,11 @@ from .services import SERVERS
 from .setup import Setup
 from .status import rows
 
+REPLICATED = (
+    "The members do not tell each other of leases, for `lease_database:replicated` says that the "
+    "database does; `ipalias_dhcp.conflicts` with `peer` shows whether it does"
+)
+
 
 def check_config(setup: Setup) -> dict[str, Any]:
     """Return what a member's configuration and its way to the peer are like.
@@ -39,6 +44,8 @@ def check_config(setup: Setup) -> dict[str, Any]:
     notes = firewall_notes(config, me, setup.host)
     if config.implementation == KEA:
         notes += uncarried(config)
+        if config.pair.kea.leases.replicated:
+            notes.append(REPLICATED)
     return {
         "result": not problems,
         "problems": problems,

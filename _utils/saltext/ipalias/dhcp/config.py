@@ -22,7 +22,7 @@ from ..values import (
     span,
 )
 from .bounds import CUT, KILL, takeover_bound
-from .config_pair import ID, parse_kea, parse_pair
+from .config_pair import ID, parse_kea, parse_pair, refuse_database_of_one
 from .config_subnets import parse_subnets
 from .model import IMPLEMENTATIONS, KEA, DhcpConfig, Limits, Member, PartnerDown
 from .profiles import GUIDE, PROFILES, SHORT
@@ -80,6 +80,7 @@ def parse_dhcp(data: object, root: str = ROOT) -> DhcpConfig:
             "`kea` is for `implementation: kea`", where=f"{root}:kea", way_out="leave it out"
         )
     pair = parse_pair(top["pair"], numbers, kea, f"{root}:pair")
+    refuse_database_of_one(pair, f"{root}:kea:lease_database")
     config = DhcpConfig(
         implementation=implementation,
         pair=pair,

@@ -9,6 +9,7 @@ from ..values import (
     Mixed,
     choice,
     mapping,
+    parse_bool,
     parse_duration,
     parse_int,
     refuse_unknown,
@@ -20,6 +21,7 @@ from .model import (
     LEASE_STORES,
     LOAD_BALANCING,
     MEMFILE,
+    POSTGRESQL,
     PRIMARY,
     ROLES,
     SECONDARY,
@@ -50,7 +52,7 @@ KEA_KEYS = (
     "control_socket",
     "lease_database",
 )
-LEASE_KEYS = ("type", "name", "host", "port", "user", "password")
+LEASE_KEYS = ("type", "name", "host", "port", "user", "password", "replicated")
 #: IANA's port for the failover protocol.
 PORT = 647
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -208,6 +210,15 @@ def _leases(value: object, where: str) -> LeaseStore:
     host = block.get("host", "localhost")
     if not is_domain(host):
         raise InputError(f"{short(host)} is not a host", where=f"{where}:host")
+    replicated = parse_bool(block.get("replicated", False), f"{where}:replicated")
+    if replicated and kind == POSTGRESQL and is_loopback(str(host)):
+        raise InputError(
+            "PostgreSQL on each member has no replication in which both may write: no lease would "
+            "come to the other one",
+            where=f"{where}:replicated",
+            way_out="leave it out: the members tell each other; or name the one host whose "
+            "database both write to",
+        )
     return LeaseStore(
         kind,
         words["name"],
@@ -215,7 +226,29 @@ def _leases(value: object, where: str) -> LeaseStore:
         parse_int(block.get("port", 0), f"{where}:port", 0, 65535),
         words["user"],
         words["password"],
+        replicated,
     )
+
+
+def refuse_database_of_one(pair: Pair, where: str) -> None:
+    """Refuse one database for both that is on a member: without that one the other serves nobody.
+
+    :param where: pillar path of ``lease_database``.
+    :raises InputError: it is at an address of a member's.
+    """
+    for member in pair.members:
+        if pair.kea.leases.host == member.address:
+            raise InputError(
+                f"{member.address} is {member.name}'s own: while it is down "
+                f"{pair.peer_of(member).name} had no database, and would serve nobody",
+                where=f"{where}:host",
+                way_out="`localhost`: each member has its own; or a host that is neither",
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address is each host's own."""
+    return host == "localhost" or host.startswith("127.")
 
 
 def _word(block: Mixed, key: str, where: str) -> str:

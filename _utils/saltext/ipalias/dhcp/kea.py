@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from ..errors import UnsupportedError
+from ..errors import MALFORMED, UnsupportedError
 from ..values import span
 from .model import (
     HOT_STANDBY,
@@ -148,10 +148,26 @@ def _leases(store: LeaseStore) -> dict[str, object]:
     return {**said, **numbers, **{key: value for key, value in secrets.items() if value}}
 
 
+def standing_store(text: str | None) -> LeaseStore | None:
+    """Return where a configuration keeps its leases; None: it is none that can be read.
+
+    :param text: of Kea's file as it stands, or None.
+    """
+    try:
+        told = json.loads(text or "")["Dhcp4"]["lease-database"]
+        kind = str(told["type"])
+        if kind == MEMFILE:
+            return LeaseStore()
+        user, password = (str(told.get(key, "")) for key in ("user", "password"))
+        port = int(told.get("port", 0))
+        return LeaseStore(kind, str(told["name"]), str(told["host"]), port, user, password)
+    except MALFORMED:
+        return None
+
+
 def _relationship(pair: Pair, me: Member) -> dict[str, object]:
     """Return the pair."""
     kea = pair.kea
-    shared = kea.leases.kind != MEMFILE
     return {
         "this-server-name": me.name,
         "mode": kea.mode,
@@ -167,8 +183,8 @@ def _relationship(pair: Pair, me: Member) -> dict[str, object]:
             "http-listener-threads": _THREADS,
             "http-client-threads": _THREADS,
         },
-        # A database replicates by itself, as the ARM has it ("Lease Information Sharing").
-        **({"send-lease-updates": False, "sync-leases": False} if shared else {}),
+        # Where the database sees to it, and there alone: the ARM, "Lease Information Sharing".
+        **({"send-lease-updates": False, "sync-leases": False} if kea.leases.replicated else {}),
         "peers": [
             {
                 "name": member.name,

@@ -1,4 +1,4 @@
-"""Both sides' lease files in one place: read here, told as plain data, read again there."""
+"""Both sides' leases in one place: read here, told as plain data, read again there."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import MALFORMED, InputError, UnsupportedError
+from ..errors import MALFORMED, InputError
 from ..host import Host
 from ..values import mapping, short
 from . import iscleases, kealeases
+from .database import read_leases
 from .isc import LEASES as ISC_LEASES
 from .kea import LEASES as KEA_LEASES
-from .model import ISC, LEASE_STATES, MEMFILE, DhcpConfig, Lease, LeaseFile
+from .model import ISC, LEASE_STATES, DhcpConfig, Lease, LeaseFile, LeaseStore
 
 
 def read_side(host: Host, config: DhcpConfig) -> LeaseFile:
-    """Return what this host's server has in its lease files.
+    """Return what this host's server has in its lease files, or in its database.
 
-    :raises UnsupportedError: it keeps its leases in a database, which both sides share or
-        replicate by means of their own.
+    :raises EffectError: the database does not tell.
     """
     if config.implementation == ISC:
         text = host.read(ISC_LEASES)
         if text is None:
             return LeaseFile(ISC_LEASES, (), (f"{ISC_LEASES}: is not there",))
         return iscleases.parse_file(text, ISC_LEASES)
-    kind = config.pair.kea.leases.kind
-    if kind != MEMFILE:
-        raise UnsupportedError(
-            f"leases are in a database ({kind}), not in a file",
-            where=f"{config.pair.where}:kea:lease_database",
-        )
+    return read_store(host, config.pair.kea.leases, f"{config.where}:kea:lease_database")
+
+
+def read_store(host: Host, store: LeaseStore, where: str) -> LeaseFile:
+    """Return what Kea has of leases.
+
+    :param where: pillar path of ``lease_database``.
+    :raises EffectError: the database does not tell.
+    """
+    if store.is_database:
+        return read_leases(host, store, where)
     texts = kealeases.read_texts(KEA_LEASES, host.read)
     if not texts:
         return LeaseFile(KEA_LEASES, (), (f"{KEA_LEASES}: is not there",))

@@ -62,6 +62,8 @@ class LeaseStore:
 
     :param name: of the database.
     :param port: 0: the database's own.
+    :param replicated: what one member writes is in the other one's database by the database's own
+        means: both have one, or two that agree before either answers.
     """
 
     kind: str = MEMFILE
@@ -70,6 +72,17 @@ class LeaseStore:
     port: int = 0
     user: str = ""
     password: str = field(default="", repr=False)
+    replicated: bool = False
+
+    @property
+    def is_database(self) -> bool:
+        """Tell whether leases are in a database."""
+        return self.kind != MEMFILE
+
+    @property
+    def place(self) -> tuple[str, str, str, int]:
+        """Return what tells it from another one."""
+        return self.kind, self.name, self.host, self.port
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,14 @@ from .backup import (
     Saved,
     alone,
     aside_of,
+    in_database,
     kept,
     make,
     member_of,
     new_name,
     read_saved,
 )
-from .conffiles import ISC_DEFAULTS, Found, check_of
+from .conffiles import ISC_DEFAULTS, Found, check_of, hide_passwords
 from .model import ISC
 from .omapikey import parse_key
 from .services import (
@@ -150,6 +151,12 @@ def _planned(setup: Setup, found: Found, chosen: Backup, what: str, *, sync: boo
             way_out="bring the host to that implementation first; nothing was changed",
         )
     host, folder = setup.host, setup.places.backups
+    if what == LEASES and in_database(host, found):
+        raise RefusedError(
+            "the leases are in a database",
+            where=found.main,
+            way_out="put them back by the database's own means; nothing was changed",
+        )
     texts = {f.path: read_saved(host, folder, chosen, f) for f in chosen.files if f.saved}
     leases: tuple[Saved, str] | None = None
     files: list[File] = []
@@ -170,7 +177,8 @@ def _planned(setup: Setup, found: Found, chosen: Backup, what: str, *, sync: boo
         if _differs(state, owner, text):
             files.append(File(saved.path, text, saved.mode, owned=False))
             like[saved.path] = owner
-            shown[saved.path] = render_diff(saved.path, state.text if state else None, text)
+            diff = render_diff(saved.path, state.text if state else None, text)
+            shown[saved.path] = hide_passwords(diff)
             if saved.path == setup.key_path:
                 shown[saved.path] = "taken away" if text is None else "written"
             for secret in secrets:

@@ -258,8 +258,7 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
         now: float = yield ReadClock()
         # Kea's own check passes over half of the hook's parameters, and a unit that has failed
         # serves no more: no reason to wait, for until the way back nobody is served.
-        failed = host.run(["systemctl", "is-failed", "--quiet", server.unit]).code == 0
-        if failed or now - began > STARTING:
+        if _has_failed(server, host) or now - began > STARTING:
             wanted = f" on {address}:{port}" if serving(server, sockets) else ""
             raise VerifyError(
                 f"was started and does not listen{wanted}: {last_words(server, host)}",
@@ -267,6 +266,19 @@ def started(server: Server, host: Host, address: str = "", port: int = 0) -> Eff
                 way_out="everything was put back",
             )
         yield Pause(LOOK_AGAIN)
+
+
+def _has_failed(server: Server, host: Host) -> bool:
+    """Tell whether a unit has failed; one that is to be tried again by itself among them."""
+    if host.run(["systemctl", "is-failed", "--quiet", server.unit]).code == 0:
+        return True
+    return _is_tried_again(server, host)
+
+
+def _is_tried_again(server: Server, host: Host) -> bool:
+    """Tell whether a unit that has ended waits for its next start, systemd.service(5) Restart."""
+    told = host.run(["systemctl", "show", "--property=SubState", "--value", server.unit])
+    return told.out.strip() == "auto-restart"
 
 
 def _restarted(server: Server, host: Host) -> Effects[None]:
@@ -322,7 +334,11 @@ def put_back(states: tuple[State, ...], host: Host, *, live: bool = True) -> Eff
     failed: IpaliasError | None = None
     sockets = read_sockets(host) if live else []
     other = [
-        state for state in states if serving(SERVERS[state.implementation], sockets) != state.pids
+        state
+        for state in states
+        if serving(SERVERS[state.implementation], sockets) != state.pids
+        # It would come a moment later.
+        or (live and not state.pids and _is_tried_again(SERVERS[state.implementation], host))
     ]
     for state in states:
         server = SERVERS[state.implementation]

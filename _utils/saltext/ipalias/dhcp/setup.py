@@ -22,10 +22,12 @@ from ..request import Answer, PillarRequest, nothing
 from ..values import mapping
 from . import attributes, conffiles, firewall, keactl
 from .apply import Plan, Wanted, apply, describe
-from .carry import Carry, plan_carry
+from .carry import Carry, moved_from, plan_carry
 from .coming import addresses_of, coming_aliases, note
 from .conffiles import Files, Found
 from .config import find_member, parse_dhcp, refuse_misplaced
+from .database import describe as describe_store
+from .database import refuse_database
 from .heldback import leave_to_drill
 from .isc import render_isc
 from .iscfile import refuse_clash, standing
@@ -37,6 +39,7 @@ from .omapikey import make_key, parse_key, render_key
 from .places import Places
 from .ports import refuse_used
 from .releases import Asking, refuse_peers_release
+from .restarting import dropin_files
 from .services import SERVERS, Socket, State, read_sockets, read_state, refuse_drill
 
 RELEASES = (
@@ -176,15 +179,17 @@ class Setup(PillarRequest):
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
         base, going = former, Files(())
+        unseen = self._refuse_database(config, installed, test)
+        notes += unseen
         carry: Carry | None = None
         if former is not None and former.implementation != config.implementation:
             refuse_drill(self.host)
             going, base = conffiles.absent(former, self.host), None
-            if config.implementation == KEA:
-                owner = conffiles.owner_of_leases(self.host)
-                carry, said = plan_carry(self.host, config, self.clock(), owner)
-                seconds = config.pair.kea.max_response_delay
-                notes += [said, RELEASES, TOGETHER.format(seconds=seconds)]
+        if config.implementation == KEA and not unseen:
+            carry, said = self._carry(config, former)
+            notes += said
+        if config.implementation == KEA and former is not None and former.implementation != KEA:
+            notes += [RELEASES, TOGETHER.format(seconds=config.pair.kea.max_response_delay)]
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
@@ -202,7 +207,7 @@ class Setup(PillarRequest):
             File(self.key_path, None if key is None else render_key(key), KEY_MODE),
         ]
         rules = firewall.firewall_files(config, me, self.host)
-        listed = [*going.files, *servers.files, *rules, *ours]
+        listed = [*going.files, *servers.files, *rules, *dropin_files(config), *ours]
         files, images = self._differing(listed)
         own = attributes.differing(listed, images, servers.like, conffiles.made_by_us(base))
         changed = {file.path for file in files} & {file.path for file in servers.files}
@@ -241,6 +246,30 @@ class Setup(PillarRequest):
         if config.implementation == KEA:
             refuse_peers_release(self.host, config, me, self.ask_peer)
         return True
+
+    def _refuse_database(self, config: DhcpConfig, installed: bool, test: bool) -> list[str]:
+        """Refuse a database that Kea would not start by; return why it was not looked at."""
+        store = config.pair.kea.leases
+        if config.implementation != KEA or not store.is_database:
+            return []
+        if not installed:
+            return [f"{describe_store(store)} is not looked at yet"]
+        return refuse_database(self.host, store, f"{config.where}:kea:lease_database", test=test)
+
+    def _carry(self, config: DhcpConfig, former: Found | None) -> tuple[Carry | None, list[str]]:
+        """Return which leases are to come along into Kea's, and what is to be said of it.
+
+        A Kea that served before us is asked for a database alone: its file is ours as well.
+        """
+        source = None
+        if former is None or former.implementation == KEA:
+            main = SERVERS[KEA].main if former is None else former.main
+            source = moved_from(self.host.read(main), config, unknown=former is None)
+            if source is None:
+                return None, []
+        owner = conffiles.owner_of_leases(self.host)
+        carry, said = plan_carry(self.host, config, self.clock(), owner, source)
+        return carry, [said] if said else []
 
     def _refuse_clash(self, config: DhcpConfig, base: Found) -> None:
         """Refuse what the server's own file declares as well, and ours is only included by."""
@@ -296,7 +325,8 @@ class Setup(PillarRequest):
         server = SERVERS[found.implementation]
         own = [File(self.places.found, None), File(self.key_path, None)]
         servers = conffiles.absent(found, self.host)
-        gone = [*servers.files, *firewall.firewall_files(None, None, self.host), *own]
+        rules = firewall.firewall_files(None, None, self.host)
+        gone = [*servers.files, *rules, *dropin_files(None), *own]
         files, images = self._differing(gone)
         state = read_state(found.implementation, self.host, sockets)
         wanted = _as_found(found.service)
@@ -361,7 +391,7 @@ class Setup(PillarRequest):
         return answer
 
     def _diffs(self, planned: Plan) -> dict[str, str]:
-        """Return the diffs to show: no key in them, and of our own notes that they change."""
+        """Return the diffs to show: no secret in them, and of our own notes that they change."""
         keys = [self.omapi_key()]
         keys += [
             parse_key(f.text, f.path) for f in planned.files if f.path == self.key_path and f.text
@@ -375,6 +405,7 @@ class Setup(PillarRequest):
                 shown[file.path] = "taken away" if file.text is None else "written"
                 continue
             diff = render_diff(file.path, planned.texts[file.path], file.text)
+            diff = conffiles.hide_passwords(diff)
             for key in keys:
                 diff = diff if key is None else diff.replace(key.secret, "***")
             shown[file.path] = diff

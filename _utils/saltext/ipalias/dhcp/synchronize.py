@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from ..errors import EffectError, IpaliasError, RefusedError
 from ..host import Host
 from . import keactl, model
-from .model import ISC, MEMFILE, DhcpConfig, Member
+from .model import ISC, DhcpConfig, Member
 from .reading import FRESH, Reading, read
 from .segments import OPEN
 from .watch import Condition
@@ -70,7 +70,7 @@ def leaves_some(config: DhcpConfig) -> bool:
     Of hot standby as well: a primary that was alone is asked by the other one, and asks nobody,
     though that may come with leases of dhcpd's which are not known here (`carry`).
     """
-    return config.implementation != ISC and config.pair.kea.leases.kind == MEMFILE
+    return config.implementation != ISC and not config.pair.kea.leases.replicated
 
 
 def is_pressing(debt: Debt | None, config: DhcpConfig, now: float) -> bool:
@@ -146,8 +146,8 @@ def synchronize(
     other = config.pair.peer_of(me)
     if config.implementation == ISC:
         return _answer("dhcpd's failover brings the leases itself")
-    if config.pair.kea.leases.kind != MEMFILE:
-        return _answer("the leases are in a database, which replicates")
+    if config.pair.kea.leases.replicated:
+        return _answer("the leases are in a database that replicates (lease_database:replicated)")
     reading = read(host, config, me, state=state, whole=False, ask=True)
     if reading.said:
         raise EffectError(reading.said, where=me.name)
