@@ -533,7 +533,9 @@ def restore(path=None, force=False, pillar="ipalias", test=None):
     """
     Put back the original of a file as it was before our first edit, and show the difference.
 
-    The kernel is left alone then, and so are VIPs: what of ours the original lacks is named.
+    The kernel is left alone then, and so are VIPs: what of ours the original lacks is named, and
+    what it brings back with the next boot. An address on the loopback, which may have been a VIP,
+    is not brought back onto a host that would answer for it.
 
     Where addresses lie in a store (Windows, ``ipadm``), what our changes did to that is undone,
     in one guarded change.

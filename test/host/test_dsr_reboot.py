@@ -10,6 +10,7 @@ from proof.registry import Case
 from proof.stage import Stage
 
 from rig.host import BootedHost
+from rig.process import CommandFailed
 from rig.roots import SUITES
 from rig.setups import SETUPS
 
@@ -127,3 +128,24 @@ def test_whoever_has_lo_carries_the_vips(
         host.await_addresses("198.51.100.7/32", "127.0.0.1/8", "::1/128")
         stage.state("ipalias.clean")
         assert set(stage.live("lo")) == {"127.0.0.1/8", "198.51.100.7/32", "::1/128"}
+
+
+@pytest.mark.parametrize(
+    ("setup", "give"), [given[:2] for given in GIVEN], ids=[g[0] for g in GIVEN]
+)
+def test_a_vip_that_was_somebody_elses_line_does_not_come_back_and_answer(
+    setup: str, give: Callable[[BootedHost], None]
+) -> None:
+    dsr = {"vips": ["198.51.100.7"], "interfaces": ["eth0"]}
+    with Stage(Case(SUITES[-1], setup)) as stage:
+        host = stage.boot(give)
+        host.await_addresses("198.51.100.7/32")
+        stage.state("ipalias", {"ipalias": {"dsr": dsr, "adopt": True}})
+        assert values(host) == ["1", "2"]
+        stage.state("ipalias.clean")
+        assert "198.51.100.7/32" not in stage.live("lo")
+        assert values(host) == ["0", "0"]
+        with pytest.raises(CommandFailed, match=r"sets 198\.51\.100\.7 on lo, and this host would"):
+            stage.call("ipalias.restore")
+        host.reboot()
+        assert "198.51.100.7/32" not in stage.live("lo")

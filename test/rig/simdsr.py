@@ -31,6 +31,8 @@ LINUX = (
     "ifcfg_suse",
     "cpanel",
 )
+#: Owners for which `with_line` writes.
+LINES = ("ifupdown", "networkd", "netplan")
 VIPS = ("203.0.113.80", "2001:db8:8::80")
 OTHER = "203.0.113.81"
 BATCH = "/etc/ipalias/lo.batch"
@@ -54,6 +56,44 @@ def host_of(dialect: str) -> SimHost:
     simsysctl.apply_files(host)
     host.log.clear()
     return host
+
+
+def with_line(dialect: str, *vips: str) -> tuple[SimHost, str]:
+    """Return a host on which lines of somebody else set VIPs on `lo`, and the file they stand in.
+
+    :param dialect: one of `LINES`.
+    """
+    host = host_of(dialect)
+    path, text = {
+        "ifupdown": (
+            "/etc/network/interfaces",
+            (host.files.read("/etc/network/interfaces") or "")
+            + "".join(
+                f"\nauto lo:{n}\niface lo:{n} inet static\n    address {vip}/32\n"
+                for n, vip in enumerate(vips, 1)
+            ),
+        ),
+        "networkd": (
+            "/etc/systemd/network/05-lo.network",
+            "[Match]\nName=lo\n\n[Network]\n" + "".join(f"Address={vip}/32\n" for vip in vips),
+        ),
+        "netplan": (
+            "/etc/netplan/05-lo.yaml",
+            "network:\n  version: 2\n  ethernets:\n    lo:\n      addresses:\n"
+            "        - 127.0.0.1/8\n" + "".join(f"        - {vip}/32\n" for vip in vips),
+        ),
+    }[dialect]
+    host.files.put(path, text, 0o600)
+    for vip in vips:
+        host.ip(["ip", "address", "add", f"{vip}/32", "dev", "lo"], None)
+    if dialect == "netplan":
+        host.run(["netplan", "generate"])
+    if dialect != "ifupdown":
+        used = "/run/systemd/network/10-netplan-lo.network" if dialect == "netplan" else path
+        state = f"ADMIN_STATE=configured\nNETWORK_FILE={used}\n"
+        host.files.put(f"/run/systemd/netif/links/{host.net.links['lo'].index}", state)
+    host.log.clear()
+    return host, path
 
 
 def block(*vips: str, **settings: Any) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from saltext.ipalias.engine import Answer
 from saltext.ipalias.host import Result
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.kernel import Address, Group, Kernel, Link, Nexthop, Route, Rule
+from saltext.ipalias.wan.linuxsetup import LinuxSetup
 from saltext.ipalias.wan.live import Found
 from saltext.ipalias.wan.nat import expected
 from saltext.ipalias.wan.routes import Change, plan, removal
-from saltext.ipalias.wan.setup import Setup
 from saltext.ipalias.wan.standing import taken_over
 from saltext.ipalias.wan.stored import parse_config, render_config
 from saltext.ipalias.wan.switch import Done
@@ -181,7 +181,9 @@ def bring(data: dict[str, Any] | None) -> Callable[[SimHost], Answer]:
     """Return the request that brings a host to a block, without the kernel settings."""
 
     def request(host: SimHost) -> Answer:
-        setup = Setup(host, new_id=lambda: f"wan-{next(_ids):06d}", interpreter="/usr/bin/python3")
+        setup = LinuxSetup(
+            host, new_id=lambda: f"wan-{next(_ids):06d}", interpreter="/usr/bin/python3"
+        )
         if data is None:
             return setup.bring(None, "")
         return setup.bring(parse_wan(data), render_config(data))

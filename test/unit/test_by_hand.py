@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +18,12 @@ from saltext.ipalias import surroundings
 from saltext.ipalias.effects import Effect, Rename
 from saltext.ipalias.engine import Answer
 from saltext.ipalias.errors import EffectError, InputError, RefusedError
+from saltext.ipalias.host import Result
 from saltext.ipalias.ledger import ORIGIN_HAND, Entry
 from saltext.ipalias.model import Alias
 from saltext.ipalias.pillar import parse_pillar
 from saltext.ipalias.report import diff_rows, situations
+from saltext.ipalias.request import UNDONE
 from saltext.ipalias.restore import restore
 from saltext.ipalias.situation import Situation
 from saltext.ipalias.targets import removed_target
@@ -251,6 +254,98 @@ def test_what_somebody_else_has_edited_since_is_not_undone_with_it(test: bool) -
     assert f"{ONE}/32" in live(made)
     made.files.put(path, ours)
     assert rollback(engine(made), test=test)["result"] is (None if test else True)
+
+
+@pytest.mark.parametrize("test", [True, False])
+@pytest.mark.parametrize("text", ["# theirs\n", None])
+def test_what_somebody_else_made_of_a_file_of_ours_is_not_undone_with_it(
+    host: SimHost, text: str | None, test: bool
+) -> None:
+    """It has no original: we made it from nothing."""
+    path = "/etc/systemd/network/50-eth0.network.d/60-ipalias.conf"
+    for address in (ONE, TWO):
+        add(host, None, address)
+    ours = host.files.read(path) or ""
+    host.files.unlink(path)
+    if text is not None:
+        host.files.put(path, ours + text)
+    before = host.state()
+    with pytest.raises(RefusedError, match=f"{path}: somebody else .* this file .*after us"):
+        rollback(engine(host), test=test)
+    assert host.state() == before
+    host.files.put(path, ours)
+    assert rollback(engine(host), test=test)["result"] is (None if test else True)
+
+
+def test_a_file_that_is_back_already_hinders_no_undoing(host: SimHost) -> None:
+    path = "/etc/systemd/network/50-eth0.network.d/60-ipalias.conf"
+    add(host, None, ONE)
+    host.files.unlink(path)
+    assert rollback(engine(host))["result"] is True
+    assert f"{ONE}/32" not in live(host)
+
+
+def test_what_was_edited_after_a_restore_is_not_undone_with_it() -> None:
+    """The original is forgotten with the restore, and could not tell."""
+    made, path = ifupdown(), "/etc/network/interfaces"
+    add(made, None, ONE)
+    restore(engine(made), path)
+    theirs = f"{made.files.read(path)}# theirs\n"
+    made.files.put(path, theirs)
+    with pytest.raises(RefusedError, match=f"{path}: somebody else changed this file after us"):
+        rollback(engine(made))
+    assert made.files.read(path) == theirs
+
+
+def test_the_change_of_an_earlier_version_is_undone_by_what_the_originals_tell() -> None:
+    """Its record does not say what it wrote."""
+    made, path = ifupdown(), "/etc/network/interfaces"
+    add(made, None, ONE)
+    (record,) = made.glob(f"{STATE}/committed-*.json")
+    data = json.loads(made.files.read(record) or "")
+    assert path in data.pop("written")
+    made.files.put(record, json.dumps(data))
+    ours = made.files.read(path) or ""
+    made.files.put(path, f"{ours}# theirs\n")
+    with pytest.raises(RefusedError, match=f"{path}: somebody else changed this file after us"):
+        rollback(engine(made))
+    made.files.put(path, ours)
+    assert rollback(engine(made))["result"] is True
+
+
+# What becomes of a change is told
+
+
+def restored(made: SimHost, asked: Any) -> Answer:
+    return restore(asked, None)
+
+
+def restarted(made: SimHost, asked: Any) -> Answer:
+    return restart(asked, name="eth0", scope="network")
+
+
+@pytest.mark.parametrize("verb", [restored, restarted])
+def test_a_change_by_hand_says_what_its_guard_says(verb: Callable[..., Answer]) -> None:
+    made = ifupdown()
+    made.programs["systemctl"] = lambda argv, stdin: Result(0, "", "")
+    add(made, None, ONE)
+    made.guard_works = False
+    made.votes = lambda check: "no answer"
+    said = verb(made, engine(made))["comment"]
+    assert "no dead man on this platform" in said
+    assert "failed before the change and does not vote: no answer" in said
+    assert "ipalias.confirm" not in said
+
+
+@pytest.mark.parametrize("verb", [restored, restarted])
+def test_a_change_by_hand_that_waits_says_so(verb: Callable[..., Answer]) -> None:
+    made = ifupdown()
+    made.programs["systemctl"] = lambda argv, stdin: Result(0, "", "")
+    add(made, None, ONE)
+    asked = engine(made)
+    asked.settings = replace(asked.settings, confirm=True)
+    assert UNDONE in verb(made, asked)["comment"]
+    confirm(engine(made))
 
 
 def test_what_waits_is_undone_whatever_somebody_else_has_edited() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 
 from rig.plat import freebsd, openbsd
+from rig.simengine import engine
 from rig.simhost import SimHost
+from rig.simnet import SimAddress
 from rig.simscenes import differences
 from rig.simserver import VIP, VIP6, dsr, kept, on, picture, tuner
 from rig.simtune import sysctl_of
+from saltext.ipalias import dsrtuning
+from saltext.ipalias.dsrsteps import Dsr
 from saltext.ipalias.effects import Run
 from saltext.ipalias.errors import EffectError, InputError, RefusedError
 from saltext.ipalias.host import Result
@@ -83,6 +87,22 @@ def test_an_original_that_lacks_what_silences_is_not_put_back_under_a_vip(free: 
     server.absent()
     restore(server.engine, CONF)
     assert free.files.read(CONF) == "# kept\n"
+
+
+def test_originals_are_looked_at_together(free: SimHost) -> None:
+    """The one brings the VIP back, the other what answers for it."""
+    rc, line = free.files.read("/etc/rc.conf") or "", "inet 203.0.113.80 netmask 255.255.255.255"
+    free.files.put("/etc/rc.conf", f'{rc}ifconfig_lo0_alias0="{line}"\n')
+    free.files.put(CONF, f"{PROXY}=1\n")
+    free.net.links["lo0"].addresses4.append(SimAddress(VIP, 32))
+    asked = engine(free, {"dsr": {"vips": [VIP]}, "adopt": True})
+    Dsr(asked, dsrtuning.kept(asked)).managed()
+    dsr(free).absent()
+    tuner(free).present([Setting(PROXY, "0")])
+    with pytest.raises(RefusedError, match=f"sets {VIP} on lo0.* after a boot: {PROXY} is 1"):
+        restore(asked, None)
+    restore(asked, "/etc/rc.conf")
+    assert line in (free.files.read("/etc/rc.conf") or "")
 
 
 # OpenBSD

@@ -219,6 +219,10 @@ def test_a_vip_of_somebody_elses_line_keeps_the_settings_for_as_long_as_it_is_th
     assert loud(host) == []
     host.ip(["ip", "address", "del", f"{V4}/32", "dev", "lo"], None)
     dsr(host, {}).managed()
+    assert host.proc.values[f"{ALL}/arp_ignore"] == "1", "a boot would bring it back"
+    text = host.files.read(INTERFACES) or ""
+    host.files.put(INTERFACES, text.partition("\nauto lo:1")[0])
+    dsr(host, {}).managed()
     assert host.proc.values[f"{ALL}/arp_ignore"] == "0"
     assert host.files.read(LEDGER) is not None and V4 not in (host.files.read(LEDGER) or "")
 

@@ -13,9 +13,13 @@ from rig import simafter
 from rig.plat import windows, windows_settings
 from rig.plat import windows_stores as stores
 from rig.plat.windows_cited import ACTIVE, PERSISTENT, REFUSALS
+from rig.simengine import engine
 from rig.simhost import Crash, Fault, SimHost
+from rig.simnet import SimAddress
 from rig.simscenes import differences, leftovers
 from rig.simserver import SECOND, VIP, VIP6, dsr, kept, on, picture, tuner
+from saltext.ipalias import dsrtuning
+from saltext.ipalias.dsrsteps import Dsr
 from saltext.ipalias.effects import Effect, Run
 from saltext.ipalias.errors import (
     EffectError,
@@ -27,6 +31,7 @@ from saltext.ipalias.errors import (
 )
 from saltext.ipalias.host import TIMED_OUT, Result
 from saltext.ipalias.live.powershell_settings import CHANGE_SETTINGS
+from saltext.ipalias.restore import restore
 from saltext.ipalias.tuning import Setting
 
 LO = "IpaliasLoopback"
@@ -219,6 +224,24 @@ def other_adapter(host: SimHost, name: str) -> None:
     host.stored["dhcp"][name] = False
     host.net.links[name].addresses4 = []
     host.stored["addresses"][name] = {}
+
+
+def test_a_vip_that_was_adopted_is_not_restored_before_it_goes(host: SimHost) -> None:
+    """We have given it another form, and nobody else: there is nothing to be forced."""
+    other_adapter(host, "LO")
+    for address in ("198.51.100.200", VIP):
+        host.net.links["LO"].addresses4.append(SimAddress(address, 32))
+        host.stored["addresses"]["LO"][address] = (32, False)
+    asked = engine(host, {"dsr": {"vips": [VIP], "loopback": "LO"}, "adopt": True})
+    Dsr(asked, dsrtuning.kept(asked)).managed()
+    assert host.stored["addresses"]["LO"][VIP] == (32, True)
+    for force in (False, True):
+        answer = restore(engine(host), None, force=force)
+        assert answer["changes"] == {}
+        assert f"VIPs stay on LO ({VIP})" in answer["comment"]
+    dsr(host, loopback="LO").managed()
+    restore(engine(host), None)
+    assert host.stored["addresses"]["LO"][VIP] == (32, False)
 
 
 def test_a_network_card_is_no_loopback_adapter(host: SimHost) -> None:

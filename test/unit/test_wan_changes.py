@@ -18,9 +18,10 @@ from saltext.ipalias.live import Route, Snapshot
 from saltext.ipalias.wan.config import parse_wan
 from saltext.ipalias.wan.kernel import Rule
 from saltext.ipalias.wan.kernelsettings import kernel_settings
+from saltext.ipalias.wan.linuxsetup import LinuxSetup
 from saltext.ipalias.wan.owners import NETWORKD, networkd_files, read_owners, render_networkd
-from saltext.ipalias.wan.setup import Setup
 from saltext.ipalias.wan.start import NAME
+from saltext.ipalias.wan.systems import make
 
 _ids = itertools.count(1)
 
@@ -46,10 +47,10 @@ def host() -> SimHost:
     return made
 
 
-def setup(host: SimHost, wan: Any = None) -> Setup:
+def setup(host: SimHost, wan: Any = None) -> LinuxSetup:
     data = {"wan": block() if wan is None else wan, "guard": False}
     ids = (f"wan-{next(_ids):06d}" for _ in itertools.count())
-    return Setup(host, data, new_id=lambda: next(ids), interpreter="/usr/bin/python3")
+    return LinuxSetup(host, data, new_id=lambda: next(ids), interpreter="/usr/bin/python3")
 
 
 def settings_of(host: SimHost) -> dict[str, str]:
@@ -122,20 +123,21 @@ def test_what_cannot_be_meant_is_refused_before_the_settings_are_touched(host: S
     with pytest.raises(RefusedError, match="numbers:priority: in use by others"):
         setup(host).managed()
     assert host.mutating == []
-    host.system = "freebsd"
-    with pytest.raises(UnsupportedError, match="this is freebsd"):
+    host.system = "sunos"
+    with pytest.raises(UnsupportedError, match="this is sunos"):
         setup(host).managed()
 
 
 def test_a_pillar_without_the_block_is_nothing_unless_something_is_there(host: SimHost) -> None:
-    without = Setup(host, {"interfaces": {}}, interpreter="/usr/bin/python3")
+    without = LinuxSetup(host, {"interfaces": {}}, interpreter="/usr/bin/python3")
     assert without.managed()["changes"] == {} and host.mutating == []
     setup(host).managed()
     with pytest.raises(InputError, match=r"ipalias\.wan\.clean"):
         without.managed()
     elsewhere = linux()
-    elsewhere.system = "freebsd"
-    assert Setup(elsewhere, {}).managed()["result"] is Setup(elsewhere, {}).absent()["result"]
+    elsewhere.system = "sunos"
+    asked = make(host=elsewhere, data={})
+    assert asked.managed()["result"] is asked.absent()["result"] is True
     assert elsewhere.log == []
 
 

@@ -19,7 +19,14 @@ from .dsrrefusals import refuse_gateways, refuse_interfaces, refuse_moving, refu
 from .dsrtuning import Kept
 from .effects import Run, run
 from .engine import Answer, Engine
-from .errors import EffectError, InputError, IpaliasError, RefusedError, VerifyError
+from .errors import (
+    EffectError,
+    InputError,
+    IpaliasError,
+    OwnerError,
+    RefusedError,
+    VerifyError,
+)
 from .host import Result
 from .ledger import ORIGIN_UNKNOWN, Ledger
 from .live import Snapshot, tools
@@ -116,7 +123,7 @@ class Dsr:
         refuse_moving(config, snapshot, held(self.engine.ledger()), carrier)
         refuse_primaries(config, snapshot, carrier)
         refuse_gateways(config, snapshot)
-        whole = self._with_foreign(config, carrier, snapshot)
+        whole = self._with_foreign(config, carrier)
         vips = whole.addresses
         rows = self.tuning.rows(self.system.keys(whole, snapshot))
         values = {row["key"]: row["live"] for row in rows}
@@ -163,18 +170,37 @@ class Dsr:
     ) -> Sequence[Wish]:
         return self.system.wishes(config, snapshot, {**values, **self.tuning.wanted()})
 
-    def _with_foreign(self, config: DsrConfig, carrier: str, snapshot: Snapshot) -> DsrConfig:
+    def _with_foreign(self, config: DsrConfig, carrier: str) -> DsrConfig:
         """Return the block with the VIPs of before that somebody else's line keeps on lo.
 
         They are taken away by nobody, and have to be kept unanswered for as long as they are.
         """
-        theirs = self._foreign(carrier, snapshot) - {*config.addresses}
+        theirs = self._foreign(carrier, self.tuning.vips() - {*config.addresses})
         return replace(config, vips=(*config.vips, *parse_vips(sorted(theirs), config.where)))
 
-    def _foreign(self, carrier: str, snapshot: Snapshot) -> set[str]:
-        """Return the addresses that were VIPs once and are live on the carrier without us."""
-        known = {entry.alias.address for entry in self.engine.ledger().on(carrier).values()}
-        return self.tuning.vips() & {live.address for live in snapshot.on(carrier)} - known
+    def _foreign(
+        self, carrier: str, vips: set[str], going: frozenset[str] | set[str] = frozenset()
+    ) -> dict[str, str]:
+        """Return the VIPs that the carrier has without us, with the place of the line, if any.
+
+        What stands in a file of somebody else is live after the next boot.
+
+        :param vips: what has been a VIP, of which this is asked.
+        :param going: of these, what a run would take away.
+        """
+        snapshot, ledger = self.engine.snapshot(), self.engine.ledger()
+        if not vips or carrier not in snapshot.by_link:
+            return {}
+        ours = {entry.alias.address for entry in ledger.on(carrier).values()} | going
+        live = {live.address for live in snapshot.on(carrier)} - ours
+        found = dict.fromkeys(sorted(vips & live), "")
+        alias = self._alias()
+        block = self.engine.settings_of(carrier, alias, ledger)
+        # Where nobody owns it any more, no file brings it up.
+        with suppress(OwnerError):
+            lines = self.engine.situation(carrier, block, ledger, snapshot).foreign_found.values()
+            found |= {f.alias.address: f.where for f in lines if f.alias.address in vips}
+        return found
 
     def _narrow(
         self, config: DsrConfig, snapshot: Snapshot, kept: Mapping[str, str], test: bool
@@ -257,8 +283,10 @@ class Dsr:
         if found:
             ours = {**ours, carrier_now: [*ours.get(carrier_now, ()), *found]}
         going = set(vips) if vips is not None else {a for listed in ours.values() for a in listed}
-        for vip in sorted(going - {a for listed in ours.values() for a in listed}):
+        known = {address for listed in ours.values() for address in listed}
+        for vip in sorted(going - known):
             self._done.append(("VIPs", _said(f"{short(vip)} is no VIP of ours")))
+        going &= known
         for carrier, listed in ours.items():
             if not going & set(listed):
                 continue
@@ -278,12 +306,16 @@ class Dsr:
             self._carry_out("VIPs", plan, test)
             ledger = ledger if test else self.engine.ledger()
         carrier = self.system.loopback(config, snapshot)
-        left = self._left(config, carrier, going if test else frozenset())
+        gone = going if test else set[str]()
+        left = self._left(config, carrier, gone)
         if left:
             said = f"The settings stay: {', '.join(sorted(left)[:5])} is still on {carrier}"
-            theirs = sorted(left & self._foreign(carrier, snapshot) - going)
+            theirs = self._foreign(carrier, self.tuning.vips(), gone)
             if theirs:
-                said += f"; {', '.join(theirs[:5])} is not ours: take it away, then run this again"
+                named = ", ".join(sorted(theirs)[:5])
+                places = ", ".join([where for where in theirs.values() if where][:5])
+                said += f"; {named} is not ours: take it away, then run this again"
+                said += f" (set by {places})" if places else ""
             self._done.append(("silence", _said(said)))
             return
         self._give_up(settings, test)
@@ -321,11 +353,14 @@ class Dsr:
     def _left(
         self, config: DsrConfig, carrier: str, going: frozenset[str] | set[str] = frozenset()
     ) -> set[str]:
-        """Return the VIPs that are left: in the ledger, or live on the carrier all the same."""
+        """Return the VIPs that are left: in the ledger, or on the carrier all the same.
+
+        :param going: those that a run would take away.
+        """
         known = {a for listed in held(self.engine.ledger()).values() for a in listed}
-        snapshot = self.engine.snapshot()
-        live = {live.address for live in snapshot.on(carrier)}
-        return (known | (live & {*config.addresses}) | self._foreign(carrier, snapshot)) - going
+        live = {live.address for live in self.engine.snapshot().on(carrier)}
+        theirs = self._foreign(carrier, self.tuning.vips(), going)
+        return {*((known | (live & {*config.addresses})) - going), *theirs}
 
     def _alias(self) -> Config:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from . import backup
 from .effects import (
@@ -121,6 +122,11 @@ def read_planned(path: str, text: str | None) -> Effects[FileState | None]:
     return state
 
 
+def digests(files: Iterable[File]) -> dict[str, str | None]:
+    """Return what a change writes into files, for `Record.written`; the last of a path counts."""
+    return {f.path: None if f.text is None else backup.digest(f.text) for f in files}
+
+
 def read_images(
     files: Iterable[File], texts: Mapping[str, str | None]
 ) -> Effects[dict[str, FileState | None]]:
@@ -194,3 +200,17 @@ def keep_originals(
         if first:
             yield from write_state(paths, f"{paths.backup}/{index[file.path].saved}", image.text)
     yield from write_state(paths, paths.index, backup.render_index(index))
+
+
+def keep_derived(files: Iterable[File], paths: Paths) -> Effects[None]:
+    """Note what the owner's own tool made of a foreign file in our change: nobody else did."""
+    state: FileState | None = yield ReadFile(paths.index)
+    index = backup.parse_index(state.text if state is not None else None, paths.index)
+    after = dict(index)
+    for file in files:
+        known = index.get(file.path)
+        now: FileState | None = (yield ReadFile(file.path)) if known is not None else None
+        if known is not None and now is not None:
+            after[file.path] = replace(known, written=backup.digest(now.text))
+    if after != index:
+        yield from write_state(paths, paths.index, backup.render_index(after))

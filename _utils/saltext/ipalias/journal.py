@@ -102,6 +102,8 @@ class Record:
         is that of a later boot.
     :param files: before-images; None: the file was not there.
     :param owned: paths of files that are wholly ours.
+    :param written: SHA-256 of what the change writes into the owner's files and ours, by path;
+        None: it takes the file away. Where there is something else by now, others wrote it.
     :param routes: routes before, in the order in which they can be added: those to subnets
         that the kernel does not make by itself, the default ones. Those of our own protocol
         number are left out.
@@ -125,6 +127,7 @@ class Record:
     opened: float | None = None
     files: Mapping[str, FileState | None] = field(default_factory=dict)
     owned: tuple[str, ...] = ()
+    written: Mapping[str, str | None] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
     routes: tuple[Route, ...] = ()
     kernel: Mapping[str, str] = field(default_factory=dict)
@@ -157,6 +160,7 @@ def render_record(record: Record) -> str:
     data["files"] = {
         path: None if state is None else asdict(state) for path, state in record.files.items()
     }
+    data["written"] = dict(record.written)
     data["parts"] = [_part_data(part) for part in record.parts]
     data["routes"] = [asdict(route) for route in record.routes]
     data["kernel"] = dict(record.kernel)
@@ -195,6 +199,11 @@ def parse_record(text: str, path: str) -> Record:
             files={
                 name: None if row is None else FileState(**row)
                 for name, row in data["files"].items()
+            },
+            # Not a schema of its own: a reader that does not know it puts back all the same.
+            written={
+                str(path): None if text is None else str(text)
+                for path, text in data.get("written", {}).items()
             },
             parts=tuple(_part(row) for row in data["parts"]),
             routes=tuple(Route(**row) for row in data["routes"]),

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from .backends import load
-from .backup import Original, parse_index, render_index
+from .backup import Original, digest, parse_index, render_index
 from .difference import render_diff
-from .effects import Effects, FileState, ReadFile, ReadLive, run
+from .effects import Effects, FileState, ReadFile, ReadLive
 from .engine import Engine
 from .errors import InputError, IpaliasError, RefusedError
 from .files import write_file, write_state
@@ -21,6 +21,7 @@ from .ledger import Ledger
 from .live import Snapshot
 from .paths import Paths
 from .restore_store import kept_stores, restore_store
+from .restore_vips import refuse_answered, said_of_coming
 from .surroundings import MAX_NAMED
 from .tuning import Tuner
 from .values import plain
@@ -40,7 +41,8 @@ def restore(
     :param path: one file, or what is kept of a store; None for all.
     :param force: put back even where somebody else changed it after us.
     :raises InputError: no original of that path is kept.
-    :raises RefusedError: foreign edits would be lost.
+    :raises RefusedError: foreign edits would be lost, or an address would come back that this
+        host answers for (`restore_vips`).
     """
     with engine.lock("ipalias.restore", test):
         index, stores = originals(engine), kept_stores(engine)
@@ -81,17 +83,19 @@ def _restore_files(
     """Put files back."""
     texts = _chosen(engine, index, path, force)
     _refuse_loud(engine, texts)
+    if texts:
+        refuse_answered(engine, texts, index)
     diffs = {name: render_diff(name, engine.host.read(name), text) for name, text in texts.items()}
-    left = _left_live(engine, texts) if texts else []
+    said = [*_left_live(engine, texts), *_coming(engine, texts)] if texts else []
     if texts and not test:
-        run(_guarded(engine, index, texts), engine.host.perform)
+        said += engine.make(_guarded(engine, index, texts))
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
     if test and diffs:
         comment = f"Would put back {', '.join(diffs)}"
     return {
         "result": None if test and diffs else True,
         "changes": {"files": diffs} if diffs else {},
-        "comment": ". ".join([comment, *left]),
+        "comment": ". ".join([comment, *said]),
     }
 
 
@@ -113,6 +117,11 @@ def _left_live(engine: Engine, texts: Mapping[str, str]) -> list[str]:
                 f" {name}, which its next change writes into its files again"
             )
     return said
+
+
+def _coming(engine: Engine, texts: Mapping[str, str]) -> list[str]:
+    """Return, a sentence each, what the files set again and the kernel does not have."""
+    return said_of_coming(engine, texts, list(engine.ledger().interfaces), engine.snapshot())
 
 
 def _set_by_files(host: Host, interface: str, ledger: Ledger) -> set[str]:
@@ -160,7 +169,8 @@ def _guarded(engine: Engine, index: dict[str, Original], texts: dict[str, str]) 
     for path in (*texts, engine.paths.index):
         files[path] = yield ReadFile(path)
     before: Snapshot = yield ReadLive()
-    record = Record(engine.new_id(), "ipalias.restore", files=files)
+    written = {path: digest(text) for path, text in texts.items()}
+    record = Record(engine.new_id(), "ipalias.restore", files=files, written=written)
     body = _put_back(engine.paths, index, texts)
     settings = replace(engine.settings, guard=engine.config_or_none().guard)
     _, verdict = yield from guarded(record, body, before, engine.host, settings)

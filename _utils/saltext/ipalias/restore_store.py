@@ -131,14 +131,12 @@ class _Task:
     def _differences(self, *, force: bool) -> tuple[list[Alias], list[Alias]]:
         """Return what the store shall hold and does not, and what it holds and shall not."""
         held = {found.alias.address: found.alias for found in self.situation.found}
-        ours = {
-            entry.alias.address
-            for entry in self.situation.entries.values()
-            if entry.file and entry.origin != ORIGIN_DSR
-        }
+        entries = self.situation.entries.values()
+        vips = {entry.alias.address for entry in entries if entry.origin == ORIGIN_DSR}
+        ours = {entry.alias.address for entry in entries if entry.file} - vips
         added: list[Alias] = []
         removed: list[Alias] = []
-        for address in dict.fromkeys([*ours, *sorted(self.touched.addresses)]):
+        for address in dict.fromkeys([*ours, *sorted(self.touched.addresses - vips)]):
             old, now = self.was.aliases.get(address), held.get(address)
             if old is None:
                 removed += [now] if now is not None else []

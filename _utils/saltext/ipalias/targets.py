@@ -186,6 +186,14 @@ def vips_target(situation: Situation, vips: Sequence[Alias], *, adopt: bool = Fa
         label = labelled.get(vip.address)
         alias = replace(vip, label=label, number=number, source=source)
         entries[vip.cidr] = Entry(alias, ORIGIN_DSR)
+    asked = {vip.address for vip in vips}
+    for entry in old.values():
+        line = foreign.get(entry.alias.address)
+        if entry.origin != ORIGIN_DSR or line is None or entry.alias.address in asked:
+            continue
+        # It would be back as soon as its owner reads that line: so it stays, and so does silence.
+        notes.append(f"{line.alias.address} is set by {line.where}, which is not ours; it stays so")
+        present += [line.alias] if line.alias.cidr in situation.live else []
     return Target(
         tuple(entries.values()),
         tuple(adopted),

@@ -25,7 +25,15 @@ from .effects import (
     Unlink,
 )
 from .errors import EffectError, VerifyError
-from .files import keep_originals, originals, put_files, read_planned, write_state
+from .files import (
+    digests,
+    keep_derived,
+    keep_originals,
+    originals,
+    put_files,
+    read_planned,
+    write_state,
+)
 from .guarded import Verdict, guarded
 from .host import Host, Result
 from .journal import Part, Record
@@ -72,6 +80,7 @@ def apply(
         purpose,
         files={**images, **ours},
         owned=tuple(file.path for plan in plans for file in plan.files if file.owned),
+        written=digests(file for plan in plans for file in plan.files),
         parts=tuple(_part(plan) for plan in plans if plan.touches_host),
         routes=kept_routes(before, before.by_link if everywhere else names, ROUTE_PROTOCOL),
         kernel=_kernel_settings(plans, host),
@@ -275,6 +284,8 @@ def _forward(plan: Plan, host: Host, settings: Settings) -> Effects[Snapshot]:
         current = yield from restarts.restarted(plan.situation, commands)
         yield from bring_live(plan, current)
     yield from run_commands(activation.derive)
+    if activation.derive:
+        yield from keep_derived(plan.files, settings.paths)
     after = yield from _verified(plan, settings)
     check_files(plan, backend.parse(host, plan.situation.evidence))
     return after

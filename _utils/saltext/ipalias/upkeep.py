@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from . import restarts
-from .backup import parse_index
+from .backup import digest, parse_index
 from .difference import render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
-from .guarded import forget_older, guarded, take_back
+from .guarded import Verdict, forget_older, guarded, take_back
 from .host import SYSTEMS
 from .journal import COMMITTED, FIRING, OPEN, WAITING, Part, Record, parse_record
 from .ledger import parse_ledger
@@ -64,8 +64,7 @@ def restart(engine: Engine, *, name: str, scope: str, test: bool = False) -> dic
         notes = engine.notes()
         if commands and not test:
             settings = replace(engine.settings, guard=config.guard)
-            change = _restarted(situation, commands, engine, settings, scope)
-            notes += run(change, engine.host.perform)
+            notes += engine.make(_restarted(situation, commands, engine, settings, scope))
     verb = "Would run" if test else "Ran"
     listed = "; ".join(f"`{line}`" for line in said) or "nothing: aliases need no restart here"
     return {
@@ -81,8 +80,8 @@ def _restarted(
     engine: Engine,
     settings: Settings,
     scope: str,
-) -> Effects[list[str]]:
-    """Run commands as one change; return what the operator should know."""
+) -> Effects[Verdict]:
+    """Run commands as one change; what fell with them is in the notes."""
     before, done = situation.snapshot, {situation.interface}
     everywhere = scope == restarts.NETWORK
     foreign, quiet = what_owner_lacks(situation)
@@ -105,7 +104,7 @@ def _restarted(
     body = _restart_body(situation, commands, everywhere)
     lost, verdict = yield from guarded(record, body, before, engine.host, settings)
     more = [f"and {len(lost) - MOST_LOST} more"] if len(lost) > MOST_LOST else []
-    return [*verdict.notes, *lost[:MOST_LOST], *more]
+    return replace(verdict, notes=(*verdict.notes, *lost[:MOST_LOST], *more))
 
 
 def _restart_body(
@@ -205,15 +204,33 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
 
 
 def _refuse_edited(engine: Engine, record: Record) -> None:
-    """Refuse to undo a change of a file that somebody else has edited since: it would go too."""
+    """Refuse to undo a change of a file that somebody else has edited since: it would go too.
+
+    A file of ours has no original that could tell: the change itself has what it wrote. One
+    of an earlier version has not, and then only the originals tell.
+    """
     index = parse_index(engine.host.read(engine.paths.index), engine.paths.index)
-    for path in record.files:
-        text = engine.host.read(path) if path in index else None
-        if text is not None and not index[path].is_ours(text):
+    for path, image in record.files.items():
+        text = engine.host.read(path)
+        if text == (None if image is None else image.text):
+            # It is back already, whoever did that: nothing can be lost.
+            continue
+        if text is not None and path in index:
+            # What the owner's tool made of it in the change is noted there alone.
+            ours = index[path].is_ours(text)
+        else:
+            now = None if text is None else digest(text)
+            ours = record.written.get(path, now) == now
+        if not ours:
+            way_out = "`ipalias.remove`, or the pillar, takes back what is ours alone"
+            if path in record.owned:
+                way_out = "keep what is theirs elsewhere: each change of ours writes this file anew"
             raise RefusedError(
-                "somebody else changed this file after us; their edits would be lost",
+                "somebody else changed this file after us; their edits would be lost"
+                if text is not None
+                else "somebody else took this file away after us; it would come back",
                 where=path,
-                way_out="`ipalias.remove`, or the pillar, takes back what is ours alone",
+                way_out=way_out,
             )
 
 

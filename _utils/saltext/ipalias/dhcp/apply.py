@@ -13,7 +13,14 @@ from dataclasses import dataclass, field, replace
 
 from ..effects import Effects, FileState, ReadFile, ReadLive, Run, Unlink
 from ..errors import EffectError
-from ..files import keep_originals, place_file, put_files, read_images, read_originals
+from ..files import (
+    digests,
+    keep_originals,
+    place_file,
+    put_files,
+    read_images,
+    read_originals,
+)
 from ..guarded import Verdict, guarded
 from ..host import Host, Result
 from ..journal import DhcpPart, Record
@@ -106,6 +113,7 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
         purpose,
         files={**images, **beside},
         owned=tuple(f.path for f in (*plan.files, *candidates) if f.owned),
+        written=digests(plan.files),
         routes=kept_routes(before, before.by_link, ROUTE_PROTOCOL),
         dhcp=DhcpPart(
             tuple((s.implementation, s.pids, s.enabled) for s in plan.states),

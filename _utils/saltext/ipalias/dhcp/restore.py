@@ -15,7 +15,7 @@ from typing import Any
 from ..difference import render_diff
 from ..effects import Effects, FileState, ReadFile, ReadLive, Run, SyncFolder, run
 from ..errors import InputError, RefusedError
-from ..files import place_file, put_files
+from ..files import digests, place_file, put_files
 from ..guarded import guarded
 from ..host import Host
 from ..journal import DhcpPart, Record
@@ -229,6 +229,7 @@ def _carry_out(setup: Setup, plan: _Plan, clock: Callable[[], float]) -> list[st
         _PURPOSE,
         files={**images, **{file.path: None for file in candidates}},
         owned=tuple(file.path for file in candidates if file.owned),
+        written=digests(plan.files),
         routes=kept_routes(before, before.by_link, ROUTE_PROTOCOL),
         dhcp=DhcpPart(
             ((plan.state.implementation, plan.state.pids, plan.state.enabled),),

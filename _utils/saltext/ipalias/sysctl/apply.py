@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from .. import restarts
 from ..effects import Effects, FileState, ReadFile, ReadLive
 from ..errors import VerifyError
-from ..files import keep_originals, put_files, read_images, read_originals, write_state
+from ..files import (
+    digests,
+    keep_originals,
+    put_files,
+    read_images,
+    read_originals,
+    write_state,
+)
 from ..guarded import Verdict, guarded
 from ..host import Host
 from ..journal import Record
@@ -54,6 +61,7 @@ def apply(
         purpose,
         files={**units, **images, **ours},
         owned=tuple(file.path for file in plan.files if file.owned),
+        written=digests(plan.files),
         routes=kept_routes(before, before.by_link, ROUTE_PROTOCOL),
         beside=_addresses(plan, before),
         tuned=_tuned(plan, host, store),

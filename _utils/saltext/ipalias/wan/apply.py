@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..effects import Effects, FileState, ReadFile, ReadLive, SetWan
 from ..errors import EffectError, VerifyError
-from ..files import put_files, read_planned
+from ..files import digests, put_files, read_planned
 from ..guarded import Verdict, guarded
 from ..host import Host
 from ..journal import Record, WanPart
@@ -65,6 +65,7 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
         purpose,
         files=images,
         owned=tuple(images),
+        written=digests(plan.files),
         routes=kept_routes(before, before.by_link, ROUTE_PROTOCOL),
         wan=WanPart(plan.before, plan.after, plan.started_by),
     )

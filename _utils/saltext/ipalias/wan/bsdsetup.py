@@ -12,7 +12,7 @@ from typing import Any
 
 from ..effects import Effects, FileState, ReadLive, Run
 from ..errors import EffectError, RefusedError, VerifyError
-from ..files import keep_originals, put_files, read_images, read_originals
+from ..files import digests, keep_originals, put_files, read_images, read_originals
 from ..guarded import Verdict, guarded
 from ..host import Host, Result
 from ..journal import Record, WanPart
@@ -47,9 +47,6 @@ class BsdSetup(Setup):
         """Return how this system does it."""
         return bsdroutes.load(self.host.system)
 
-    def _refuse_system(self) -> None:
-        """Refuse nothing: who made this knows the system."""
-
     def _render(self, block: object) -> str:
         stored = self._stored()
         if stored is not None:
@@ -65,7 +62,6 @@ class BsdSetup(Setup):
         return [Setting(key, value, config.where) for key, value in self.dialect.settings(config)]
 
     def _checked(self, config: WanConfig, text: str) -> list[str]:
-        """Refuse what this host cannot do; return what there is to know."""
         dialect, host = self.dialect, self.host
         refuse_inexpressible(config)
         dialect.refuse(host, config)
@@ -209,6 +205,7 @@ def apply(plan: Plan, host: Host, settings: Settings, ident: str, purpose: str) 
         purpose,
         files={**images, **ours},
         owned=tuple(file.path for file in plan.files if file.owned),
+        written=digests(plan.files),
         routes=kept_routes(before, before.by_link, ""),
         wan=WanPart(plan.before, plan.after, plan.started_by),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .bsdroutes import SYSTEMS as BSD
+from .linuxsetup import LinuxSetup
 from .setup import Setup
 
 
@@ -18,4 +19,5 @@ def make(**surroundings: Any) -> Setup:
         from .bsdsetup import BsdSetup
 
         return BsdSetup(**surroundings)
-    return Setup(**surroundings)
+    # Elsewhere it refuses, and has nothing to take away.
+    return LinuxSetup(**surroundings)

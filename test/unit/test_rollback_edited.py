@@ -1,0 +1,67 @@
+"""Whatever a change was about, it is not rolled back over what others made of its files since."""
+
+from __future__ import annotations
+
+import pytest
+
+from rig.simengine import engine
+from rig.simhost import STATE, SimHost
+from rig.simscenes import CASES, scene_of
+from saltext.ipalias import upkeep
+from saltext.ipalias.backends.cpanel_files import POOL
+from saltext.ipalias.dhcp.kea import LEASES
+from saltext.ipalias.errors import RefusedError
+from saltext.ipalias.journal import Record, parse_record
+from saltext.ipalias.restore import restore
+
+
+def committed(host: SimHost) -> Record:
+    """Return the last change that stands."""
+    path = host.glob(f"{STATE}/committed-*.json")[-1]
+    return parse_record(host.files.read(path) or "", path)
+
+
+def written(host: SimHost) -> list[str]:
+    """Return the files that the last change wrote or took away and that a person may edit.
+
+    Ledgers and originals are nobody's to edit, and leases the server writes itself.
+    """
+    state = (f"{STATE}/ledger.json", f"{STATE}/sysctl.json", f"{STATE}/backup/", LEASES)
+    return [
+        path
+        for path, image in committed(host).files.items()
+        if not path.startswith(state)
+        and host.files.read(path) != (None if image is None else image.text)
+    ]
+
+
+#: Of a store there is no file.
+WITH_FILES = [case for case in CASES if not {"ipadm", "windows"} & {*case.split("-")}]
+
+
+@pytest.mark.parametrize("case", WITH_FILES)
+def test_each_file_that_a_change_wrote_or_took_away_is_theirs_from_then_on(case: str) -> None:
+    host, request = scene_of(*case.split("-", 1))
+    request(host)
+    paths = written(host)
+    assert paths
+    assert upkeep.rollback(engine(host), test=True)["result"] is None
+    for path in paths:
+        twin = host.twin()
+        text = twin.files.read(path)
+        twin.files.put(path, f"{text or ''}# theirs\n")
+        before = twin.state()
+        with pytest.raises(RefusedError, match="somebody else changed this file after us") as told:
+            upkeep.rollback(engine(twin))
+        assert told.value.where == path
+        assert twin.state() == before
+
+
+def test_what_the_owners_own_tool_made_of_a_list_in_a_change_is_no_edit_of_others() -> None:
+    """cPanel makes its pool anew at the end of a change, in an order of its own."""
+    host, request = scene_of("cpanel", "first")
+    request(host)
+    before = committed(host).files[POOL]
+    assert before is not None and POOL in written(host)
+    restore(engine(host), POOL)
+    assert host.files.read(POOL) == before.text
