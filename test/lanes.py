@@ -23,14 +23,15 @@ ROOT = environment.ROOT
 REPORTS = ROOT / ".build/junit"
 #: Lanes in the order they run: the quick ones first.
 LANES = ("lint", "unit", "golden", "functional", "netns", "host", "fleet")
-#: Lanes whose tests share nothing run on both cores, and how they are dealt out: a file's
-#: tests stay together, but for the lane whose longest file would keep one core waiting.
+#: Lanes whose tests share nothing run side by side, and how they are dealt out: a file's
+#: tests stay together, but for the lane whose longest file would keep one core waiting. Hosts
+#: wait for each other for much of their time, so there are more of them than cores.
 WORKERS = {
     "unit": (2, "loadfile"),
     "golden": (2, "loadfile"),
     "functional": (2, "loadfile"),
-    "netns": (2, "loadfile"),
-    "host": (2, "worksteal"),
+    "netns": (4, "loadfile"),
+    "host": (3, "worksteal"),
 }
 #: Lanes that make hosts of their own, with programs of the distribution.
 HOST_LANES = {"functional", "netns", "host", "fleet"}
