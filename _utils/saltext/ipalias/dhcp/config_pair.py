@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ..errors import InputError
 from ..values import (
@@ -16,7 +17,9 @@ from ..values import (
     short,
     span,
 )
+from .bounds import patience_of_standby
 from .model import (
+    HOT_STANDBY,
     KEA_MODES,
     LEASE_STORES,
     LOAD_BALANCING,
@@ -187,6 +190,9 @@ def parse_kea(value: object, numbers: Numbers, where: str) -> KeaSettings:
             where=f"{where}:max_response_delay",
             way_out="make it a multiple of `heartbeat_delay`",
         )
+    # With the profile's a standby may take a living primary for dead, and give out the same pool.
+    if settings.mode == HOT_STANDBY and "max_ack_delay" not in block:
+        return replace(settings, max_ack_delay=patience_of_standby(settings))
     return settings
 
 
