@@ -259,8 +259,9 @@ class Drill:
     def _served(self, staying, promised):
         """Have a client get its leases from the member that stays, and watch that one."""
         client = self.client or staying
-        # More than have to wait for a takeover: not each of them is the stopped server's.
-        count = 4 if promised["clients"] <= 1 else 3 * promised["clients"] + 1
+        # Half of them are the stopped server's, and one more of those than have to wait for a
+        # takeover.
+        count = 2 * (promised["clients"] + 1)
         limit = promised["bound"] + 10
         wanted = {"clients": count, "limit": limit, "server": promised["peer"]}
         if self.interface:

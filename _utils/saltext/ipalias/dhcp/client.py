@@ -27,6 +27,7 @@ from ..wire import packet_socket
 from . import packet
 from .bounds import RFC2131, steady
 from .bounds import Client as Again
+from .buckets import mac_by_chance, spread_macs
 from .exchange import BOUND, RENEWED, Event, Exchange
 
 #: Of all protocols: what a server on this very host sends is seen only by such a socket.
@@ -296,11 +297,6 @@ class Clients:
             self.claims[claim.address].add(claim.mac)
 
 
-def mac_by_chance(chance: random.Random) -> str:
-    """Return a hardware address of those that no maker gives out (IEEE 802, local, one)."""
-    return (b"\x02" + chance.getrandbits(40).to_bytes(5, "big")).hex(":")
-
-
 def numbered_mac(number: int) -> str:
     """Return the hardware address of a client by its number, always the same."""
     return (b"\x02\x1b" + number.to_bytes(4, "big")).hex(":")
@@ -334,7 +330,7 @@ def lease(
         return {"result": None, "comment": comment, "leases": []}
     # Answers to all are enough: the leases are never renewed.
     with Clients(Wire(name, promiscuous=False), again=steady(again)) as living:
-        asking = [living.add() for _ in range(clients)]
+        asking = [living.add(mac) for mac in spread_macs(clients, random.SystemRandom())]
         try:
             living.obtain(asking, limit)
             told = _rows(living, asking)
