@@ -127,7 +127,8 @@ def test_who_a_member_is_and_what_it_looks_like(member):
     assert told["result"] is False and "dhcpd is not installed" in told["problems"][0]
     assert any(PEER in problem for problem in told["problems"])
     assert told["promised"]["kill"]["every client served"] > 0
-    member.pillar["dhcp"] |= {"implementation": "kea", "kea": {"mode": "hot-standby"}}
+    kea = {"mode": "hot-standby", "max_ack_delay": 10}
+    member.pillar["dhcp"] |= {"implementation": "kea", "kea": kea}
     told = member.call("ipalias_dhcp.check_config")
     [note] = [note for note in told["notes"] if note.startswith("hot-standby with max_ack_delay")]
     assert note == told["promised"]["danger"]

@@ -25,6 +25,7 @@ from saltext.ipalias.dhcp.bounds import (
     takeover_bound,
 )
 from saltext.ipalias.dhcp.config import parse_dhcp
+from saltext.ipalias.dhcp.profiles import MOST_DELAY
 
 SILENT = Client(4.0, counts=False)
 
@@ -138,7 +139,7 @@ def test_the_danger_of_no_unacked_clients_is_told() -> None:
     assert "danger" not in describe(parse_dhcp(changed(LEAST, implementation="kea")))
 
 
-@pytest.mark.parametrize(("profile", "patient"), [("guide", 129.0), ("short", 30.0)])
+@pytest.mark.parametrize(("profile", "patient"), [("guide", 64.0), ("short", 30.0)])
 def test_a_standby_that_is_not_patient_enough_for_a_living_primary_is_told_of(
     profile: str, patient: float
 ) -> None:
@@ -152,11 +153,21 @@ def test_a_standby_that_is_not_patient_enough_for_a_living_primary_is_told_of(
     assert f"from {patient:g} s on" in danger and "give out the same pool" in danger
     assert said(max_ack_delay=patient) == [] != said(max_ack_delay=patient - 1)
     # The primary answers nobody for so long, and a client's next message comes later still.
-    numbers = parse_dhcp(changed(LEAST, implementation="kea", profile=profile)).pair.kea
+    more = {"profile": profile, "kea": {"mode": "hot-standby"}}
+    numbers = parse_dhcp(changed(LEAST, implementation="kea", **more)).pair.kea
+    assert numbers.max_ack_delay == patient <= MOST_DELAY
     deaf = numbers.heartbeat_delay + numbers.max_response_delay + HEARTBEAT_TIMEOUT
     assert deaf < patience_of_standby(numbers, steady(1.0)) < deaf + 3 < patient
     assert ["max_unacked_clients 0" in text for text in said(max_unacked_clients=0)] == [True]
     assert said(mode="load-balancing") == []
+
+
+def test_a_silence_for_which_no_standby_of_kea_can_be_patient_enough_is_told_of() -> None:
+    kea = {"mode": "hot-standby", "max_response_delay": 60}
+    config = parse_dhcp(changed(LEAST, implementation="kea", kea=kea))
+    assert config.pair.kea.max_ack_delay == 65 < patience_of_standby(config.pair.kea)
+    [danger] = dangers(config)
+    assert "from 129 s on" in danger and "give a shorter max_response_delay" in danger
 
 
 def test_what_is_promised_is_plain_data() -> None:
@@ -181,6 +192,7 @@ def test_the_figures_of_the_documentation_are_those_computed() -> None:
         {"profile": "guide", "implementation": "kea"},
         {"profile": "short", "implementation": "kea"},
         {"profile": "short", "implementation": "kea", "kea": {"max_unacked_clients": 0}},
+        {"profile": "guide", "implementation": "kea", "kea": {"mode": "hot-standby"}},
         {"profile": "short", "implementation": "kea", "kea": {"mode": "hot-standby"}},
     ):
         assert row(CUT, **at) in text

@@ -239,6 +239,18 @@ KEA: dict[str, tuple[dict[str, Any], str]] = {
         {"kea": {"heartbeat_delay": "10s", "max_response_delay": "10s"}},
         "ipalias:dhcp:kea:max_response_delay: the peer counts as silent after 10 s",
     ),
+    "more than Kea's 16 bits of milliseconds": (
+        {"kea": {"max_ack_delay": "129s"}},
+        "ipalias:dhcp:kea:max_ack_delay",
+    ),
+    "a silence beyond them": (
+        {"kea": {"max_response_delay": "66s"}},
+        "ipalias:dhcp:kea:max_response_delay",
+    ),
+    "a heartbeat beyond them": (
+        {"kea": {"heartbeat_delay": "66s", "max_response_delay": "60s"}},
+        "ipalias:dhcp:kea:heartbeat_delay",
+    ),
     "a database without a name": ({"kea": {"lease_database": {"type": "mysql"}}}, "`name` is"),
     "both on PostgreSQL of their own": (
         {"kea": {"lease_database": {"type": "postgresql", "name": "k", "replicated": True}}},
@@ -405,11 +417,16 @@ def test_the_example_is_the_guides_pair() -> None:
     assert parse_dhcp(example(kea=False)).pair == parsed(GUIDE).pair
 
 
+def test_the_example_is_a_pair_of_kea_by_the_one_word() -> None:
+    block = {**example(kea=False), "implementation": "kea"}
+    assert parse_dhcp(block).pair.kea == parsed(implementation="kea").pair.kea
+
+
 def test_the_example_has_every_key_of_the_block() -> None:
     block = example(kea=True)
     assert set(block) == set(DHCP_KEYS)
-    # A promise for ISC's numbers, and what is ISC's alone.
-    del block["within"], block["whole"]
+    # A promise for ISC's numbers.
+    del block["within"]
     config = parse_dhcp(block)
     assert config.pair.kea == parsed(implementation="kea").pair.kea
     assert config.partner_down.witness == "gw1"

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from ..values import span
 from .model import HOT_STANDBY, ISC, DhcpConfig, KeaSettings
+from .profiles import MOST_DELAY
 
 KILL = "kill"
 CUT = "cut"
@@ -186,10 +187,15 @@ def dangers(config: DhcpConfig) -> list[str]:
         ]
     patient = patience_of_standby(kea)
     if kea.mode == HOT_STANDBY and kea.max_ack_delay < patient:
+        way_out = f"from {span(patient)} on it counts none of those"
+        if patient > MOST_DELAY:
+            way_out += (
+                f", and Kea takes {span(MOST_DELAY)} at most: give a shorter max_response_delay"
+            )
         return [
             f"hot-standby with max_ack_delay {span(kea.max_ack_delay)}: two living servers that do "
             "not hear each other may both give out the same pool, for the standby counts clients "
-            f"that wait for the primary; from {span(patient)} on it counts none of those"
+            f"that wait for the primary; {way_out}"
         ]
     return []
 

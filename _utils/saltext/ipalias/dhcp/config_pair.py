@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -34,7 +35,7 @@ from .model import (
     Pair,
 )
 from .options import is_domain, parse_ipv4
-from .profiles import Numbers
+from .profiles import MOST_DELAY, Numbers
 
 PAIR_KEYS = (
     "name",
@@ -166,14 +167,17 @@ def parse_kea(value: object, numbers: Numbers, where: str) -> KeaSettings:
             way_out=f"leave it out: {SOCKET}, which Debian's profiles of AppArmor name",
         )
 
-    def seconds(key: str, base: float, most: float) -> float:
-        return parse_duration(block.get(key, base), f"{where}:{key}", 0.1, most)
+    def seconds(key: str, base: float) -> float:
+        return parse_duration(block.get(key, base), f"{where}:{key}", 0.1, MOST_DELAY)
 
+    mode = choice(block.get("mode", LOAD_BALANCING), KEA_MODES, f"{where}:mode")
+    standby = mode == HOT_STANDBY
+    silent = numbers.standby_response_delay if standby else numbers.kea_response_delay
     settings = KeaSettings(
-        mode=choice(block.get("mode", LOAD_BALANCING), KEA_MODES, f"{where}:mode"),
-        heartbeat_delay=seconds("heartbeat_delay", numbers.heartbeat_delay, 3600.0),
-        max_response_delay=seconds("max_response_delay", numbers.kea_response_delay, 3600.0),
-        max_ack_delay=seconds("max_ack_delay", numbers.max_ack_delay, 3600.0),
+        mode=mode,
+        heartbeat_delay=seconds("heartbeat_delay", numbers.heartbeat_delay),
+        max_response_delay=seconds("max_response_delay", silent),
+        max_ack_delay=seconds("max_ack_delay", numbers.max_ack_delay),
         max_unacked_clients=parse_int(
             block.get("max_unacked_clients", numbers.max_unacked_clients),
             f"{where}:max_unacked_clients",
@@ -191,8 +195,9 @@ def parse_kea(value: object, numbers: Numbers, where: str) -> KeaSettings:
             way_out="make it a multiple of `heartbeat_delay`",
         )
     # With the profile's a standby may take a living primary for dead, and give out the same pool.
-    if settings.mode == HOT_STANDBY and "max_ack_delay" not in block:
-        return replace(settings, max_ack_delay=patience_of_standby(settings))
+    if standby and "max_ack_delay" not in block:
+        patient = min(patience_of_standby(settings), float(math.floor(MOST_DELAY)))
+        return replace(settings, max_ack_delay=patient)
     return settings
 
 

@@ -36,11 +36,18 @@ class Numbers:
     split: int
     heartbeat_delay: float
     kea_response_delay: float
+    standby_response_delay: float
     max_ack_delay: float
     max_unacked_clients: int
 
 
-#: The source guide's two files; for Kea, what its hook has as defaults (Kea ARM, libdhcp_ha).
-_GUIDE = Numbers(60, 10, 3, 3600, 128, 10.0, 60.0, 10.0, 10)
-_SHORT = Numbers(5, 10, 2, 600, 128, 0.5, 1.5, 1.0, 1)
+#: Most that Kea takes for each of its delays: it keeps them in 16 bits, in milliseconds
+#: (ha_config_parser.cc, `getAndValidateInteger<uint16_t>`), and does not start with more.
+MOST_DELAY = 65.535
+
+#: The source guide's two files; for Kea, what its hook has as defaults (Kea ARM, libdhcp_ha). A
+#: standby's silence is shorter: with the hook's 60 s it would have to be more patient than Kea
+#: can (`bounds.patience_of_standby`).
+_GUIDE = Numbers(60, 10, 3, 3600, 128, 10.0, 60.0, 35.0, 10.0, 10)
+_SHORT = Numbers(5, 10, 2, 600, 128, 0.5, 1.5, 1.5, 1.0, 1)
 PROFILES: Mapping[str, Numbers] = {GUIDE: _GUIDE, SHORT: _SHORT}
