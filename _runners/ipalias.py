@@ -46,6 +46,8 @@ LOOK_AGAIN = 1.0
 SPARE = 45
 #: Times that the server is told to start: a minion may just be busy.
 TRIES = 5
+#: What Salt has behind the word that a minion did not return: a job of ours is over by then.
+_SALTS_ADVICE = "\nThe minions may not have all finished running"
 
 
 def __virtual__():
@@ -189,13 +191,13 @@ class Drill:
             self._tell(f"{going} could be stopped, {staying} would have to serve")
         except Trouble as error:
             self._tell(f"refused: {error}")
-            return self._answer(False)
-        return self._answer(True)
+            return self._answer(False, str(error))
+        return self._answer(True, f"{going} could be stopped")
 
     def hold(self, stop):
         """Hold the drill; return its report."""
         began = self.clock()
-        result = False
+        result, comment = False, "interrupted"
         try:
             going, staying = self._chosen(stop)
             try:
@@ -207,14 +209,15 @@ class Drill:
             if not back:
                 raise Trouble(f"{going} does not start again")
             self._normal_again()
-            result = True
+            result, comment = True, f"{staying} served while {going} was stopped"
         except Trouble as error:
-            self._tell(f"failed: {error}")
+            comment = str(error)
+            self._tell(f"failed: {comment}")
         finally:
             seconds = self.clock() - began
             self._tell(f"{'passed' if result else 'failed'} after {seconds:.0f} s")
             self._keep(result, began)
-        return self._answer(result)
+        return self._answer(result, comment)
 
     # -- steps ------------------------------------------------------------------------------
 
@@ -329,9 +332,14 @@ class Drill:
         self.lines.append(line)
         self.say(line)
 
-    def _answer(self, result):
+    def _answer(self, result, comment):
         # `retcode` is what salt-run ends with.
-        return {"result": result, "report": self.lines, "retcode": 0 if result else 1}
+        return {
+            "result": result,
+            "comment": comment,
+            "report": self.lines,
+            "retcode": 0 if result else 1,
+        }
 
 
 class _Minions:
@@ -400,7 +408,7 @@ def _answer(data):
     said = data.get("ret", data.get("return"))
     # A `result` that is None or False gives a return code as an error does, which is a text.
     good = isinstance(said, dict) or not data.get("retcode")
-    return (good, said) if good else (False, str(said).strip()[:500])
+    return (good, said) if good else (False, str(said).partition(_SALTS_ADVICE)[0].strip()[:500])
 
 
 def _progress(line):

@@ -90,7 +90,7 @@ def partner_down(minion):
         done = _declared(minion)
     except Trouble as error:
         done = _refused(str(error))
-    return {**done, "retcode": 0 if done["done"] else 1}
+    return {**done, "comment": done["because"], "retcode": 0 if done["done"] else 1}
 
 
 def _declared(minion):

@@ -389,6 +389,7 @@ def test_at_the_first_sign_of_trouble_it_ends_and_the_server_is_started(
     answer = hold(runner, minions)
     assert (answer["result"], answer["retcode"]) == (False, 1)
     assert any(f"failed: {said}" in line or said in line for line in answer["report"]), answer
+    assert said in answer["comment"]
     assert (("dhcp1", "drill_start") in minions.notes) is stops
     assert not minions.stopped
     assert [row["result"] for row in minions.kept] == [False, False]
@@ -472,7 +473,8 @@ def test_a_look_stops_nothing(runner: ModuleType) -> None:
     assert made.look(None)["result"] is True
     assert not minions.stopped and not minions.kept
     minions.odd["dhcp1", "wait"] = (False, "not normal")
-    assert made.look(None)["result"] is False
+    told = made.look(None)
+    assert (told["result"], told["comment"]) == (False, "dhcp1: not normal")
 
 
 @pytest.mark.parametrize(
@@ -496,4 +498,7 @@ def test_an_answer_without_a_good_result_is_an_answer(runner: ModuleType) -> Non
     answer: Callable[[dict[str, Any]], Any] = runner._answer
     assert answer({"ret": {"result": None}, "retcode": 1}) == (True, {"result": None})
     assert answer({"ret": "ERROR: no", "retcode": 1}) == (False, "ERROR: no")
+    silent = "Minion did not return. [No response]"
+    advice = "\nThe minions may not have all finished running and any remaining minions will\n"
+    assert answer({"ret": silent + advice, "retcode": 1}) == (False, silent)
     assert answer({"ret": True}) == (True, True)
