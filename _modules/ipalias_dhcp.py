@@ -333,7 +333,7 @@ def wait(state="normal", limit=60, pillar="ipalias"):
         ``normal``: and both sides say that they are in order.
 
     limit
-        Seconds, or ``2m``, up to an hour; after it the answer is an error that says what it
+        Seconds, or ``2m``, up to 25 hours; after it the answer is an error that says what it
         is in.
 
     pillar
@@ -347,7 +347,8 @@ def wait(state="normal", limit=60, pillar="ipalias"):
     """
     formula, setup = _formula(), _setup(pillar)
     drill = formula.library("dhcp.drill")
-    limit = _seconds(formula, limit, "limit", 0.0)
+    # The longest `mclt`, a day, after which dhcpd serves again by old leases; and an hour.
+    limit = _seconds(formula, limit, "limit", 0.0, 90000.0)
     config, me = formula.call(setup.member)
     return formula.call(
         drill.await_state, lambda: drill.read_standing(setup, config, me), state, limit

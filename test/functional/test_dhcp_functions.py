@@ -178,6 +178,7 @@ def test_a_dhcpd_conf_is_turned_into_a_block(member):
         ("wait", ["perfect"], "none of serving, listening, normal"),
         ("wait", ["normal", "soon"], "span of time"),
         ("wait", ["normal", 0], "not normal after 0 s: stopped"),
+        ("wait", ["normal", "26h"], "is not between 0 s and 90000 s"),
         ("drill_stop", [5], "limit"),
         ("drill_stop", [60], "not in order"),
         ("drill_start", [], "no member of a pair"),

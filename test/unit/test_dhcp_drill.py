@@ -66,7 +66,7 @@ def test_a_state_is_waited_for_and_its_way_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("standing", "wanted", "said"),
     [
-        (WAITING, "normal", "not normal after 5 s: waiting, its peer unknown; it serves"),
+        (WAITING, "normal", "not normal after 5 s: waiting, its peer unknown; it runs and"),
         (GOOD._replace(partner="unknown"), "normal", "its peer unknown"),
         (GOOD._replace(serving=False), "normal", "does not serve"),
         (GOOD._replace(listening=False), "listening", "does not listen for its peer"),

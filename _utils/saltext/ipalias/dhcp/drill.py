@@ -21,7 +21,7 @@ from ..model import Command
 from ..values import parse_bool, sequence, short
 from . import keactl, omapi
 from .bounds import KILL, steady, takeover_bound
-from .model import ISC, NORMAL, STOPPED, UNKNOWN, DhcpConfig, Member
+from .model import ISC, NORMAL, RECOVERING, STOPPED, UNKNOWN, WAITING, DhcpConfig, Member
 from .services import DRILL, SERVERS, Server, listens, read_sockets, serving, started, stopped
 from .setup import Setup
 
@@ -57,6 +57,10 @@ class Standing(NamedTuple):
     def text(self) -> str:
         """Return it as a sentence's part."""
         serves = "serves" if self.serving else "does not serve"
+        if self.serving and self.local in (WAITING, RECOVERING):
+            # Its socket is open, and in these states it need not answer anybody: dhcpd before it
+            # has heard its peer for the first time, Kea until it has its peer's leases.
+            serves = "runs"
         hears = "listens" if self.listening else "does not listen for its peer"
         return f"{self.local}, its peer {self.partner}; it {serves} and {hears}"
 
