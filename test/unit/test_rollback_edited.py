@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rig.simdhcp import DATABASE, block, setup
+from rig.simdhcp import linux as dhcp_host
 from rig.simengine import engine
 from rig.simhost import STATE, SimHost
 from rig.simscenes import CASES, scene_of
@@ -11,6 +13,7 @@ from saltext.ipalias import upkeep
 from saltext.ipalias.backends.cpanel_files import POOL
 from saltext.ipalias.dhcp.kea import LEASES
 from saltext.ipalias.errors import RefusedError
+from saltext.ipalias.host import Result
 from saltext.ipalias.journal import Record, parse_record
 from saltext.ipalias.restore import restore
 
@@ -65,3 +68,20 @@ def test_what_the_owners_own_tool_made_of_a_list_in_a_change_is_no_edit_of_other
     assert before is not None and POOL in written(host)
     restore(engine(host), POOL)
     assert host.files.read(POOL) == before.text
+
+
+@pytest.mark.parametrize("implementation", ["isc", "kea"])
+def test_what_a_rollback_would_do_is_shown_without_the_keys_and_passwords_of_servers(
+    implementation: str,
+) -> None:
+    host = dhcp_host()
+    hidden, more = "YSBzZWNy", {}
+    if implementation == "kea":
+        hidden, more = "hush", {"kea": {"lease_database": {**DATABASE, "password": "hush"}}}
+        told = "- MySQL backend 22.2\n"
+        host.programs["kea-dhcp4"] = lambda argv, stdin: Result(0, told, "")
+        host.programs["mariadb"] = lambda argv, stdin: Result(0, "22\t2\n", "")
+    setup(host, block(implementation=implementation, **more)).managed()
+    answer = upkeep.rollback(engine(host), test=True)
+    assert any(hidden in (host.files.read(path) or "") for path in answer["changes"]["files"])
+    assert hidden not in str(answer) and "***" in str(answer)
