@@ -244,6 +244,23 @@ KEA: dict[str, tuple[dict[str, Any], str]] = {
         {"kea": {"lease_database": {"type": "postgresql", "name": "k", "replicated": True}}},
         "ipalias:dhcp:kea:lease_database:replicated: PostgreSQL on each member has no replication",
     ),
+    "both on PostgreSQL of their own by another spelling": (
+        {
+            "kea": {
+                "lease_database": {
+                    "type": "postgresql",
+                    "name": "k",
+                    "host": "LocalHost",
+                    "replicated": True,
+                }
+            }
+        },
+        "ipalias:dhcp:kea:lease_database:replicated: PostgreSQL on each member has no replication",
+    ),
+    "a database on a member by its name": (
+        {"kea": {"lease_database": {"type": "mysql", "name": "kea", "host": "DHCP2"}}},
+        "lease_database:host: dhcp2 is dhcp2's own: while it is down dhcp1 had no database",
+    ),
     "a database on a member": (
         {"kea": {"lease_database": {"type": "mysql", "name": "kea", "host": "192.0.2.20"}}},
         "lease_database:host: 192.0.2.20 is dhcp2's own: while it is down dhcp1 had no database",
