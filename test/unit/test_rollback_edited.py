@@ -12,6 +12,7 @@ from rig.simscenes import CASES, scene_of
 from saltext.ipalias import upkeep
 from saltext.ipalias.backends.cpanel_files import POOL
 from saltext.ipalias.dhcp.kea import LEASES
+from saltext.ipalias.difference import MAX_DIFF_LINES
 from saltext.ipalias.errors import RefusedError
 from saltext.ipalias.host import Result
 from saltext.ipalias.journal import Record, parse_record
@@ -85,3 +86,29 @@ def test_what_a_rollback_would_do_is_shown_without_the_keys_and_passwords_of_ser
     answer = upkeep.rollback(engine(host), test=True)
     assert any(hidden in (host.files.read(path) or "") for path in answer["changes"]["files"])
     assert hidden not in str(answer) and "***" in str(answer)
+
+
+def test_an_undoing_shows_no_more_of_a_large_file_than_salt_carries() -> None:
+    """Leases that came along into Kea's file are a line each."""
+    host, request = scene_of("dhcp", "switch")
+    leases = "/var/lib/dhcp/dhcpd.leases"
+    rows = [
+        f"lease 192.0.2.{last} {{\n  starts epoch 1700000000;\n  ends never;\n  binding state "
+        f"active;\n  hardware ethernet 02:00:00:00:01:{last:02x};\n}}\n"
+        for last in range(1, 251)
+    ]
+    host.files.put(leases, "".join(rows))
+    request(host)
+    assert (host.files.read(LEASES) or "").count("192.0.2.") == 250
+    shown = upkeep.rollback(engine(host), test=True)["changes"]["files"][LEASES].splitlines()
+    assert len(shown) == MAX_DIFF_LINES + 1 and shown[-1].endswith("more lines")
+
+
+def test_an_original_that_is_put_back_shows_no_more_either() -> None:
+    host, request = scene_of("ifupdown", "first")
+    path = "/etc/network/interfaces"
+    more = "".join(f"# {number}\n" for number in range(400))
+    request(host)
+    host.files.put(path, f"{host.files.read(path)}{more}")
+    shown = restore(engine(host), path, force=True, test=True)["changes"]["files"][path]
+    assert len(shown.splitlines()) == MAX_DIFF_LINES + 1

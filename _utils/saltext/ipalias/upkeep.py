@@ -11,7 +11,7 @@ from typing import Any
 
 from . import restarts
 from .backup import digest, parse_index
-from .difference import render_diff
+from .difference import cap, render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
@@ -196,9 +196,10 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
             notes = run(change, engine.host.perform)
     verb = "Would undo" if test else "Undid"
     left = [note for note in notes if "not put back" in note]
+    changes, _ = cap({"files": dict(diffs)} if diffs else {})
     return {
         "result": None if test else not left,
-        "changes": {"files": diffs} if diffs else {},
+        "changes": changes,
         "comment": ". ".join([f"{verb} {record.purpose}", *left]),
     }
 
