@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from rig.simdhcp import DATABASE, block, setup
+from rig.simdhcp import DATABASE, block, running, setup
 from rig.simdhcp import linux as dhcp_host
+from rig.simengine import block as interfaces
 from rig.simengine import engine
 from rig.simhost import STATE, SimHost
 from rig.simscenes import CASES, scene_of
 from saltext.ipalias import upkeep
 from saltext.ipalias.backends.cpanel_files import POOL
 from saltext.ipalias.dhcp.kea import LEASES
+from saltext.ipalias.dhcp.services import SERVERS
 from saltext.ipalias.difference import MAX_DIFF_LINES
 from saltext.ipalias.errors import RefusedError
 from saltext.ipalias.host import Result
@@ -88,24 +90,24 @@ def test_what_a_rollback_would_do_is_shown_without_the_keys_and_passwords_of_ser
     assert hidden not in str(answer) and "***" in str(answer)
 
 
-def test_an_undoing_shows_no_more_of_a_large_file_than_salt_carries() -> None:
-    """Leases that came along into Kea's file are a line each."""
+def test_what_a_server_has_leased_since_stays_when_its_change_is_rolled_back() -> None:
     host, request = scene_of("dhcp", "switch")
-    leases = "/var/lib/dhcp/dhcpd.leases"
-    rows = [
-        f"lease 192.0.2.{last} {{\n  starts epoch 1700000000;\n  ends never;\n  binding state "
-        f"active;\n  hardware ethernet 02:00:00:00:01:{last:02x};\n}}\n"
-        for last in range(1, 251)
-    ]
-    host.files.put(leases, "".join(rows))
     request(host)
-    assert (host.files.read(LEASES) or "").count("192.0.2.") == 250
-    shown = upkeep.rollback(engine(host), test=True)["changes"]["files"][LEASES].splitlines()
-    assert len(shown) == MAX_DIFF_LINES + 1 and shown[-1].endswith("more lines")
+    row = "192.0.2.151,02:00:00:00:00:bb,,3600,1800000000,1,0,0,,0,\n"
+    host.files.put(LEASES, (host.files.read(LEASES) or "") + row)
+    leases = host.files.read(LEASES)
+    for test in (True, False):
+        assert LEASES not in upkeep.rollback(engine(host), test=test)["changes"]["files"]
+    assert host.files.read(LEASES) == leases
+    assert running(host, SERVERS["isc"].unit) and not running(host, SERVERS["kea"].unit)
 
 
-def test_an_original_that_is_put_back_shows_no_more_either() -> None:
+def test_an_undoing_shows_no_more_of_a_large_file_than_salt_carries() -> None:
     host, request = scene_of("ifupdown", "first")
+    many = [f"10.9.{number // 250}.{number % 250 + 1}/32" for number in range(400)]
+    engine(host, interfaces(*many)).managed()
+    files = upkeep.rollback(engine(host), test=True)["changes"]["files"]
+    assert max(len(diff.splitlines()) for diff in files.values()) == MAX_DIFF_LINES + 1
     path = "/etc/network/interfaces"
     more = "".join(f"# {number}\n" for number in range(400))
     request(host)

@@ -257,7 +257,17 @@ def _touched_alone(record: Record) -> Record:
         for listed in ((*part.added, *part.removed),)
         for concerned in ({*part.touched, *(alias.cidr for alias in listed)},)
     )
-    return replace(record, parts=parts, routes=(), beside={})
+    return replace(_without_leases(record), parts=parts, routes=(), beside={})
+
+
+def _without_leases(record: Record) -> Record:
+    """Return a record that leaves Kea's leases alone: what was leased since is nowhere else."""
+    if record.dhcp is None:
+        return record
+    from .dhcp.kea import LEASES
+
+    files = {path: image for path, image in record.files.items() if path != LEASES}
+    return replace(record, files=files)
 
 
 def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:
