@@ -373,7 +373,30 @@ def test_a_backup_has_no_file_that_is_nobodys(host: SimHost, client: Client) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", "{}", '{"Dhcp4": {"lease-database": {"type": "mysql"}}}', None]
+    "text",
+    [
+        *("", "no JSON", "{}", '{"Dhcp4": {"lease-database": {"type": "mysql"}}}', None),
+        '{"Dhcp4": {"lease-database": {"type": "cql", "name": "kea"}}}',
+    ],
 )
 def test_a_configuration_that_says_no_place_is_passed_over(text: str | None) -> None:
     assert standing_store(text) is None
+
+
+def test_a_configuration_with_comments_says_its_place_all_the_same() -> None:
+    text = """{"Dhcp4": { // of the operator's
+      # two lines
+      "lease-database": {"type": "mysql", /* the
+        host is this one */ "name": "k//e#a", "password": "a\\"/*b"}}}"""
+    assert standing_store(text) == LeaseStore("mysql", "k//e#a", "localhost", password='a"/*b')
+
+
+def test_leases_come_along_out_of_a_database_though_somebody_wrote_a_comment(
+    host: SimHost, client: Client
+) -> None:
+    assert bring(host, kea())["result"] is True
+    main = SERVERS["kea"].main
+    host.files.put(main, f"// mine\n{host.files.read(main)}")
+    client.leases = f"{ACTIVE}\t{MAC}\t\t3600\t{int(NOW) + 1000}\t0\n"
+    assert "1 leases out of the MySQL database kea" in bring(host, kea(None))["comment"]
+    assert "192.0.2.126" in (host.files.read(LEASES) or "")
