@@ -400,3 +400,11 @@ def test_leases_come_along_out_of_a_database_though_somebody_wrote_a_comment(
     client.leases = f"{ACTIVE}\t{MAC}\t\t3600\t{int(NOW) + 1000}\t0\n"
     assert "1 leases out of the MySQL database kea" in bring(host, kea(None))["comment"]
     assert "192.0.2.126" in (host.files.read(LEASES) or "")
+
+
+def test_what_cannot_be_read_of_a_former_database_is_told(host: SimHost, client: Client) -> None:
+    assert bring(host, kea())["result"] is True
+    client.leases = f"{ACTIVE}\t{MAC}\t\t3600\tNULL\t0\n"
+    said = "0 leases out of the MySQL database kea at localhost come along; 1 rows there cannot be"
+    for test in (True, False):
+        assert said in bring(host, kea(None), test)["comment"]
