@@ -311,6 +311,11 @@ def test_numbers_that_cannot_keep_a_promise_are_refused() -> None:
     )
     assert "after a kill a client may wait 194" in refused(implementation="kea", within="1m")
     assert "or take `profile: short`" in refused(within="10s")
+    standby = {"implementation": "kea", "profile": "short", "kea": {"mode": "hot-standby"}}
+    assert "`kea:max_ack_delay` is by default" in refused(within="90s", **standby)
+    standby["kea"] = {"mode": "hot-standby", "max_ack_delay": "1s"}
+    assert parsed(within="90s", **standby).profile == "short"
+    assert "by default" not in refused(within="20s", **standby)
     told = refused(within="3s", profile="short")
     assert "shorten these, or allow more" in told and "profile: short" not in told
     assert parsed(within="10s", profile="short").profile == "short"
