@@ -589,21 +589,21 @@ def _side(pillar):
     return (setup.host, config, me), {"state": setup.settings.paths.state}
 
 
-def status(whole=False, log=None, pillar="ipalias"):
+def status(pillar="ipalias", whole=False, log=None):
     """
     Show the pair as this member sees it, in sentences and the most important words.
 
     What cannot be asked stands among the problems. Which way is blocked is known for certain to
     the side that it begins on: ask both.
 
+    pillar
+        Pillar path of the formula's block.
+
     whole
         Show all that is known, as data for programs.
 
     log
         How many lines of the log to show, up to 1000; without it 5, of the whole 20.
-
-    pillar
-        Pillar path of the formula's block.
 
     CLI Example:
 

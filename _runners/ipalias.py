@@ -262,9 +262,9 @@ class Drill:
     def _served(self, staying, promised):
         """Have a client get its leases from the member that stays, and watch that one."""
         client = self.client or staying
-        # Half of them are the stopped server's, and one more of those than have to wait for a
-        # takeover.
-        count = 2 * (promised["clients"] + 1)
+        # Half of them are the stopped server's, and more of those than have to wait for a
+        # takeover; a minion of a former version draws them by chance.
+        count = 3 * promised["clients"] + 1
         limit = promised["bound"] + 10
         wanted = {"clients": count, "limit": limit, "server": promised["peer"]}
         if self.interface:

@@ -112,7 +112,7 @@ def test_a_pair_of_kea_by_the_orchestration_and_a_client_of_its_own() -> None:
         asking = (f"client={client.name}", "interface=eth0", "limit=200", f"stop={second.name}")
         told = salt.runner("ipalias.dhcp_drill", ",".join(salt.names), *asking, timeout=400)
         assert told["result"] is True, told
-        assert any(f"{client.name}: 6 of 6 clients" in line for line in told["report"]), told
+        assert any(f"{client.name}: 7 of 7 clients" in line for line in told["report"]), told
         assert report_of(first)["result"] == "ok" and normal(salt)
         told = salt.salt(first.name, "ipalias_dhcp.check_config")
         assert (told["problems"], told["differs"]) == ([], []), told

@@ -256,6 +256,23 @@ KEA: dict[str, tuple[dict[str, Any], str]] = {
         {"kea": {"lease_database": {"type": "postgresql", "name": "k", "replicated": True}}},
         "ipalias:dhcp:kea:lease_database:replicated: PostgreSQL on each member has no replication",
     ),
+    "both on PostgreSQL of their own by another spelling": (
+        {
+            "kea": {
+                "lease_database": {
+                    "type": "postgresql",
+                    "name": "k",
+                    "host": "LocalHost",
+                    "replicated": True,
+                }
+            }
+        },
+        "ipalias:dhcp:kea:lease_database:replicated: PostgreSQL on each member has no replication",
+    ),
+    "a database on a member by its name": (
+        {"kea": {"lease_database": {"type": "mysql", "name": "kea", "host": "DHCP2"}}},
+        "lease_database:host: dhcp2 is dhcp2's own: while it is down dhcp1 had no database",
+    ),
     "a database on a member": (
         {"kea": {"lease_database": {"type": "mysql", "name": "kea", "host": "192.0.2.20"}}},
         "lease_database:host: 192.0.2.20 is dhcp2's own: while it is down dhcp1 had no database",
@@ -306,6 +323,11 @@ def test_numbers_that_cannot_keep_a_promise_are_refused() -> None:
     )
     assert "after a kill a client may wait 194" in refused(implementation="kea", within="1m")
     assert "or take `profile: short`" in refused(within="10s")
+    standby = {"implementation": "kea", "profile": "short", "kea": {"mode": "hot-standby"}}
+    assert "`kea:max_ack_delay` is by default" in refused(within="90s", **standby)
+    standby["kea"] = {"mode": "hot-standby", "max_ack_delay": "1s"}
+    assert parsed(within="90s", **standby).profile == "short"
+    assert "by default" not in refused(within="20s", **standby)
     told = refused(within="3s", profile="short")
     assert "shorten these, or allow more" in told and "profile: short" not in told
     assert parsed(within="10s", profile="short").profile == "short"

@@ -85,6 +85,21 @@ def test_the_settings_of_another_vip_are_no_silence_that_lasts() -> None:
         restore(engine(host), path)
 
 
+def test_an_address_that_is_live_and_answered_for_is_no_hindrance_to_mending_a_file() -> None:
+    """A router's own on its loopback: of a file that cannot be read nothing is known to be set."""
+    host, path = with_line("ifupdown", OTHER)
+    text = host.files.read(path) or ""
+    engine(host, interfaces("192.0.2.77/32")).managed()
+    host.files.put(path, f"{host.files.read(path)}\niface\n")
+    silent = host.twin()
+    for key, value in SILENT.items():
+        silent.proc.values[key.replace(".", "/")] = str(value)
+    with pytest.raises(RefusedError, match=f"sets {OTHER} on lo"):
+        restore(engine(silent), path, force=True)
+    restore(engine(host), path, force=True)
+    assert host.files.read(path) == text
+
+
 def test_an_interface_that_does_not_receive_by_the_pillar_may_answer() -> None:
     host, path, text = adopted("ifupdown")
     # Settings of interfaces bring the listener's unit.

@@ -338,3 +338,19 @@ def test_a_diff_shows_no_secret_and_no_raw_byte() -> None:
     diff.encode("utf-8")
     assert render_diff("/x", None, "a\n").startswith("--- /dev/null\n+++ /x")
     assert render_diff("/x", "a\n", None).startswith("--- /x\n+++ /dev/null")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (' {"password": "hu\\"sh", "user": "kea"}', ' {"password": "***", "user": "kea"}'),
+        ("key k { secret aHVzaA==; };", "key k { secret ***; };"),
+        ('  secret "hush";', "  secret ***;"),
+        ("    wpa-psk hush", "    wpa-psk ***"),
+        ('join "net" wpakey "hush" up', 'join "net" wpakey *** up'),
+        ("inet vhid 1 advskew 100 pass hush alias", "inet vhid 1 advskew 100 pass *** alias"),
+        ("pass in on em0", "pass in on em0"),
+    ],
+)
+def test_a_secret_within_a_line_is_not_shown_and_the_rest_is(line: str, shown: str) -> None:
+    assert render_diff("/x", None, f"{line}\n").splitlines()[-1] == f"+{shown}"

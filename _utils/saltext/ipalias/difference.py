@@ -15,6 +15,16 @@ MAX_LISTED = 200
 _SECRET = re.compile(
     r"(?i)^([+\- ]?\s*[\w.-]*(?:psk|password|secret|private-key|wep-key\d?)\s*[:=]).*"
 )
+#: Secrets within a line: a text of JSON (Kea's databases, RFC 8259, 7), dhcpd.conf(5) ``key``,
+#: wireless-tools and wpa_supplicant in interfaces(5), ifconfig(8) of the BSDs with carp(4).
+_WITHIN = (
+    re.compile(r'("(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)*(?=")'),
+    re.compile(r'(\bsecret\s+)(?:"[^"]*"|[^\s;"]+)(?=\s*;)'),
+    re.compile(
+        r"(\b(?:wpa-psk|wpa-password|wireless-key\d?|wpakey|nwkey|wgkey|wgpsk|authkey|"
+        r"vhid\s+\d+(?:\s+\w+\s+\d+)*\s+pass)\s+)(?:\"[^\"]*\"|[^\s\"]+)"
+    ),
+)
 
 
 def render_diff(path: str, before: str | None, after: str | None) -> str:
@@ -27,8 +37,14 @@ def render_diff(path: str, before: str | None, after: str | None) -> str:
         lineterm="",
         n=1,
     )
-    text = "\n".join(_SECRET.sub(r"\1 ***", line) for line in lines)
+    text = "\n".join(map(_hide_secrets, lines))
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _hide_secrets(line: str) -> str:
+    for secret in _WITHIN:
+        line = secret.sub(r"\1***", line)
+    return _SECRET.sub(r"\1 ***", line)
 
 
 def cap(changes: dict[str, dict[str, object]]) -> tuple[dict[str, dict[str, object]], bool]:

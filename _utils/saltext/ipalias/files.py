@@ -30,7 +30,6 @@ OUR_FOLDERS = (
     "/etc/network/ipalias",
     "/etc/ipalias",
     "/sysinit.target.d",
-    "/kea-dhcp4-server.service.d",
     "/multi-user.target.d",
     "/networkd.conf.d",
     "/kea-dhcp4-server.service.d",

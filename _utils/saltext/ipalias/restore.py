@@ -9,7 +9,7 @@ from typing import Any
 
 from .backends import load
 from .backup import Original, digest, parse_index, render_index
-from .difference import render_diff
+from .difference import cap, render_diff
 from .effects import Effects, FileState, ReadFile, ReadLive
 from .engine import Engine
 from .errors import InputError, IpaliasError, RefusedError
@@ -92,9 +92,10 @@ def _restore_files(
     comment = f"Put back {', '.join(diffs)}" if diffs else "Every original is in place"
     if test and diffs:
         comment = f"Would put back {', '.join(diffs)}"
+    changes, _ = cap({"files": dict(diffs)} if diffs else {})
     return {
         "result": None if test and diffs else True,
-        "changes": {"files": diffs} if diffs else {},
+        "changes": changes,
         "comment": ". ".join([comment, *said]),
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import restarts
 from .backup import digest, parse_index
-from .difference import render_diff
+from .difference import cap, render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
@@ -196,9 +196,10 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
             notes = run(change, engine.host.perform)
     verb = "Would undo" if test else "Undid"
     left = [note for note in notes if "not put back" in note]
+    changes, _ = cap({"files": dict(diffs)} if diffs else {})
     return {
         "result": None if test else not left,
-        "changes": {"files": diffs} if diffs else {},
+        "changes": changes,
         "comment": ". ".join([f"{verb} {record.purpose}", *left]),
     }
 
@@ -256,7 +257,17 @@ def _touched_alone(record: Record) -> Record:
         for listed in ((*part.added, *part.removed),)
         for concerned in ({*part.touched, *(alias.cidr for alias in listed)},)
     )
-    return replace(record, parts=parts, routes=(), beside={})
+    return replace(_without_leases(record), parts=parts, routes=(), beside={})
+
+
+def _without_leases(record: Record) -> Record:
+    """Return a record that leaves Kea's leases alone: what was leased since is nowhere else."""
+    if record.dhcp is None:
+        return record
+    from .dhcp.kea import LEASES
+
+    files = {path: image for path, image in record.files.items() if path != LEASES}
+    return replace(record, files=files)
 
 
 def pin_default(engine: Engine, *, test: bool = False) -> dict[str, Any]:

@@ -47,10 +47,12 @@ class Carried(NamedTuple):
 
     :param leases: those that come, held by clients.
     :param over: of where they come that are none any more, by what has been written since.
+    :param unread: rows of a database that cannot be read, and do not come.
     """
 
     leases: tuple[Lease, ...]
     over: tuple[Lease, ...] = ()
+    unread: int = 0
 
 
 def held(host: Host, config: DhcpConfig, now: float, source: LeaseStore | None = None) -> Carried:
@@ -90,7 +92,8 @@ def held(host: Host, config: DhcpConfig, now: float, source: LeaseStore | None =
     )
     over = (own for own, *words in since if any(word and not _later(own, word) for word in words))
     known = {lease.address for lease in came}
-    return Carried(tuple(came), tuple(own for own in over if own.address not in known))
+    unread = len(file.problems) if source is not None and source.is_database else 0
+    return Carried(tuple(came), tuple(own for own in over if own.address not in known), unread)
 
 
 def _holds(lease: Lease, now: float) -> bool:
@@ -240,6 +243,8 @@ def plan_carry(
     told = f"{len(found.leases)} leases {whose} come along"
     if found.over:
         told += f", in place of {len(found.over)} that Kea had of before"
+    if found.unread:
+        told += f"; {found.unread} rows there cannot be read: whose they are is not known to Kea"
     return carry, told
 
 

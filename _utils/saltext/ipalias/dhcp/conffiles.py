@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -33,8 +32,6 @@ OWN = isc.INCLUDED
 ISC_DEFAULTS = isc.DEFAULTS
 INTERFACES = isc.INTERFACES
 BLOCK = "dhcp"
-#: A text of JSON, RFC 8259, 7.
-_PASSWORD = re.compile(r'("password"\s*:\s*")(?:[^"\\\n]|\\.)*(")')
 
 
 @dataclass(frozen=True)
@@ -239,11 +236,6 @@ def present(found: Found, text: str, config: DhcpConfig, host: Host) -> Files:
 def is_ours(text: str) -> bool:
     """Tell whether a text is a whole configuration of ours."""
     return text.startswith(isc.HEAD)
-
-
-def hide_passwords(diff: str) -> str:
-    """Return a diff of a Kea's configuration without the passwords of databases in it."""
-    return _PASSWORD.sub(r"\1***\2", diff)
 
 
 def owner_of_leases(host: Host) -> FileState:

@@ -21,10 +21,10 @@ from ..values import (
     short,
     span,
 )
-from .bounds import CUT, KILL, takeover_bound
+from .bounds import CUT, KILL, dangers, takeover_bound
 from .config_pair import ID, parse_kea, parse_pair, refuse_database_of_one
 from .config_subnets import parse_subnets
-from .model import IMPLEMENTATIONS, KEA, DhcpConfig, Limits, Member, PartnerDown
+from .model import HOT_STANDBY, IMPLEMENTATIONS, KEA, DhcpConfig, Limits, Member, PartnerDown
 from .profiles import GUIDE, PROFILES, SHORT
 
 ROOT = "ipalias:dhcp"
@@ -214,6 +214,16 @@ def _refuse_slow(config: DhcpConfig, value: object, where: str) -> None:
     if value is None:
         return
     within = parse_duration(value, where, 1.0, 86400.0)
+    way_out = "shorten these, or allow more"
+    if config.profile != SHORT:
+        way_out = "shorten these, or take `profile: short`"
+    kea = config.pair.kea
+    if config.implementation == KEA and kea.mode == HOT_STANDBY and not dangers(config):
+        # It stands in no pillar, unless somebody has written it there.
+        way_out += (
+            "; `kea:max_ack_delay` is by default as long as a standby needs to leave a living "
+            "primary alone: a shorter one is taken, and told of with each run"
+        )
     for kind in (KILL, CUT):
         bound = takeover_bound(config, kind)
         if bound.seconds > within:
@@ -221,9 +231,7 @@ def _refuse_slow(config: DhcpConfig, value: object, where: str) -> None:
                 f"after a {kind} a client may wait {span(round(bound.seconds, 3))}, "
                 f"not {span(within)}: {'; '.join(bound.why)}",
                 where=where,
-                way_out="shorten these, or allow more"
-                if config.profile == SHORT
-                else "shorten these, or take `profile: short`",
+                way_out=way_out,
             )
 
 

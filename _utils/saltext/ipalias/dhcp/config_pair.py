@@ -245,12 +245,13 @@ def refuse_database_of_one(pair: Pair, where: str) -> None:
     """Refuse one database for both that is on a member: without that one the other serves nobody.
 
     :param where: pillar path of ``lease_database``.
-    :raises InputError: it is at an address of a member's.
+    :raises InputError: it is at a member's address, or by its name.
     """
+    host = pair.kea.leases.host.lower()
     for member in pair.members:
-        if pair.kea.leases.host == member.address:
+        if host in (member.address, member.name.lower()):
             raise InputError(
-                f"{member.address} is {member.name}'s own: while it is down "
+                f"{host} is {member.name}'s own: while it is down "
                 f"{pair.peer_of(member).name} had no database, and would serve nobody",
                 where=f"{where}:host",
                 way_out="`localhost`: each member has its own; or a host that is neither",
@@ -259,7 +260,8 @@ def refuse_database_of_one(pair: Pair, where: str) -> None:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a name or an address is each host's own."""
-    return host == "localhost" or host.startswith("127.")
+    # A name is the same in any case, RFC 4343.
+    return host.lower() == "localhost" or host.startswith("127.")
 
 
 def _word(block: Mixed, key: str, where: str) -> str:

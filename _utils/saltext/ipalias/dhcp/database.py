@@ -95,8 +95,9 @@ def _mysql(store: LeaseStore, program: str, sql: str) -> tuple[tuple[str, ...], 
     """Return a command line of mysql(1), and its file of options; no other one is read."""
     options, stdin = "--no-defaults", None
     if store.password:
-        # Option files, "Using Option Files" of both manuals: quotes around, backslashes twice.
-        escaped = store.password.replace("\\", "\\\\")
+        # Option files, "Using Option Files" of both manuals: quotes around, backslashes twice; and
+        # behind a quote within that is not escaped a `#` would begin a comment (my_default.c).
+        escaped = store.password.replace("\\", "\\\\").replace('"', '\\"')
         options, stdin = "--defaults-file=/dev/stdin", f'[client]\npassword="{escaped}"\n'
     words = ["--batch", "--skip-column-names", f"--connect-timeout={_CONNECT}"]
     words += [f"--host={store.host}", f"--execute={sql}", f"--database={store.name}"]

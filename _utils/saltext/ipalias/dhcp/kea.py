@@ -12,6 +12,7 @@ server whose peer is down gives out both.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
@@ -19,6 +20,7 @@ from ..errors import MALFORMED, UnsupportedError
 from ..values import span
 from .model import (
     HOT_STANDBY,
+    LEASE_STORES,
     LOAD_BALANCING,
     MEMFILE,
     PRIMARY,
@@ -52,6 +54,8 @@ _THREADS = 4
 BREAKS: Sequence[tuple[int, int]] = ((2, 5), (2, 7))
 #: What a partner's ``status-get`` tells of its release: without or with ``dhcp-state``.
 _SHOWN = ("2.4 or before", "2.5 or later")
+#: A text of JSON, or a comment of one of the three kinds that Kea takes (its ARM, "JSON Syntax").
+_COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|#[^\n]*|/\*.*?\*/', re.DOTALL)
 #: The first stable release whose servers listen for each other themselves.
 OLDEST = (2, 0)
 
@@ -154,13 +158,16 @@ def standing_store(text: str | None) -> LeaseStore | None:
     :param text: of Kea's file as it stands, or None.
     """
     try:
-        told = json.loads(text or "")["Dhcp4"]["lease-database"]
+        plain = _COMMENTS.sub(lambda found: found[1] or " ", text or "")
+        told = json.loads(plain)["Dhcp4"]["lease-database"]
         kind = str(told["type"])
         if kind == MEMFILE:
             return LeaseStore()
+        if kind not in LEASE_STORES:
+            return None
         user, password = (str(told.get(key, "")) for key in ("user", "password"))
-        port = int(told.get("port", 0))
-        return LeaseStore(kind, str(told["name"]), str(told["host"]), port, user, password)
+        host, port = str(told.get("host", "localhost")), int(told.get("port", 0))
+        return LeaseStore(kind, str(told["name"]), host, port, user, password)
     except MALFORMED:
         return None
 

@@ -42,7 +42,7 @@ from .backup import (
     new_name,
     read_saved,
 )
-from .conffiles import ISC_DEFAULTS, Found, check_of, hide_passwords
+from .conffiles import ISC_DEFAULTS, Found, check_of
 from .model import ISC
 from .omapikey import parse_key
 from .services import (
@@ -179,8 +179,7 @@ def _planned(setup: Setup, found: Found, chosen: Backup, what: str, *, sync: boo
         if _differs(state, owner, text):
             files.append(File(saved.path, text, saved.mode, owned=False))
             like[saved.path] = owner
-            diff = render_diff(saved.path, state.text if state else None, text)
-            shown[saved.path] = hide_passwords(diff)
+            shown[saved.path] = render_diff(saved.path, state.text if state else None, text)
             if saved.path == setup.key_path:
                 shown[saved.path] = "taken away" if text is None else "written"
             for secret in secrets:

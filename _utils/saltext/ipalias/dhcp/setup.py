@@ -406,7 +406,6 @@ class Setup(PillarRequest):
                 shown[file.path] = "taken away" if file.text is None else "written"
                 continue
             diff = render_diff(file.path, planned.texts[file.path], file.text)
-            diff = conffiles.hide_passwords(diff)
             for key in keys:
                 diff = diff if key is None else diff.replace(key.secret, "***")
             shown[file.path] = diff
