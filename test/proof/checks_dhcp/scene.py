@@ -53,8 +53,10 @@ def pair(stage: Stage, **keys: Any) -> Iterator[DhcpHosts]:
     """Give the two members of a case, not configured yet."""
     implementation, _, profile = stage.setup.partition("-")
     told = {"profile": profile or "short", **keys}
-    if profile == STANDBY:
+    if profile.startswith(STANDBY):
         told |= {"profile": "short", "kea": {"mode": HOT_STANDBY}}
+    if profile == f"{STANDBY}-guide":
+        told["profile"] = "guide"
     more = DATABASES if profile in STORES else ()
     if more:
         told["profile"] = "short"

@@ -34,7 +34,8 @@ AT_ONCE = 1.0
 
 
 @check(102, "`kill -9` of the primary: takeover, renewals, 50 new clients, back to normal",
-       over=MODES, alone=True, book=DHCP)  # fmt: skip
+       over=[*MODES, *pairs("kea-standby-guide", suites=["bookworm", "trixie"])],
+       alone=True, book=DHCP)  # fmt: skip
 def killed(stage: Stage) -> str:
     """200 clients hold leases; new clients of the primary's come, one each 100 ms. The first has
     its lease within 1 s (ISC), all of them within the computed bound (Kea). All 200 renew, 50 more
