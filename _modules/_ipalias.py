@@ -83,6 +83,13 @@ class Formula:
             raise CommandExecutionError(f"pillar: {short(path)} is not a path of the pillar")
         return salt.utils.data.traverse_dict_and_list(self.pillar, path, {}, ":")
 
+    def block_at(self, path):
+        """Return the pillar's block at a path, which has to be a mapping."""
+        block = self.pillar_at(path)
+        if not isinstance(block, dict):
+            raise CommandExecutionError(f"{path}: is not a mapping")
+        return block
+
     def surroundings(self, **settings):
         """
         Return host, lock, ids and settings as every engine of the library takes them.

@@ -44,9 +44,7 @@ def _formula():
 def _setup(pillar):
     """Return the engine of the configuration, under the guard of the pillar's block."""
     formula = _formula()
-    block = formula.pillar_at(pillar)
-    if not isinstance(block, dict):
-        raise CommandExecutionError(f"{pillar}: is not a mapping")
+    block = formula.block_at(pillar)
     library = formula.library("dhcp.setup")
     minion = str(__opts__.get("id") or "")
     return library.make(data=block, root=pillar, minion=minion, **formula.surroundings())

@@ -13,8 +13,6 @@ import functools
 import importlib.util
 import os
 
-from salt.exceptions import CommandExecutionError
-
 __virtualname__ = "ipalias_sysctl"
 __func_alias__ = {"list_": "list"}
 
@@ -45,9 +43,7 @@ def _formula():
 def _tuner(pillar):
     """Return the engine of settings, under the guard of the pillar's block."""
     formula = _formula()
-    block = formula.pillar_at(pillar)
-    if not isinstance(block, dict):
-        raise CommandExecutionError(f"{pillar}: is not a mapping")
+    block = formula.block_at(pillar)
     parse = formula.library("checks").parse_guard
     guard = formula.call(parse, block.get("guard"), f"{pillar}:guard")
     return formula.library("tuning").Tuner(**formula.surroundings(guard=guard))
