@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rig import simafter
 from rig.simdhcp import DATABASE, block, running, setup
 from rig.simdhcp import linux as dhcp_host
 from rig.simengine import block as interfaces
 from rig.simengine import engine
-from rig.simhost import STATE, SimHost
+from rig.simhost import STATE, Crash, Fault, SimHost
 from rig.simscenes import CASES, scene_of
 from saltext.ipalias import upkeep
 from saltext.ipalias.backends.cpanel_files import POOL
@@ -100,6 +101,30 @@ def test_what_a_server_has_leased_since_stays_when_its_change_is_rolled_back() -
         assert LEASES not in upkeep.rollback(engine(host), test=test)["changes"]["files"]
     assert host.files.read(LEASES) == leases
     assert running(host, SERVERS["isc"].unit) and not running(host, SERVERS["kea"].unit)
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_it_stays_also_where_the_rolling_back_is_cut_short(done: bool) -> None:
+    """What comes next finishes it, from the record on the disk."""
+    at = count = 0
+    while at == 0 or at < count:
+        host, request = scene_of("dhcp", "switch")
+        request(host)
+        row = "192.0.2.151,02:00:00:00:00:bb,,3600,1800000000,1,0,0,,0,\n"
+        host.files.put(LEASES, (host.files.read(LEASES) or "") + row)
+        leases, began = host.files.read(LEASES), len(host.log)
+        if at:
+            host.faults = [Fault(began + at - 1, done=done, crash=True)]
+            with pytest.raises(Crash):
+                upkeep.rollback(engine(host))
+            host.faults = []
+            simafter.settle(host)
+        else:
+            upkeep.rollback(engine(host))
+            count = len(host.log) - began
+        assert host.files.read(LEASES) == leases, at
+        at += 1
+    assert count > 10
 
 
 def test_an_undoing_shows_no_more_of_a_large_file_than_salt_carries() -> None:

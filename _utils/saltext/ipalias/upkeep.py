@@ -15,9 +15,10 @@ from .difference import cap, render_diff
 from .effects import Effects, ReadLive, Rename, SyncFolder, run
 from .engine import Engine
 from .errors import MALFORMED, InputError, ParseError, RefusedError
+from .files import write_state
 from .guarded import Verdict, forget_older, guarded, take_back
 from .host import SYSTEMS
-from .journal import COMMITTED, FIRING, OPEN, WAITING, Part, Record, parse_record
+from .journal import COMMITTED, FIRING, OPEN, WAITING, Part, Record, parse_record, render_record
 from .ledger import parse_ledger
 from .live import Snapshot, tools
 from .model import Command
@@ -192,6 +193,11 @@ def rollback(engine: Engine, *, test: bool = False) -> dict[str, Any]:
         }
         notes: list[str] = []
         if not test:
+            if state == COMMITTED:
+                # Cut short it is finished from the disk, where it has to spare as much.
+                path = engine.paths.record(state, record.id)
+                kept = write_state(engine.paths, path, render_record(record))
+                run(kept, engine.host.perform)
             change = take_back(state, record, engine.host, engine.paths)
             notes = run(change, engine.host.perform)
     verb = "Would undo" if test else "Undid"
