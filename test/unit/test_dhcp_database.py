@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -91,6 +92,15 @@ def bring(host: SimHost, dhcp: dict[str, Any], test: bool = False) -> Any:
 
 
 # --- how it is asked --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["kea;reboot", "$(reboot)", "`reboot`", "a'b", 'a"b', "-x&"])
+def test_what_is_to_be_copied_into_a_shell_is_one_call(word: str) -> None:
+    call = database.admin_call(replace(MYSQL, name=word, user=word, port=3307))
+    words = ["mysql", "-h", "localhost", "-P", "3307", "-u", word, "-n", word, "-p"]
+    lexer = shlex.shlex(call, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    assert list(lexer) == words
 
 
 @pytest.mark.parametrize("store", [MYSQL, PGSQL], ids=lambda store: str(store.kind))

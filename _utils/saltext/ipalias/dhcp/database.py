@@ -12,6 +12,7 @@ goes, and does not come back by itself (2.2 and 2.6, seen).
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any, Final
@@ -230,10 +231,11 @@ def _refuse_alone(host: Host, store: LeaseStore, program: str, where: str) -> No
 
 def admin_call(store: LeaseStore) -> str:
     """Return the rest of a line of `kea-admin`, which asks for the password."""
-    port = f" -P {store.port}" if store.port else ""
-    user = f" -u {store.user}" if store.user else ""
-    secret = " -p" if store.password else ""
-    return f"{_ADMIN[store.kind]} -h {store.host}{port}{user} -n {store.name}{secret}"
+    words = [_ADMIN[store.kind], "-h", store.host]
+    words += ["-P", str(store.port)] if store.port else []
+    words += ["-u", store.user] if store.user else []
+    # Somebody copies it into a shell.
+    return shlex.join([*words, "-n", store.name, *(["-p"] if store.password else [])])
 
 
 def schema_needed(host: Host, store: LeaseStore) -> str | None:

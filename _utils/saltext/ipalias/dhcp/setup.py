@@ -179,18 +179,12 @@ class Setup(PillarRequest):
         sockets = read_sockets(self.host)
         former = self.found()
         refuse_used(config, me, sockets, former.implementation if former else "")
-        base, going = former, Files(())
         unseen = self._refuse_database(config, installed, test)
-        notes += unseen
-        carry: Carry | None = None
-        if former is not None and former.implementation != config.implementation:
-            refuse_drill(self.host)
-            going, base = conffiles.absent(former, self.host), None
-        if config.implementation == KEA and not unseen:
-            carry, said = self._carry(config, former)
-            notes += said
-        if config.implementation == KEA and former is not None and former.implementation != KEA:
-            notes += [RELEASES, TOGETHER.format(seconds=config.pair.kea.max_response_delay)]
+        going, carry, said = self._taking_over(config, former, seen=not unseen)
+        notes += [*unseen, *said]
+        base = None
+        if former is not None and former.implementation == config.implementation:
+            base = former
         if base is None:
             base = self._before_us(config, sockets, former)
         else:
@@ -256,6 +250,26 @@ class Setup(PillarRequest):
         if not installed:
             return [f"{describe_store(store)} is not looked at yet"]
         return refuse_database(self.host, store, f"{config.where}:kea:lease_database", test=test)
+
+    def _taking_over(
+        self, config: DhcpConfig, former: Found | None, *, seen: bool
+    ) -> tuple[Files, Carry | None, list[str]]:
+        """Return what goes of the other implementation, which leases come along, and notes.
+
+        :param seen: the database has been looked into, or there is none.
+        """
+        going, notes = Files(()), list[str]()
+        other = former is not None and former.implementation != config.implementation
+        if former is not None and other:
+            refuse_drill(self.host)
+            going = conffiles.absent(former, self.host)
+        carry: Carry | None = None
+        if config.implementation == KEA and seen:
+            carry, notes = self._carry(config, former)
+        if config.implementation == KEA and other:
+            seconds = config.pair.kea.max_response_delay
+            notes = [*notes, RELEASES, TOGETHER.format(seconds=seconds)]
+        return going, carry, notes
 
     def _carry(self, config: DhcpConfig, former: Found | None) -> tuple[Carry | None, list[str]]:
         """Return which leases are to come along into Kea's, and what is to be said of it.
